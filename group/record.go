@@ -1,0 +1,81 @@
+package group
+
+// Kind says what a Record does. The values are written to disk.
+type Kind uint8
+
+// The kinds. Refresh is ephemeral: it passes through the log's order and ring,
+// and is never stored.
+const (
+	KindPut     Kind = 1 // replaces the group's metrics
+	KindPost    Kind = 2 // replaces families of the same name
+	KindDelete  Kind = 3 // the group ends
+	KindFail    Kind = 4 // a refused push: only the failure time changes
+	KindClock   Kind = 5 // a clock mark: carries nothing but Time
+	KindRefresh Kind = 6 // the group's unchanged metrics at a new time
+)
+
+// Record is one change of one group, self-contained: what a destination sends
+// for it follows from the record alone. Records are immutable once enqueued.
+type Record struct {
+	Kind   Kind
+	Labels Labels // grouping labels; nil for KindClock
+	Time   int64  // assigned timestamp in ms: of every sample and marker
+
+	// Push and Fail are the group's push times after the change, in nanoseconds
+	// since the epoch, 0 for never: push_time_seconds and
+	// push_failure_time_seconds. Both are shipped with every record that leaves
+	// the group alive.
+	Push, Fail int64
+
+	// TTL is how long the group lives after this push, in nanoseconds; 0 means
+	// until it is deleted.
+	TTL int64
+
+	// Part is what was pushed: all families for KindPut, the replaced and new
+	// ones for KindPost, nil otherwise. It may have no families.
+	Part *Part
+
+	// Members are the families that the record ships: all of Part's for a push,
+	// all of the group's for KindRefresh. A family that the push itself stored
+	// as push_failure_time_seconds is among them.
+	Members []Member
+
+	// Ended are the components that the group had before and no longer has.
+	Ended []Ended
+}
+
+// Member is one live family of a group: family number Family of Part's shape.
+type Member struct {
+	Part   *Part
+	Family uint32
+}
+
+// Of returns the family that m refers to.
+func (m Member) Of() *Family { return &m.Part.Shape.families[m.Family] }
+
+// Metrics returns the metrics of the family that m refers to.
+func (m Member) Metrics() []Metric { return m.Part.Shape.Metrics(m.Of()) }
+
+// Ended names components of one metric that ended. Time series that live on
+// under the same name and labels are not in it, whatever type they had.
+type Ended struct {
+	Family string
+	Type   Type    // decides the component names, see convert
+	Labels []Label // the metric's own labels
+	Bounds []float64
+	What   Component // which components ended; Bounds go with ComponentBounds
+	Float  bool      // the native histogram was a float histogram
+}
+
+// Component is a set of the series that one metric expands to.
+type Component uint8
+
+// The components. ComponentInf is the +Inf bucket that a push left out.
+const (
+	ComponentValue  Component = 1 << iota // the plain value of a counter, gauge or untyped
+	ComponentSum                          // name_sum
+	ComponentCount                        // name_count
+	ComponentBounds                       // name_bucket{le} or name{quantile}, one per bound
+	ComponentInf                          // name_bucket{le="+Inf"}, when it is not in Bounds
+	ComponentNative                       // the native histogram, under the family's name
+)

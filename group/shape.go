@@ -1,0 +1,179 @@
+package group
+
+import "math"
+
+// Type is the type of a metric family. The values are written to disk.
+type Type uint8
+
+// The types of the exposition formats. Untyped is what the formats call
+// untyped or unknown.
+const (
+	Untyped Type = iota
+	Counter
+	Gauge
+	Summary
+	Histogram
+	GaugeHistogram
+)
+
+// Shape is the immutable description of one push without its values: families,
+// and their metrics in exposition order. Label names, label values and bounds
+// stand once each in tables that the metrics refer to, so that a metric costs
+// some twenty bytes and holds no pointer. Build one with a Builder.
+type Shape struct {
+	families []Family
+	metrics  []Metric
+	symbols  []string  // label names and values, each once
+	refs     []uint32  // pairs of symbol numbers: name, value
+	bounds   []float64 // upper bounds and quantiles
+	values   int       // length of the value column
+	samples  int       // components, see Component
+}
+
+// Family describes one metric family of a shape.
+type Family struct {
+	Name    string
+	Help    string
+	Unit    string
+	Type    Type
+	HasHelp bool // the push had a HELP, perhaps an empty one
+	first   uint32
+	count   uint32
+}
+
+// Form says how the values of a metric are laid out in the value column.
+type Form uint8
+
+// The forms. Single: one value. Summary and histogram forms: sum, count, then
+// one value per quantile or bucket. Sums and quantile values are float bits.
+const (
+	FormSingle         Form = iota
+	FormSummary             // count is an integer
+	FormHistogram           // count and cumulative bucket counts are integers
+	FormFloatHistogram      // count and cumulative bucket counts are float bits
+)
+
+// Metric describes one metric (what the exposition formats call a metric, and
+// dto.Metric holds) of a shape: its own labels and how its values are laid out.
+type Metric struct {
+	Form   Form
+	Native bool // has an element in Part.Natives, and classic buckets only if it has bounds
+
+	labelAt, labelN uint32 // in refs, counted in pairs
+	boundAt, boundN uint32 // in bounds
+	valueAt         uint32 // in the value column
+	nativeAt        uint32 // in Part.Natives
+}
+
+// Families returns the families in exposition order. Read only.
+func (s *Shape) Families() []Family { return s.families }
+
+// Metrics returns the metrics of f, which must belong to s. Read only.
+func (s *Shape) Metrics(f *Family) []Metric { return s.metrics[f.first : f.first+f.count] }
+
+// First returns the number of f's first metric among all metrics of the shape,
+// as Exemplar.Metric, Created.Metric and Part.Unsent count them.
+func (f *Family) First() int { return int(f.first) }
+
+// AppendLabels appends m's own labels, in the order they were pushed, to dst.
+// Empty values are included: m{x=""} and m are two series in the view.
+func (s *Shape) AppendLabels(dst []Label, m *Metric) []Label {
+	for i := 2 * m.labelAt; i < 2*(m.labelAt+m.labelN); i += 2 {
+		dst = append(dst, Label{s.symbols[s.refs[i]], s.symbols[s.refs[i+1]]})
+	}
+	return dst
+}
+
+// Bounds returns m's bucket upper bounds or quantiles as pushed. Read only.
+func (s *Shape) Bounds(m *Metric) []float64 { return s.bounds[m.boundAt : m.boundAt+m.boundN] }
+
+// Samples returns how many samples the shape's metrics expand to before
+// relabelling: one each for a plain value, quantile, bucket (the +Inf bucket
+// included, also when the push lacks it), sum, count and native histogram.
+func (s *Shape) Samples() int { return s.samples }
+
+// Part is a shape with its values: one push, or what is left of it.
+type Part struct {
+	Shape     *Shape
+	Values    []uint64   // the value column, see Form and Value
+	Natives   []Native   // one per metric with Native set, in order
+	Exemplars []Exemplar // sorted by Metric, then Slot
+	Created   []Created  // sorted by Metric
+	Times     []int64    // explicit timestamps in ms, one per metric, or nil; NoTime where absent
+	Time      int64      // assigned timestamp in ms
+	Unsent    []uint32   // sorted numbers of metrics whose delivery identity another series owns
+}
+
+// NoTime stands in Part.Times for a metric without an explicit timestamp.
+const NoTime = math.MinInt64
+
+// ValuesOf returns m's slots of the value column. Read only.
+func (p *Part) ValuesOf(m *Metric) []uint64 {
+	n := uint32(1)
+	if m.Form != FormSingle {
+		n = 2 + m.boundN
+	}
+	return p.Values[m.valueAt : m.valueAt+n]
+}
+
+// NativeOf returns m's native histogram, nil when it has none.
+func (p *Part) NativeOf(m *Metric) *Native {
+	if !m.Native {
+		return nil
+	}
+	return &p.Natives[m.nativeAt]
+}
+
+// Count returns a count slot (sample count, cumulative bucket count) of a
+// metric of form f as a float.
+func (f Form) Count(slot uint64) float64 {
+	if f == FormFloatHistogram {
+		return math.Float64frombits(slot)
+	}
+	return float64(slot)
+}
+
+// Native is the native part of a histogram; sum and count stand in the value
+// column. Exactly one of Deltas and Counts is used, by Float.
+type Native struct {
+	Float         bool
+	Schema        int32
+	ZeroThreshold float64
+	ZeroCount     uint64 // an integer, or float bits with Float
+	Positive      []Span
+	Negative      []Span
+	PositiveDelta []int64
+	NegativeDelta []int64
+	PositiveCount []float64
+	NegativeCount []float64
+}
+
+// Span is a run of consecutive native buckets.
+type Span struct {
+	Offset int32
+	Length uint32
+}
+
+// Exemplar is one exemplar of a metric.
+type Exemplar struct {
+	Metric  uint32 // number among all metrics of the shape
+	Slot    int32  // bucket number, SlotMetric, or SlotNative
+	Value   float64
+	HasTime bool
+	Seconds int64 // since the epoch, with Nanos; only with HasTime
+	Nanos   int32
+	Labels  []Label
+}
+
+// Slots of exemplars that do not belong to a classic bucket.
+const (
+	SlotMetric int32 = -1 // the counter itself
+	SlotNative int32 = -2 // the native histogram's own list
+)
+
+// Created is the created timestamp of a metric.
+type Created struct {
+	Metric  uint32
+	Seconds int64
+	Nanos   int32
+}
