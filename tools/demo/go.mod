@@ -1,0 +1,3 @@
+module github.com/pushbridge/pushbridge/tools/demo
+
+go 1.26
