@@ -1,0 +1,88 @@
+# Needs Go and make, nothing else, for: build demo test fuzz bench cover golden crash.
+# lint, fmt and check also build golangci-lint once (two minutes); check's -race needs a C compiler.
+
+BIN        := $(CURDIR)/bin
+MODULE     := github.com/pushbridge/pushbridge
+TOOL        = go tool -modfile=$(CURDIR)/tools/$(1)/go.mod $(1)
+LINT        = $(call TOOL,golangci-lint)
+COUNT       = $(BIN)/testcount $(TESTCOUNT_FLAGS)
+OWN_MODULES := e2e tools/demo tools/testcount
+
+FUZZTIME   ?= 30s
+CRASH_TIME ?= 5m
+BENCH      ?= .
+COUNT_BENCH ?= 1
+
+VERSION    := $(shell cat VERSION)
+REVISION   := $(shell git rev-parse HEAD 2>/dev/null)
+BRANCH     := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
+# The commit's date, not today's: the same commit gives the same binary.
+BUILD_DATE := $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y%m%d-%H:%M:%S 2>/dev/null)
+INFO       := github.com/prometheus/common/version
+LDFLAGS    := -s -w -X $(INFO).Version=$(VERSION) -X $(INFO).Revision=$(REVISION) -X $(INFO).Branch=$(BRANCH) \
+	-X $(INFO).BuildDate=$(BUILD_DATE)
+
+# Folders with a test file that holds $(1).
+with = $(sort $(dir $(shell grep -rlE --include='*_test.go' --exclude-dir=e2e --exclude-dir=tools '$(1)' .)))
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint fmt golden fuzz bench cover e2e crash check clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/pushbridge
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/pushbridge ./cmd/pushbridge
+
+demo: build ## push, delete, and see what arrives; DEMO=stay keeps it running
+	@go build -C tools/demo -o $(BIN)/demo .
+	@$(BIN)/demo -bin $(BIN)/pushbridge
+
+test: $(BIN)/testcount ## all tests of this module, counted
+	@$(COUNT) go test -json -shuffle=on ./...
+
+lint: ## golangci-lint over every module
+	$(LINT) run --allow-serial-runners ./...
+	@for m in $(OWN_MODULES); do echo "lint $$m"; (cd $$m && $(LINT) run --allow-serial-runners --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+fmt: ## format the code
+	$(LINT) fmt ./...
+
+golden: ## rewrite golden files from what the code does now: review the diff
+	go test $(call with,flag\.Bool\("update") -update
+
+fuzz: ## every fuzz test for FUZZTIME (30s)
+	@for dir in $(call with,^func Fuzz); do \
+		for name in $$(cat $$dir*_test.go | sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p'); do \
+			echo "fuzz $$dir $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+		done; done
+
+bench: ## benchmarks: BENCH=regexp, COUNT_BENCH=10, OLD=bench-old.txt to compare with
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT_BENCH) ./... | tee bench.out
+	@if [ -n "$(OLD)" ]; then $(call TOOL,benchstat) $(OLD) bench.out; fi
+
+cover: ## test coverage, across packages: cover.out
+	go test -coverpkg=./... -coverprofile=cover.out ./... && go tool cover -func=cover.out | tail -1
+
+E2E_COMMANDS := prometheus prometheus-pushgateway victoria-metrics vmagent chromium python3 node npm curl
+e2e: build $(BIN)/testcount ## tests against real backends, clients and a browser
+	@for c in $(E2E_COMMANDS); do command -v $$c >/dev/null || missing="$$missing $$c"; done; \
+	python3 -c 'import prometheus_client' 2>/dev/null || missing="$$missing python3-prometheus-client"; \
+	if [ -n "$$missing" ]; then echo "make e2e needs:$$missing"; \
+		echo "On Debian: apt-get install prometheus prometheus-pushgateway victoria-metrics chromium python3-prometheus-client nodejs npm curl"; exit 1; fi
+	cd e2e && PUSHBRIDGE_BINARY=$(BIN)/pushbridge $(COUNT) go test -json ./...
+
+crash: ## kill -9, torn disks and clock steps for CRASH_TIME (5m)
+	go test -count=1 -timeout 0 -v -run Crash $(call with,"crash\.time") -crash.time=$(CRASH_TIME)
+
+check: $(BIN)/testcount ## format, vet, lint, tests under -race: what CI runs after make test, before make e2e
+	$(LINT) fmt --diff ./...
+	go vet ./...
+	@$(MAKE) --no-print-directory lint
+	@$(COUNT) go test -json -race -shuffle=on ./...
+
+clean: ## remove what was built
+	rm -rf $(BIN) bench.out cover.out
+
+$(BIN)/testcount: $(wildcard tools/testcount/*.go) tools/testcount/go.mod
+	@go build -C tools/testcount -o $@ .
