@@ -1,0 +1,165 @@
+package convert
+
+import (
+	"math"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/value"
+
+	"github.com/pushbridge/pushbridge/group"
+)
+
+// The families that the gateway adds to every group, with the help texts that
+// dashboards and tests of Pushgateway know.
+const (
+	pushTimeName = "push_time_seconds"
+	pushTimeHelp = "Last Unix time when changing this group in the Pushgateway succeeded."
+	failTimeName = "push_failure_time_seconds"
+	failTimeHelp = "Last Unix time when changing this group in the Pushgateway failed."
+)
+
+// metric is one metric at work.
+type metric struct {
+	*group.Metric
+	part   *group.Part
+	values []uint64
+	labels labelSet
+	family FamilyInfo
+	time   int64
+	riders
+}
+
+// series returns a sample of x without labels and value.
+func (x *metric) series() Series {
+	return Series{Time: x.time, Start: x.start, Family: x.family}
+}
+
+// appendMember appends the samples of one family.
+func (c *Converter) appendMember(dst []Series, m group.Member, skipped *Skipped) []Series {
+	f, shape := m.Of(), m.Part.Shape
+	x := metric{part: m.Part, family: FamilyInfo{f.Name, f.Help, f.Unit, f.Type}}
+	col := columnsAt(m.Part, f.First())
+	metrics := m.Metrics()
+	for i := range metrics {
+		x.Metric = &metrics[i]
+		x.time = c.timeOf(m.Part, f.First()+i)
+		x.riders = col.at(uint32(f.First()+i), f.Type, x.time)
+		if x.unsent {
+			skipped[DuplicateIdentity] += componentsOf(shape, x.Metric)
+			continue
+		}
+		c.own = shape.AppendLabels(c.own[:0], x.Metric)
+		x.labels = c.labelSetOf(f.Name, c.own)
+		x.values = m.Part.ValuesOf(x.Metric)
+		dst = c.appendMetric(dst, &x, skipped)
+	}
+	return dst
+}
+
+// appendMetric appends the samples of one metric.
+func (c *Converter) appendMetric(dst []Series, x *metric, skipped *Skipped) []Series {
+	switch x.Form {
+	case group.FormSingle:
+		return append(dst, c.single(x))
+	case group.FormSummary:
+		return c.appendSummary(dst, x)
+	case group.FormHistogram, group.FormFloatHistogram:
+		return c.appendHistogram(dst, x, skipped)
+	}
+	return dst
+}
+
+// single is the one sample of a counter, gauge or untyped metric (rule F-2).
+func (c *Converter) single(x *metric) Series {
+	s := x.series()
+	s.Labels, s.Value = x.labels.all, plain(math.Float64frombits(x.values[0]))
+	s.Exemplars = c.exemplarsOf(x, group.SlotMetric)
+	return s
+}
+
+// appendSummary appends quantiles, sum and count (rule F-3).
+func (c *Converter) appendSummary(dst []Series, x *metric) []Series {
+	s, at := x.series(), x.labels.slotOf(quantileLabel)
+	for i, q := range c.bounds.spell(x.part.Shape.Bounds(x.Metric)) {
+		s.Labels = c.component(x.labels, x.family.Name, at, quantileLabel, q)
+		s.Value = plain(math.Float64frombits(x.values[2+i]))
+		dst = append(dst, s)
+	}
+	return c.appendSumCount(dst, x)
+}
+
+// appendSumCount appends name_sum and name_count.
+func (c *Converter) appendSumCount(dst []Series, x *metric) []Series {
+	s, names := x.series(), c.names.of(x.family.Name)
+	s.Labels, s.Value = c.renamed(x.labels, names.sum), plain(math.Float64frombits(x.values[0]))
+	dst = append(dst, s)
+	s.Labels, s.Value = c.renamed(x.labels, names.count), plain(x.Form.Count(x.values[1]))
+	return append(dst, s)
+}
+
+// appendPushTimes appends what the gateway itself says of the group (rule C-5).
+// A push may bring a push_failure_time_seconds of its own: that one counts.
+func (c *Converter) appendPushTimes(dst []Series, r *group.Record, skipped *Skipped) []Series {
+	if !lives(r.Kind) {
+		return dst
+	}
+	dst = append(dst, c.pushTime(pushTimeName, pushTimeHelp, r.Push))
+	if slices.ContainsFunc(r.Members, func(m group.Member) bool { return m.Of().Name == failTimeName }) {
+		skipped[DuplicateIdentity]++
+		return dst
+	}
+	return append(dst, c.pushTime(failTimeName, failTimeHelp, r.Fail))
+}
+
+func (c *Converter) pushTime(name, help string, ns int64) Series {
+	return Series{
+		Labels: c.labelSetOf(name, nil).all,
+		Time:   c.time,
+		Value:  float64(ns) / 1e9,
+		Family: FamilyInfo{Name: name, Help: help, Type: group.Gauge},
+	}
+}
+
+// lives says whether the group exists after a record of kind k.
+func lives(k group.Kind) bool {
+	switch k {
+	case group.KindPut, group.KindPost, group.KindFail, group.KindRefresh:
+		return true
+	case group.KindDelete, group.KindClock:
+	}
+	return false
+}
+
+// timeOf is the timestamp of metric number n: its own if it was pushed with one
+// (rule S-1).
+func (c *Converter) timeOf(p *group.Part, n int) int64 {
+	if p.Times != nil && p.Times[n] != group.NoTime {
+		return p.Times[n]
+	}
+	return c.time
+}
+
+// componentsOf counts what m expands to, as Record.Samples does.
+func componentsOf(s *group.Shape, m *group.Metric) int {
+	switch m.Form {
+	case group.FormSingle:
+		return 1
+	case group.FormSummary:
+		return 2 + len(s.Bounds(m))
+	case group.FormHistogram, group.FormFloatHistogram:
+	}
+	n := 0
+	if m.Native {
+		n = 1
+	}
+	return n + classicComponents(m, s.Bounds(m))
+}
+
+// plain keeps a pushed value from being taken for a stale marker: it turns the
+// marker's bits into an ordinary NaN (rule S-5).
+func plain(v float64) float64 {
+	if value.IsStaleNaN(v) {
+		return math.Float64frombits(value.NormalNaN)
+	}
+	return v
+}
