@@ -1,0 +1,253 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// subject is a gateway that is measured.
+type subject struct {
+	name string
+	gateway
+	sends bool // it sends on what is pushed
+	// target is the path that a push of a pusher goes to.
+	target func(pusher int) string
+}
+
+func pushPath(pusher int) string { return fmt.Sprintf("/metrics/job/bench/pusher/%d", pusher) }
+
+// importPath is how vmagent takes pushes: its Debian version does not know
+// Pushgateway's path.
+func importPath(pusher int) string {
+	return fmt.Sprintf("/api/v1/import/prometheus?extra_label=job=bench&extra_label=pusher=%d", pusher)
+}
+
+// startVmagent starts Debian's vmagent, which sends on what it takes.
+func startVmagent(t testing.TB, write string) *gateway {
+	t.Helper()
+	path, dir := need(t, "/usr/bin/vmagent", "victoria-metrics"), t.TempDir()
+	p, url := startOnPort(t, "vmagent", path, "/health", func(addr string) []string {
+		return []string{"-httpListenAddr=" + addr, "-remoteWrite.url=" + write, "-remoteWrite.tmpDataPath=" + dir, "-loggerLevel=WARN"}
+	})
+	return &gateway{process: p, url: url}
+}
+
+// benchBody makes a push of gauges with realistic names and labels.
+func benchBody(samples, value int) string {
+	var b strings.Builder
+	for i := 0; i < samples; {
+		fmt.Fprintf(&b, "# HELP bench_step_%d_seconds How long the step took.\n# TYPE bench_step_%d_seconds gauge\n", i/10, i/10)
+		for range min(10, samples-i) {
+			fmt.Fprintf(&b, "bench_step_%d_seconds{step=\"part-%d\",region=\"eu-west-1\"} %d.%d\n", i/10, i, value, i)
+			i++
+		}
+	}
+	return b.String()
+}
+
+// BenchmarkPipeline measures what it costs to bring pushed samples to the
+// receiver's answer: CPU of the gateway's process, user and system, for each
+// pushed sample. Pushgateway stores only, and vmagent keeps nothing on disk
+// that it could send at once.
+func BenchmarkPipeline(b *testing.B) {
+	for _, size := range []struct{ samples, pushes int }{{6, 20_000}, {100, 4_000}, {3_000, 200}} {
+		for _, name := range []string{"pushbridge", "pushgateway", "vmagent"} {
+			b.Run(fmt.Sprintf("samples=%d/gateway=%s", size.samples, name), func(b *testing.B) {
+				for b.Loop() {
+					measurePipeline(b, name, size.samples, size.pushes)
+				}
+			})
+		}
+	}
+}
+
+func measurePipeline(b *testing.B, name string, samples, pushes int) {
+	b.StopTimer()
+	count := newCounter(b, "bench_")
+	s := pick(b, name, count.url)
+	defer s.kill()
+	drive(b, &s, 8, pushes/20, func(i int) string { return benchBody(samples, i) }) // warm up
+	delivered := int64(pushes / 20 * samples)
+	wait := func(what string) {
+		if s.sends {
+			eventually(b, what, func() error {
+				if n := count.samples.Load(); n < delivered {
+					return fmt.Errorf("%d of %d samples", n, delivered)
+				}
+				return nil
+			})
+		}
+	}
+	wait("warm up arrives")
+	cpu := s.cpu(b)
+	b.StartTimer()
+	begin := time.Now()
+	took := drive(b, &s, 8, pushes, func(i int) string { return benchBody(samples, i) })
+	delivered += int64(pushes * samples)
+	wait("everything arrives")
+	b.StopTimer()
+	wall, used := time.Since(begin), s.cpu(b)-cpu
+	total := float64(pushes * samples)
+	b.ReportMetric(used.Seconds()*1e6/total, "cpu-s/Msample")
+	b.ReportMetric(total/wall.Seconds(), "samples/s")
+	b.ReportMetric(float64(pushes)/wall.Seconds(), "pushes/s")
+	b.ReportMetric(float64(quantile(took, 0.5))/1e6, "p50-ms")
+	b.ReportMetric(float64(quantile(took, 0.99))/1e6, "p99-ms")
+	b.ReportMetric(0, "ns/op")
+	if s.sends {
+		b.ReportMetric(float64(count.bytes.Load())/float64(count.samples.Load()), "wire-B/sample")
+	}
+	b.StartTimer()
+}
+
+// pick starts one of the gateways.
+func pick(b *testing.B, name, write string) subject {
+	switch name {
+	case "pushbridge":
+		return subject{name: name, gateway: *startPushbridge(b, "--remote-write.url="+write), sends: true, target: pushPath}
+	case "pushgateway":
+		return subject{name: name, gateway: *startPushgateway(b), target: pushPath}
+	}
+	return subject{name: name, gateway: *startVmagent(b, write), sends: true, target: importPath}
+}
+
+// drive makes pushes from several pushers and returns how long each took.
+func drive(t testing.TB, s *subject, pushers, pushes int, body func(i int) string) []time.Duration {
+	t.Helper()
+	return driveTo(t, pushers, pushes, func(pusher, i int) (string, string) {
+		return s.url + s.target(pusher), body(i)
+	})
+}
+
+// driveTo makes pushes from several pushers: request i, of a pusher, is what
+// the function makes it.
+func driveTo(t testing.TB, pushers, pushes int, request func(pusher, i int) (url, body string)) []time.Duration {
+	t.Helper()
+	took := make([]time.Duration, pushes)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for p := range pushers {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= pushes {
+					return
+				}
+				url, body := request(p, i)
+				begin := time.Now()
+				code, answer, err := send(context.Background(), http.MethodPost, url, body, nil)
+				took[i] = time.Since(begin)
+				if err != nil || code/100 != 2 {
+					t.Errorf("POST %s: %d %v %s", url, code, err, answer)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	return took
+}
+
+// BenchmarkStoredGroups measures the p50 of a push of ten series, one after the
+// other, against the number of groups of ten series each that are stored.
+func BenchmarkStoredGroups(b *testing.B) {
+	for _, groups := range []int{10, 1_000, 100_000} {
+		for _, name := range []string{"pushbridge", "pushgateway"} {
+			b.Run("groups="+strconv.Itoa(groups)+"/gateway="+name, func(b *testing.B) {
+				for b.Loop() {
+					measureStored(b, name, groups)
+				}
+			})
+		}
+	}
+}
+
+func measureStored(b *testing.B, name string, groups int) {
+	b.StopTimer()
+	var g *gateway
+	pushes := 2_000
+	if name == "pushbridge" {
+		count := newCounter(b, "bench_")
+		g = startPushbridge(b, "--remote-write.url="+count.url)
+		fill(b, g, groups)
+		eventuallyWithin(b, 5*time.Minute, "the stored groups arrive", func() error {
+			if n := count.samples.Load(); n < int64(10*groups) {
+				return fmt.Errorf("%d samples", n)
+			}
+			return nil
+		})
+	} else {
+		g = filledPushgateway(b, groups)
+		pushes = max(5, min(pushes, 2_000_000/groups))
+	}
+	defer g.kill()
+	b.StartTimer()
+	took := driveTo(b, 1, pushes, func(_, i int) (string, string) {
+		return fmt.Sprintf("%s/metrics/job/stored/group/%d", g.url, i%min(groups, 1000)), benchBody(10, i)
+	})
+	b.StopTimer()
+	b.ReportMetric(float64(quantile(took, 0.5))/1e6, "p50-ms")
+	b.ReportMetric(float64(quantile(took, 0.99))/1e6, "p99-ms")
+	b.ReportMetric(float64(g.memory(b, "VmRSS")>>20), "RSS-MiB")
+	b.ReportMetric(0, "ns/op")
+	if groups >= 100_000 {
+		begin := time.Now()
+		mustGetWithin(b, g.url+"/metrics", time.Minute)
+		b.ReportMetric(time.Since(begin).Seconds(), "scrape-s")
+	}
+	b.StartTimer()
+}
+
+func fill(b *testing.B, g *gateway, groups int) {
+	b.Helper()
+	driveTo(b, 32, groups, func(_, i int) (string, string) {
+		return fmt.Sprintf("%s/metrics/job/stored/group/%d", g.url, i), benchBody(10, i)
+	})
+}
+
+// filledPushgateway returns a Pushgateway with stored groups. Its check makes
+// every push read all of them, so they are stored unchecked first.
+func filledPushgateway(b *testing.B, groups int) *gateway {
+	b.Helper()
+	file := b.TempDir() + "/pushgateway.data"
+	g := startPushgateway(b, "--persistence.file="+file, "--push.disable-consistency-check")
+	fill(b, g, groups)
+	if code := g.stop(b); code != 0 {
+		b.Fatalf("pushgateway ended with %d", code)
+	}
+	return startPushgateway(b, "--persistence.file="+file)
+}
+
+// mustGetWithin reads a large answer.
+func mustGetWithin(b *testing.B, url string, d time.Duration) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.Context(), d)
+	defer cancel()
+	slow := *client
+	slow.Timeout = d
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	resp, err := slow.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	buf := make([]byte, 1<<20)
+	for {
+		if _, err := resp.Body.Read(buf); err != nil {
+			return
+		}
+	}
+}

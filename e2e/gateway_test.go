@@ -1,0 +1,127 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// gateway is a running pushbridge, or a running Pushgateway.
+type gateway struct {
+	*process
+	url string
+}
+
+// startPushbridge starts pushbridge with an empty storage directory.
+func startPushbridge(t testing.TB, args ...string) *gateway {
+	t.Helper()
+	return startPushbridgeIn(t, t.TempDir(), args...)
+}
+
+// startPushbridgeIn starts pushbridge on a storage directory and waits until it
+// is ready.
+func startPushbridgeIn(t testing.TB, storage string, args ...string) *gateway {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "address")
+	args = append([]string{
+		"--web.listen-address=127.0.0.1:0", "--web.listen-address-file=" + file, "--storage.path=" + storage,
+	}, args...)
+	g := &gateway{process: start(t, "pushbridge", pushbridgePath, args...)}
+	eventually(t, "address of pushbridge", func() error {
+		if g.ended() {
+			t.Fatalf("pushbridge ended:\n%s", g.tail())
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		addr := strings.TrimSpace(string(b))
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return fmt.Errorf("address file holds %q: %w", addr, err)
+		}
+		g.url = "http://" + addr
+		return nil
+	})
+	if err := g.waitReady(g.url + "/-/ready"); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// startPushgateway starts the real Pushgateway, Debian's build of 1.5.1. Without
+// a persistence file it keeps its state in memory.
+func startPushgateway(t testing.TB, args ...string) *gateway {
+	t.Helper()
+	path := need(t, "/usr/bin/prometheus-pushgateway", "prometheus-pushgateway")
+	if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--persistence.file=") }) {
+		args = append(args, "--persistence.file=")
+	}
+	p, url := startOnPort(t, "pushgateway", path, "/-/ready", func(addr string) []string {
+		return append([]string{"--web.listen-address=" + addr, "--log.level=warn"}, args...)
+	})
+	return &gateway{process: p, url: url}
+}
+
+// put and its siblings make a change under /metrics/job/ that must be accepted.
+func (g *gateway) put(t testing.TB, path, body string, headers ...string) {
+	t.Helper()
+	must(t, http.MethodPut, g.url+"/metrics/job/"+path, body, headers...)
+}
+
+func (g *gateway) post(t testing.TB, path, body string, headers ...string) {
+	t.Helper()
+	must(t, http.MethodPost, g.url+"/metrics/job/"+path, body, headers...)
+}
+
+func (g *gateway) delete(t testing.TB, path string) {
+	t.Helper()
+	must(t, http.MethodDelete, g.url+"/metrics/job/"+path, "")
+}
+
+// families returns what /metrics shows, by name.
+func (g *gateway) families(t testing.TB) map[string]*dto.MetricFamily {
+	t.Helper()
+	p := expfmt.NewTextParser(model.UTF8Validation)
+	mfs, err := p.TextToMetricFamilies(bytes.NewReader([]byte(mustGet(t, g.url+"/metrics"))))
+	if err != nil {
+		t.Fatalf("parse /metrics: %v", err)
+	}
+	return mfs
+}
+
+// metric returns the sum of one of the gateway's own metrics over all metrics
+// that have the labels, given as pairs of name and value; 0 when there is none.
+// Of a histogram it is the number of observations.
+func (g *gateway) metric(t testing.TB, name string, labels ...string) float64 {
+	t.Helper()
+	want := map[string]string{}
+	for i := 0; i+1 < len(labels); i += 2 {
+		want[labels[i]] = labels[i+1]
+	}
+	var sum float64
+	for _, m := range g.families(t)[name].GetMetric() {
+		have := maps.Clone(want)
+		for _, l := range m.GetLabel() {
+			if v, ok := have[l.GetName()]; ok && v == l.GetValue() {
+				delete(have, l.GetName())
+			}
+		}
+		if len(have) > 0 {
+			continue
+		}
+		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + m.GetUntyped().GetValue() +
+			float64(m.GetHistogram().GetSampleCount()) + float64(m.GetSummary().GetSampleCount())
+	}
+	return sum
+}

@@ -1,0 +1,37 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// pushbridgePath is the path of the pushbridge under test.
+var pushbridgePath string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+// run builds pushbridge once for all tests. PUSHBRIDGE_BINARY names one that
+// exists instead, for trying a release.
+func run(m *testing.M) int {
+	if pushbridgePath = os.Getenv("PUSHBRIDGE_BINARY"); pushbridgePath != "" {
+		return m.Run()
+	}
+	dir, err := os.MkdirTemp("", "pushbridge-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	pushbridgePath = filepath.Join(dir, "pushbridge")
+	build := exec.CommandContext(context.Background(), "go", "build", "-o", pushbridgePath, "./cmd/pushbridge")
+	build.Dir = ".."
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build pushbridge: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
