@@ -1,0 +1,242 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/prometheus/common/promslog"
+	"github.com/urfave/cli/v2"
+
+	"github.com/pushbridge/pushbridge/ingest"
+)
+
+// The flags of the gateway. Those that Pushgateway has keep its names, defaults
+// and meaning.
+const (
+	flagListenAddress     = "web.listen-address"
+	flagListenAddressFile = "web.listen-address-file"
+	flagSystemdSocket     = "web.systemd-socket"
+	flagWebConfigFile     = "web.config.file"
+	flagTelemetryPath     = "web.telemetry-path"
+	flagExternalURL       = "web.external-url"
+	flagRoutePrefix       = "web.route-prefix"
+	flagEnableLifecycle   = "web.enable-lifecycle"
+	flagEnableAdminAPI    = "web.enable-admin-api"
+
+	flagPersistenceFile     = "persistence.file"
+	flagPersistenceInterval = "persistence.interval"
+
+	flagDisableConsistency = "push.disable-consistency-check"
+	flagEnableUTF8         = "push.enable-utf8-names"
+	flagTTL                = "push.ttl"
+	flagAcceptTimestamps   = "push.accept-timestamps"
+	flagMaxAge             = "push.max-age"
+
+	flagRemoteWriteURL = "remote-write.url"
+	flagConfigFile     = "config.file"
+
+	flagRefreshInterval = "refresh.interval"
+	flagRefreshBackfill = "refresh.backfill"
+
+	flagStoragePath   = "storage.path"
+	flagFsync         = "storage.fsync"
+	flagFsyncInterval = "storage.fsync-interval"
+	flagMaxBytes      = "storage.max-bytes"
+	flagMinFreeBytes  = "storage.min-free-bytes"
+	flagOnFull        = "storage.on-full"
+	flagResetClock    = "storage.reset-clock"
+
+	flagShutdownTimeout = "shutdown.timeout"
+	flagLogLevel        = "log.level"
+	flagLogFormat       = "log.format"
+	flagClockOffsetFile = "test.clock-offset-file"
+)
+
+// serveFlags defines the flags. Values with a syntax of their own are strings
+// here, because readSettings says more helpfully what is wrong with one.
+func serveFlags() []cli.Flag {
+	var all []cli.Flag
+	all = append(all, webFlags("Web")...)
+	all = append(all, pushFlags("Pushes")...)
+	all = append(all, limitFlags("Limits, beyond which a push is refused")...)
+	all = append(all, sendFlags("Remote write")...)
+	all = append(all, storageFlags("Storage")...)
+	return append(all, processFlags("Process")...)
+}
+
+func webFlags(category string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{
+			Name: flagListenAddress, Category: category, Value: cli.NewStringSlice(":9091"),
+			Usage: "Addresses on which to expose metrics and web interface. Repeatable for multiple addresses.",
+		},
+		&cli.StringFlag{
+			Name: flagListenAddressFile, Category: category,
+			Usage: "File to write the bound addresses to, one a line: with port 0 the only way to learn them.",
+		},
+		&cli.BoolFlag{
+			Name: flagSystemdSocket, Category: category,
+			Usage: "Use systemd socket activation listeners instead of port listeners (Linux only).",
+		},
+		&cli.StringFlag{
+			Name: flagWebConfigFile, Category: category,
+			Usage: "Path to a file that can enable TLS or authentication, see the documentation of Prometheus' exporter-toolkit.",
+		},
+		&cli.StringFlag{
+			Name: flagTelemetryPath, Category: category, Value: "/metrics",
+			Usage: "Path under which to expose metrics.",
+		},
+		&cli.StringFlag{
+			Name: flagExternalURL, Category: category,
+			Usage: "The URL under which pushbridge is externally reachable.",
+		},
+		&cli.StringFlag{
+			Name: flagRoutePrefix, Category: category,
+			Usage: "Prefix for the internal routes of web endpoints. Defaults to the path of --web.external-url.",
+		},
+		&cli.BoolFlag{
+			Name: flagEnableLifecycle, Category: category,
+			Usage: "Enable shutdown and reload via HTTP request.",
+		},
+		&cli.BoolFlag{
+			Name: flagEnableAdminAPI, Category: category,
+			Usage: "Enable API endpoints for admin control actions.",
+		},
+	}
+}
+
+func pushFlags(category string) []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{
+			Name: flagDisableConsistency, Category: category,
+			Usage: "Do not check consistency of pushed metrics. DANGEROUS.",
+		},
+		&cli.BoolFlag{
+			Name: flagEnableUTF8, Category: category,
+			Usage: "Allow UTF-8 characters in metric and label names.",
+		},
+		&cli.StringFlag{
+			Name: flagTTL, Category: category, Value: "0s",
+			Usage: "Delete a group that was not pushed to for this long. 0 keeps groups until they are deleted.",
+		},
+		&cli.BoolFlag{
+			Name: flagAcceptTimestamps, Category: category,
+			Usage: "Accept samples with timestamps of their own, which Pushgateway refuses.",
+		},
+		&cli.StringFlag{
+			Name: flagMaxAge, Category: category, Value: "1h",
+			Usage: "With --push.accept-timestamps: how old a sample's own timestamp may be.",
+		},
+	}
+}
+
+func limitFlags(category string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: ingest.FlagMaxBodyBytes, Category: category, Value: "64MiB",
+			Usage: "Size of a push's body as it is sent.",
+		},
+		&cli.StringFlag{
+			Name: ingest.FlagMaxDecodedBytes, Category: category, Value: "256MiB",
+			Usage: "Size of a push's body after decompression.",
+		},
+		&cli.StringFlag{
+			Name: ingest.FlagMaxInFlightBytes, Category: category, Value: "1GiB",
+			Usage: "Memory for all pushes that are being read; the next one hears 503 and may come again.",
+		},
+		&cli.IntFlag{
+			Name: ingest.FlagMaxGroups, Category: category,
+			Usage: "Number of groups. 0 is no limit.",
+		},
+		&cli.IntFlag{
+			Name: ingest.FlagMaxSeries, Category: category,
+			Usage: "Number of samples in one group. 0 is no limit.",
+		},
+		&cli.IntFlag{
+			Name: ingest.FlagMaxLabelLength, Category: category,
+			Usage: "Bytes of a label's name or value. 0 is no limit.",
+		},
+	}
+}
+
+func sendFlags(category string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{
+			Name: flagRemoteWriteURL, Category: category,
+			Usage: "Where to send samples by remote write. Repeatable: each URL is a destination with a pace of its own.",
+		},
+		&cli.StringFlag{
+			Name: flagConfigFile, Category: category,
+			Usage: "YAML file with Prometheus' remote_write section and global.external_labels; a whole prometheus.yml will do.",
+		},
+		&cli.StringFlag{
+			Name: flagRefreshInterval, Category: category, Value: "1m",
+			Usage: "Send groups again that were not pushed to for this long, so that their series stay visible. 0 is never.",
+		},
+		&cli.BoolFlag{
+			Name: flagRefreshBackfill, Category: category,
+			Usage: "Fill the gap that an outage left in series that were not pushed to meanwhile, at most an hour back.",
+		},
+	}
+}
+
+func storageFlags(category string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: flagStoragePath, Category: category, Value: "data/",
+			Usage: "Directory of the queue and the state. Empty keeps both in memory only.",
+		},
+		&cli.StringFlag{
+			Name: flagFsync, Category: category, Value: "always",
+			Usage: "When to force writes to disk. One of: [always, interval, off]. Other than always, a power loss can cost what was acknowledged last.",
+		},
+		&cli.StringFlag{
+			Name: flagFsyncInterval, Category: category, Value: "1s",
+			Usage: "How often, with --storage.fsync=interval.",
+		},
+		&cli.StringFlag{
+			Name: flagMaxBytes, Category: category, Value: "10GiB",
+			Usage: "Bound of the queue. At the bound a destination that lags behind loses its oldest samples, counted. 0 is no bound.",
+		},
+		&cli.StringFlag{
+			Name: flagMinFreeBytes, Category: category, Value: "1GiB",
+			Usage: "Room to leave free on the disk, as a bound of the queue. 0 is no bound.",
+		},
+		&cli.StringFlag{
+			Name: flagOnFull, Category: category, Value: "drop-oldest",
+			Usage: "What to do at a bound of the queue. One of: [drop-oldest, reject]; reject answers pushes with 503.",
+		},
+		&cli.BoolFlag{
+			Name: flagResetClock, Category: category,
+			Usage: "Forget timestamps that are ahead of the clock, once, after the clock was wrong. See docs/operations.md.",
+		},
+		&cli.StringFlag{
+			Name: flagPersistenceFile, Category: category,
+			Usage: "Pushgateway's file to persist metrics in: read at start and written as Pushgateway does. Empty for none.",
+		},
+		&cli.StringFlag{
+			Name: flagPersistenceInterval, Category: category, Value: "5m",
+			Usage: "The minimum interval at which to write out the persistence file.",
+		},
+	}
+}
+
+func processFlags(category string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: flagShutdownTimeout, Category: category, Value: "10s",
+			Usage: "How long stopping may take, to answer pushes and to send what is left. What is not sent waits on disk.",
+		},
+		&cli.StringFlag{
+			Name: flagLogLevel, Category: category, Value: "info",
+			Usage: "Only log messages with the given severity or above. One of: [" + strings.Join(promslog.LevelFlagOptions, ", ") + "]",
+		},
+		&cli.StringFlag{
+			Name: flagLogFormat, Category: category, Value: "logfmt",
+			Usage: "Output format of log messages. One of: [" + strings.Join(promslog.FormatFlagOptions, ", ") + "]",
+		},
+		&cli.StringFlag{
+			Name: flagClockOffsetFile, Category: category, Hidden: true,
+			Usage: "File with a duration that is added to the clock, read again and again: for tests.",
+		},
+	}
+}

@@ -1,0 +1,120 @@
+// Command pushbridge takes pushes as Pushgateway does and sends them on by
+// Prometheus remote write. Without the name of a command it serves.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/prometheus/common/version"
+	"github.com/urfave/cli/v2"
+)
+
+const program = "pushbridge"
+
+// The flags that every command has.
+const (
+	flagHelp    = "help"
+	flagVersion = "version"
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+// run is main without the process: it returns the exit code, which is 0 or 1.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	if err := runCommand(ctx, commands(), args, getenv, stdout, stderr); err != nil {
+		fmt.Fprintf(stderr, "%s: error: %v\n", program, err)
+		return 1
+	}
+	return 0
+}
+
+// commands lists what the first argument can name. The first one is meant when
+// it names none.
+func commands() []*cli.Command {
+	return []*cli.Command{
+		serveCommand(),
+		receiveCommand(),
+		checkConfigCommand(),
+	}
+}
+
+// serveCommand is the gateway itself.
+func serveCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "serve",
+		Usage: "Takes pushes as Pushgateway does and sends them on by Prometheus remote write.",
+		Description: "Every flag can be given as an environment variable too: --web.listen-address as " +
+			envName(flagListenAddress) + ",\nseveral values with commas between them. Flags win. @FILE stands for the lines of FILE.",
+		Flags: serveFlags(),
+		Action: func(c *cli.Context) error {
+			s, err := readSettings(c)
+			if err != nil {
+				return err
+			}
+			return serve(c.Context, s)
+		},
+	}
+}
+
+// standardFlags are those that every command has.
+func standardFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: flagHelp, Aliases: []string{"h"}, Usage: "Show this help."},
+		&cli.BoolFlag{Name: flagVersion, Usage: "Show application version."},
+	}
+}
+
+func runCommand(ctx context.Context, commands []*cli.Command, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	line, err := parseArgs(commands, args)
+	if err != nil {
+		return err
+	}
+	switch {
+	case line.version:
+		fmt.Fprintln(stdout, version.Print(program))
+		return nil
+	case line.help:
+		return printHelp(stdout, commands, line)
+	}
+	// Only the gateway itself listens to the environment: what is meant for it
+	// must not bend a receiver or a check that is started beside it.
+	if line.command == commands[0] {
+		if err := line.addEnv(getenv); err != nil {
+			return err
+		}
+	}
+	return newApp(commands, stdout, stderr).RunContext(ctx, line.normal(program))
+}
+
+// newApp leaves to cli what it is good at, flags with types and defaults, and
+// switches off what parseArgs, printHelp and run do instead.
+func newApp(commands []*cli.Command, stdout, stderr io.Writer) *cli.App {
+	app := &cli.App{
+		Name:                      program,
+		Commands:                  commands,
+		Writer:                    stdout,
+		ErrWriter:                 stderr,
+		HideHelp:                  true,
+		HideVersion:               true,
+		DisableSliceFlagSeparator: true,
+		ExitErrHandler:            func(*cli.Context, error) {},
+	}
+	prepare(commands)
+	return app
+}
+
+func prepare(commands []*cli.Command) {
+	for _, c := range commands {
+		c.HideHelp = true
+		c.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
+			return usagef("%s", strings.ReplaceAll(err.Error(), "flag -", "flag --"))
+		}
+		prepare(c.Subcommands)
+	}
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var updateScripts = flag.Bool("update", false, "rewrite the files that scripts compare with")
+
+// TestMain makes the binary itself a command of the scripts: "exec pushbridge"
+// starts this test binary again, as pushbridge.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){program: main})
+}
+
+// TestScript runs testdata/script/*.txtar, each in a directory of its own.
+// Besides the usual commands of testscript there are those of scriptCommands.
+// A gateway in a script is started like this:
+//
+//	exec pushbridge --web.listen-address=127.0.0.1:0 --web.listen-address-file=addr &gateway&
+//	waitfile addr GATEWAY
+//	http PUT http://$GATEWAY/metrics/job/x metrics.prom
+//	stdout '^200 OK'
+//	kill -TERM gateway
+//	wait gateway
+//
+// Scripts wait for facts (a file, a line, an answer), never for time.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		Cmds:                scriptCommands,
+		UpdateScripts:       *updateScripts,
+		RequireUniqueNames:  true,
+		RequireExplicitExec: true,
+	})
+}
+
+var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"waitfile": waitFile,
+	"waitline": waitLine,
+	"waithttp": waitHTTP,
+	"http":     scriptHTTP,
+}
+
+// waitFile is "waitfile FILE [VARIABLE]": it waits until FILE holds a whole
+// line, and sets the variable to the first one.
+func waitFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: waitfile FILE [VARIABLE]")
+	}
+	await(ts, args[0]+" holds a line", func() bool {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		line, _, whole := strings.Cut(string(text), "\n")
+		if err != nil || !whole {
+			return false
+		}
+		if len(args) == 2 {
+			ts.Setenv(args[1], line)
+		}
+		return true
+	})
+}
+
+// waitLine is "waitline FILE REGEXP": it waits until a line of FILE matches.
+func waitLine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: waitline FILE REGEXP")
+	}
+	want := compile(ts, args[1])
+	await(ts, args[0]+" matches "+args[1], func() bool {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		return err == nil && want.Match(text)
+	})
+}
+
+// waitHTTP is "waithttp URL REGEXP": it asks again and again until the answer,
+// printed as http prints it, matches.
+func waitHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: waithttp URL REGEXP")
+	}
+	want := compile(ts, args[1])
+	last := ""
+	await(ts, args[0]+" matches "+args[1], func() bool {
+		answer, err := request(ts, []string{http.MethodGet, args[0]})
+		if err != nil {
+			answer = err.Error()
+		}
+		if answer != last {
+			ts.Logf("%s", answer)
+			last = answer
+		}
+		return err == nil && want.MatchString(answer)
+	})
+}
+
+// scriptHTTP is "http METHOD URL [BODY-FILE] [HEADER: VALUE]...". It prints the
+// status, the headers in order of name, an empty line, and the body. Redirects
+// are not followed. With ! the request must not be answered at all.
+func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: http METHOD URL [BODY-FILE] ['HEADER: VALUE']...")
+	}
+	answer, err := request(ts, args)
+	if neg != (err != nil) {
+		ts.Fatalf("%s %s: %v", args[0], args[1], err)
+	}
+	fmt.Fprint(ts.Stdout(), answer)
+}
+
+func request(ts *testscript.TestScript, args []string) (string, error) {
+	var body io.Reader
+	headers := args[2:]
+	if len(headers) > 0 && !strings.Contains(headers[0], ": ") {
+		body = strings.NewReader(ts.ReadFile(headers[0]))
+		headers = headers[1:]
+	}
+	req, err := http.NewRequest(args[0], args[1], body) //nolint:noctx // a script has no context; the client has a deadline
+	ts.Check(err)
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Add(name, value)
+	}
+	resp, err := scriptClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	return printResponse(resp)
+}
+
+// scriptClient shows what the server sent: no redirects, no decompression.
+var scriptClient = &http.Client{
+	Timeout:       scriptDeadline,
+	Transport:     &http.Transport{DisableCompression: true, DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+func printResponse(resp *http.Response) (string, error) {
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return "", err
+	}
+	var lines []string
+	for name, values := range resp.Header {
+		if name != "Date" {
+			lines = append(lines, name+": "+strings.Join(values, ", "))
+		}
+	}
+	slices.Sort(lines)
+	return resp.Status + "\n" + strings.Join(append(lines, "", string(body)), "\n"), nil
+}
+
+const scriptDeadline = 30 * time.Second
+
+// await polls for a fact. It never waits longer than it must.
+func await(ts *testscript.TestScript, what string, fact func() bool) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(scriptDeadline)
+	for !fact() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("waited %s until %s: in vain", scriptDeadline, what)
+		}
+	}
+}
+
+func compile(ts *testscript.TestScript, expr string) *regexp.Regexp {
+	re, err := regexp.Compile("(?m)" + expr)
+	ts.Check(err)
+	return re
+}

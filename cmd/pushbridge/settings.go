@@ -1,0 +1,275 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/promslog"
+	"github.com/urfave/cli/v2"
+
+	"github.com/pushbridge/pushbridge/ingest"
+	"github.com/pushbridge/pushbridge/queue"
+)
+
+// settings is what the flags of the gateway say, read and checked.
+type settings struct {
+	listenAddresses   []string
+	listenAddressFile string
+	systemdSocket     bool
+	webConfigFile     string
+	telemetryPath     string
+	externalURL       *url.URL
+	routePrefix       string // empty, or with a slash in front and none behind
+	enableLifecycle   bool
+	enableAdminAPI    bool
+
+	persistenceFile     string
+	persistenceInterval time.Duration
+
+	disableConsistency bool
+	enableUTF8         bool
+	acceptTimestamps   bool
+	maxAge             time.Duration
+	ttl                time.Duration // 0: none
+	limits             ingest.Limits
+
+	remoteWriteURLs []string
+	configFile      string
+	refreshInterval time.Duration // 0: no refresh
+	refreshBackfill bool
+
+	storagePath    string
+	storagePathSet bool // by flag or environment, not by default
+	fsync          queue.FsyncMode
+	fsyncInterval  time.Duration
+	maxBytes       int64 // -1: no bound
+	minFreeBytes   int64 // -1: no bound
+	onFull         queue.OnFull
+	resetClock     bool
+
+	shutdownTimeout time.Duration
+	clockOffsetFile string
+	log             promslog.Config
+
+	// values holds every visible flag by name, as text, for the status API.
+	values map[string]string
+}
+
+// readSettings reads the flags; the error names each that cannot work.
+func readSettings(c *cli.Context) (*settings, error) {
+	r := flagReader{c: c}
+	s := &settings{}
+	s.readWeb(&r)
+	s.readPush(&r)
+	s.readSend(&r)
+	s.readStorage(&r)
+	s.shutdownTimeout = r.duration(flagShutdownTimeout, 0)
+	s.clockOffsetFile = c.String(flagClockOffsetFile)
+	s.log = promslog.Config{Level: promslog.NewLevel(), Format: promslog.NewFormat()}
+	r.set(flagLogLevel, s.log.Level.Set)
+	r.set(flagLogFormat, s.log.Format.Set)
+	if len(r.wrong) > 0 {
+		return nil, usagef("%s", strings.Join(r.wrong, "; "))
+	}
+	s.values = s.flagValues(c)
+	return s, nil
+}
+
+func (s *settings) readWeb(r *flagReader) {
+	s.listenAddresses = r.c.StringSlice(flagListenAddress)
+	s.listenAddressFile = r.c.String(flagListenAddressFile)
+	s.systemdSocket = r.c.Bool(flagSystemdSocket)
+	s.webConfigFile = r.c.String(flagWebConfigFile)
+	s.enableLifecycle = r.c.Bool(flagEnableLifecycle)
+	s.enableAdminAPI = r.c.Bool(flagEnableAdminAPI)
+	s.telemetryPath = r.c.String(flagTelemetryPath)
+	if !strings.HasPrefix(s.telemetryPath, "/") {
+		r.fail(flagTelemetryPath, fmt.Errorf("%q must begin with a slash", s.telemetryPath))
+	}
+	r.set(flagExternalURL, func(v string) (err error) {
+		s.externalURL, err = url.Parse(v)
+		return err
+	})
+	s.routePrefix = r.c.String(flagRoutePrefix)
+	if s.externalURL != nil {
+		s.routePrefix = routePrefix(s.routePrefix, s.externalURL)
+	}
+}
+
+func (s *settings) readPush(r *flagReader) {
+	s.disableConsistency = r.c.Bool(flagDisableConsistency)
+	s.enableUTF8 = r.c.Bool(flagEnableUTF8)
+	s.acceptTimestamps = r.c.Bool(flagAcceptTimestamps)
+	s.maxAge = r.duration(flagMaxAge, 0)
+	s.ttl = r.duration(flagTTL, 0)
+	s.limits = ingest.Limits{
+		MaxBodyBytes:     r.bytes(ingest.FlagMaxBodyBytes, 1),
+		MaxDecodedBytes:  r.bytes(ingest.FlagMaxDecodedBytes, 1),
+		MaxInFlightBytes: r.bytes(ingest.FlagMaxInFlightBytes, 1),
+		MaxGroups:        r.count(ingest.FlagMaxGroups),
+		MaxSeries:        r.count(ingest.FlagMaxSeries),
+		MaxLabelLength:   r.count(ingest.FlagMaxLabelLength),
+	}
+}
+
+func (s *settings) readSend(r *flagReader) {
+	s.configFile = r.c.String(flagConfigFile)
+	s.refreshInterval = r.duration(flagRefreshInterval, 0)
+	if s.refreshInterval > 0 && s.refreshInterval < time.Second {
+		r.fail(flagRefreshInterval, fmt.Errorf("must be 0 or at least 1s, is %s", s.refreshInterval))
+	}
+	s.refreshBackfill = r.c.Bool(flagRefreshBackfill)
+	s.remoteWriteURLs = r.c.StringSlice(flagRemoteWriteURL)
+	for _, u := range s.remoteWriteURLs {
+		if err := checkURL(u); err != nil {
+			r.fail(flagRemoteWriteURL, err)
+		}
+	}
+}
+
+func (s *settings) readStorage(r *flagReader) {
+	s.storagePath = r.c.String(flagStoragePath)
+	s.storagePathSet = r.c.IsSet(flagStoragePath)
+	r.set(flagFsync, func(v string) (err error) {
+		s.fsync, err = queue.ParseFsyncMode(v)
+		return err
+	})
+	s.fsyncInterval = r.duration(flagFsyncInterval, time.Millisecond)
+	s.maxBytes = r.bound(flagMaxBytes)
+	s.minFreeBytes = r.bound(flagMinFreeBytes)
+	r.set(flagOnFull, func(v string) (err error) {
+		s.onFull, err = queue.ParseOnFull(v)
+		return err
+	})
+	s.resetClock = r.c.Bool(flagResetClock)
+	s.persistenceFile = r.c.String(flagPersistenceFile)
+	s.persistenceInterval = r.duration(flagPersistenceInterval, 0)
+}
+
+// logger writes to w in the format and from the level that the flags name.
+func (s *settings) logger(w io.Writer) *slog.Logger {
+	config := s.log
+	config.Writer = w
+	return promslog.New(&config)
+}
+
+// flagValues is what Pushgateway's status API shows: durations as Go prints
+// them, and the route prefix that is in force.
+func (s *settings) flagValues(c *cli.Context) map[string]string {
+	values := map[string]string{}
+	for _, f := range c.Command.Flags {
+		if v, ok := f.(cli.VisibleFlag); ok && !v.IsVisible() {
+			continue
+		}
+		name := f.Names()[0]
+		if isList(f) {
+			values[name] = strings.Join(redactAll(c.StringSlice(name)), ",")
+		} else {
+			values[name] = fmt.Sprint(c.Value(name))
+		}
+	}
+	for name, d := range map[string]time.Duration{
+		flagPersistenceInterval: s.persistenceInterval, flagTTL: s.ttl, flagMaxAge: s.maxAge,
+		flagRefreshInterval: s.refreshInterval, flagFsyncInterval: s.fsyncInterval, flagShutdownTimeout: s.shutdownTimeout,
+	} {
+		values[name] = d.String()
+	}
+	values[flagRoutePrefix] = s.routePrefix
+	return values
+}
+
+// routePrefix is the path below which all routes stand: given, or else that of
+// the external URL.
+func routePrefix(given string, external *url.URL) string {
+	if given == "" {
+		given = external.Path
+	}
+	given = strings.Trim(given, "/")
+	if given == "" {
+		return ""
+	}
+	return "/" + given
+}
+
+// checkURL tells whether samples can be sent to raw. It shows no password.
+func checkURL(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return errors.New("not a URL") // the parser's own words repeat it, password included
+	}
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return fmt.Errorf("%q must be of the form http://host:port/path", u.Redacted())
+	}
+	return nil
+}
+
+// redactAll hides the passwords of those values that are URLs.
+func redactAll(values []string) []string {
+	shown := make([]string, len(values))
+	for i, v := range values {
+		shown[i] = v
+		if u, err := url.Parse(v); err == nil && u.User != nil {
+			shown[i] = u.Redacted()
+		}
+	}
+	return shown
+}
+
+// flagReader reads values with a syntax, and gathers what is wrong with them.
+type flagReader struct {
+	c     *cli.Context
+	wrong []string
+}
+
+func (r *flagReader) fail(name string, err error) {
+	r.wrong = append(r.wrong, fmt.Sprintf("--%s: %v", name, err))
+}
+
+func (r *flagReader) set(name string, set func(string) error) {
+	if err := set(r.c.String(name)); err != nil {
+		r.fail(name, err)
+	}
+}
+
+func (r *flagReader) duration(name string, least time.Duration) (d time.Duration) {
+	r.set(name, func(v string) (err error) {
+		d, err = parseDuration(v)
+		if err == nil && d < least {
+			err = fmt.Errorf("must be at least %s, is %s", least, d)
+		}
+		return err
+	})
+	return d
+}
+
+func (r *flagReader) bytes(name string, least int64) (n int64) {
+	r.set(name, func(v string) (err error) {
+		n, err = parseBytes(v)
+		if err == nil && n < least {
+			err = fmt.Errorf("must be at least %d, is %d", least, n)
+		}
+		return err
+	})
+	return n
+}
+
+func (r *flagReader) count(name string) int {
+	n := r.c.Int(name)
+	if n < 0 {
+		r.fail(name, fmt.Errorf("must not be negative, is %d", n))
+	}
+	return n
+}
+
+// bound reads a size that 0 switches off, which the queue spells -1.
+func (r *flagReader) bound(name string) int64 {
+	if n := r.bytes(name, 0); n > 0 {
+		return n
+	}
+	return -1
+}
