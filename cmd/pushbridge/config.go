@@ -1,0 +1,165 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	promconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"go.yaml.in/yaml/v2"
+
+	"github.com/pushbridge/pushbridge/remotewrite"
+)
+
+// config is what the configuration file and --remote-write.url say together.
+type config struct {
+	externalLabels labels.Labels
+	destinations   []*remotewrite.Config
+
+	// ignored names what the file holds that means nothing here: most of a
+	// prometheus.yml, which may be given whole.
+	ignored []string
+}
+
+// loadConfig reads the configuration file, unless its name is empty, and adds a
+// destination for each URL.
+func loadConfig(file string, urls []string) (*config, error) {
+	c := &config{}
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("configuration file: %w", err)
+		}
+		if err := c.parse(text, filepath.Dir(file)); err != nil {
+			return nil, fmt.Errorf("configuration file %s: %w", file, err)
+		}
+	}
+	for _, raw := range urls {
+		u, err := url.Parse(raw)
+		if err != nil {
+			return nil, fmt.Errorf("--%s: %w", flagRemoteWriteURL, errNotURL)
+		}
+		d := remotewrite.DefaultConfig(&promconfig.URL{URL: u})
+		if err := d.Validate(); err != nil {
+			return nil, fmt.Errorf("--%s: %w", flagRemoteWriteURL, err)
+		}
+		c.destinations = append(c.destinations, &d)
+	}
+	return c, remotewrite.Name(c.destinations)
+}
+
+// parse reads the text of a file in dir.
+func (c *config) parse(text []byte, dir string) error {
+	var schema fileSchema
+	if err := yaml.UnmarshalStrict(text, &schema); err != nil {
+		return explain(err)
+	}
+	var err error
+	if c.externalLabels, err = externalLabels(schema.Global.ExternalLabels); err != nil {
+		return fmt.Errorf("global.external_labels: %w", err)
+	}
+	c.destinations = schema.RemoteWrite
+	for _, d := range c.destinations {
+		d.SetDirectory(dir)
+	}
+	if err := remotewrite.Name(c.destinations); err != nil {
+		return err
+	}
+	c.ignored, err = ignoredKeys(text)
+	for _, d := range c.destinations {
+		for _, field := range d.Unused() {
+			c.ignored = append(c.ignored, "remote_write."+d.Label()+"."+field)
+		}
+	}
+	return err
+}
+
+// externalLabels checks the labels, and replaces $NAME and ${NAME} in their
+// values by what the environment says; $$ is one dollar sign.
+func externalLabels(given map[string]string) (labels.Labels, error) {
+	expanded := make(map[string]string, len(given))
+	for name, value := range given {
+		if !model.UTF8Validation.IsValidLabelName(name) || name == model.MetricNameLabel {
+			return labels.EmptyLabels(), fmt.Errorf("%q is not a label name", name)
+		}
+		value = os.Expand(value, func(variable string) string {
+			if variable == "$" {
+				return "$"
+			}
+			return os.Getenv(variable)
+		})
+		if !model.LabelValue(value).IsValid() {
+			return labels.EmptyLabels(), fmt.Errorf("%s: the value is not valid UTF-8", name)
+		}
+		expanded[name] = value
+	}
+	return labels.FromMap(expanded), nil
+}
+
+// ignoredKeys lists the keys that mean something to Prometheus alone.
+func ignoredKeys(text []byte) ([]string, error) {
+	var keys struct {
+		Global map[string]any `yaml:"global"`
+		Top    map[string]any `yaml:",inline"`
+	}
+	if err := yaml.Unmarshal(text, &keys); err != nil {
+		return nil, explain(err)
+	}
+	delete(keys.Top, "remote_write")
+	delete(keys.Top, "pushbridge")
+	delete(keys.Global, "external_labels")
+	ignored := slices.Sorted(maps.Keys(keys.Top))
+	for _, name := range slices.Sorted(maps.Keys(keys.Global)) {
+		ignored = append(ignored, "global."+name)
+	}
+	return ignored, nil
+}
+
+// logIgnored says once what of the file has no effect.
+func (c *config) logIgnored(logger *slog.Logger) {
+	if len(c.ignored) > 0 {
+		logger.Info("parts of the configuration file have no effect here", "keys", strings.Join(c.ignored, ", "))
+	}
+}
+
+var errNotURL = errors.New("not a URL")
+
+// plainWords replaces what the decoder says about types of ours, which helps
+// nobody.
+var plainWords = []struct {
+	said  *regexp.Regexp
+	plain string
+}{
+	{regexp.MustCompile(`field (\S+) not found in type \S+`), `unknown field "$1"`},
+	{regexp.MustCompile(`(?:field|key) "?([^" ]+)"? already set in (?:type \S+|map)`), `field "$1" is given twice`},
+	{regexp.MustCompile(`into \[\]main\.node`), "into a list"},
+}
+
+// explain puts an error of the YAML decoder in the user's words. A URL that
+// cannot be parsed is left out of it: it may hold a password.
+func explain(err error) error {
+	if _, ok := errors.AsType[*url.Error](err); ok {
+		where, _, _ := strings.Cut(err.Error(), ": parse ")
+		return fmt.Errorf("%s: %w", where, errNotURL)
+	}
+	wrong, ok := errors.AsType[*yaml.TypeError](err)
+	if !ok {
+		return err
+	}
+	lines := slices.Clone(wrong.Errors)
+	for i := range lines {
+		for _, w := range plainWords {
+			lines[i] = w.said.ReplaceAllString(lines[i], w.plain)
+		}
+	}
+	return errors.New(strings.Join(lines, "; "))
+}

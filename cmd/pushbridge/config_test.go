@@ -1,0 +1,142 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A whole prometheus.yml, with what pushbridge uses and what it does not.
+const wholeFile = `
+global:
+  scrape_interval: 15s
+  external_labels: {cluster: east, zone: "${PUSHBRIDGE_TEST_ZONE}", price: $$5}
+rule_files: ["rules/*.yml"]
+scrape_configs:
+  - job_name: pushgateway
+    honor_labels: true
+    static_configs: [{targets: ["localhost:9091"]}]
+remote_write:
+  - url: https://user:secret1@mimir/api/v1/push
+    name: mimir
+    headers: {X-Scope-OrgID: team}
+    basic_auth: {username: u, password_file: secrets/pw}
+    queue_config: {batch_send_deadline: 1s, max_shards: 2}
+    write_relabel_configs:
+      - {source_labels: [job], regex: "debug.*", action: drop}
+  - url: http://prometheus/api/v1/write
+pushbridge: {}
+`
+
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pushbridge.yml")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLoadConfig(t *testing.T) {
+	t.Setenv("PUSHBRIDGE_TEST_ZONE", "z1")
+	file := writeConfig(t, wholeFile)
+	c, err := loadConfig(file, []string{"http://flag:9090/api/v1/write?a=1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var urls []string
+	for _, d := range c.destinations {
+		urls = append(urls, d.Redacted())
+	}
+	if diff := cmp.Diff([]string{
+		"https://user:xxxxx@mimir/api/v1/push",
+		"http://prometheus/api/v1/write",
+		"http://flag:9090/api/v1/write?a=1",
+	}, urls); diff != "" {
+		t.Errorf("destinations (-want +got)\n%s", diff)
+	}
+	if got, want := c.externalLabels.String(), `{cluster="east", price="$5", zone="z1"}`; got != want {
+		t.Errorf("external labels: got %s, want %s", got, want)
+	}
+	if got, want := c.destinations[0].HTTPClient.BasicAuth.PasswordFile, filepath.Join(filepath.Dir(file), "secrets/pw"); got != want {
+		t.Errorf("relative file name: got %s, want %s", got, want)
+	}
+	if diff := cmp.Diff([]string{
+		"rule_files", "scrape_configs", "global.scrape_interval", "remote_write.mimir.queue_config.batch_send_deadline",
+	}, c.ignored); diff != "" {
+		t.Errorf("ignored (-want +got)\n%s", diff)
+	}
+}
+
+func TestLoadConfigOfNothing(t *testing.T) {
+	c, err := loadConfig("", nil)
+	if err != nil || len(c.destinations) != 0 {
+		t.Errorf("no file: got %+v, %v", c, err)
+	}
+	c, err = loadConfig(writeConfig(t, "# nothing\n"), nil)
+	if err != nil || len(c.destinations) != 0 {
+		t.Errorf("empty file: got %+v, %v", c, err)
+	}
+}
+
+func TestLoadConfigRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		name, text, want string
+	}{
+		{"unknown key", "remote_wrote: []\n", `line 1: unknown field "remote_wrote"`},
+		{"unknown field of global", "global:\n  external_label: {}\n", `line 2: unknown field "external_label"`},
+		{"unknown field of ours", "pushbridge:\n  x: 1\n", `line 2: unknown field "x"`},
+		{
+			"unknown field of a section", "remote_write:\n- url: http://a/\n- url: http://b/\n  nam: x\n",
+			`line 4: unknown field "nam"`,
+		},
+		{
+			"several", "remote_write:\n- url: http://a/\n  nam: x\n- url: http://b/\n  queue_config: {shards: 1}\n",
+			`line 3: unknown field "nam"; line 5: unknown field "shards"`,
+		},
+		{"wrong type", "remote_write:\n- url: http://a/\n  headers: 5\n", "line 3: cannot unmarshal !!int `5` into map[string]string"},
+		{"no YAML", "remote_write: [\n", "yaml: line 1: did not find expected node content"},
+		{"key twice", "global: {}\nglobal: {}\n", `line 2: field "global" is given twice`},
+		{"label twice", "global:\n  external_labels:\n    a: 1\n    a: 2\n", `line 4: field "a" is given twice`},
+		{"no list", "remote_write: {url: http://a/}\n", "line 1: cannot unmarshal !!map into a list"},
+		{"empty section", "remote_write:\n- url: http://a/\n-\n", "remote_write, section 2: is empty"},
+		{"no url", "remote_write:\n- name: a\n", "remote_write, section 1 (a): url for remote_write is empty"},
+		{
+			"name twice", "remote_write:\n- {url: http://a/, name: x}\n- {url: http://b/, name: x}\n",
+			`remote_write: found two sections with the name "x"`,
+		},
+		{"url with a password", "remote_write:\n- url: http://u:secret%zz@h/\n", "remote_write, section 1: not a URL"},
+		{"bad label name", "global:\n  external_labels: {'': x}\n", `global.external_labels: "" is not a label name`},
+		{"metric name as label", "global:\n  external_labels: {__name__: x}\n", `global.external_labels: "__name__" is not a label name`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := writeConfig(t, tt.text)
+			_, err := loadConfig(file, nil)
+			if err == nil {
+				t.Fatalf("accepted; want %s", tt.want)
+			}
+			if got := strings.TrimPrefix(err.Error(), "configuration file "+file+": "); got != tt.want {
+				t.Errorf("\n got %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestFlagsBesideAFile(t *testing.T) {
+	file := writeConfig(t, "remote_write:\n- url: http://a/\n")
+	c, err := loadConfig(file, []string{"http://a/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := c.destinations[0].ID(), c.destinations[1].ID(); a == b {
+		t.Errorf("the same URL twice has one cursor: %s", a)
+	}
+	for _, u := range []string{"http://u:secret%zz@h/", "ftp://u:secret@h/"} {
+		if _, err := loadConfig("", []string{u}); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: got %v", u, err)
+		}
+	}
+}
