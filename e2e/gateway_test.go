@@ -20,7 +20,8 @@ import (
 // gateway is a running pushbridge, or a running Pushgateway.
 type gateway struct {
 	*process
-	url string
+	url  string
+	base string // url with the route prefix
 }
 
 // startPushbridge starts pushbridge with an empty storage directory.
@@ -51,9 +52,10 @@ func startPushbridgeIn(t testing.TB, storage string, args ...string) *gateway {
 			return fmt.Errorf("address file holds %q: %w", addr, err)
 		}
 		g.url = "http://" + addr
+		g.base = g.url + routePrefix(args)
 		return nil
 	})
-	if err := g.waitReady(g.url + "/-/ready"); err != nil {
+	if err := g.waitReady(g.base + "/-/ready"); err != nil {
 		t.Fatal(err)
 	}
 	return g
@@ -67,33 +69,42 @@ func startPushgateway(t testing.TB, args ...string) *gateway {
 	if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--persistence.file=") }) {
 		args = append(args, "--persistence.file=")
 	}
-	p, url := startOnPort(t, "pushgateway", path, "/-/ready", func(addr string) []string {
+	p, url := startOnPort(t, "pushgateway", path, routePrefix(args)+"/-/ready", func(addr string) []string {
 		return append([]string{"--web.listen-address=" + addr, "--log.level=warn"}, args...)
 	})
-	return &gateway{process: p, url: url}
+	return &gateway{process: p, url: url, base: url + routePrefix(args)}
+}
+
+func routePrefix(args []string) string {
+	for _, a := range args {
+		if v, ok := strings.CutPrefix(a, "--web.route-prefix="); ok {
+			return v
+		}
+	}
+	return ""
 }
 
 // put and its siblings make a change under /metrics/job/ that must be accepted.
 func (g *gateway) put(t testing.TB, path, body string, headers ...string) {
 	t.Helper()
-	must(t, http.MethodPut, g.url+"/metrics/job/"+path, body, headers...)
+	must(t, http.MethodPut, g.base+"/metrics/job/"+path, body, headers...)
 }
 
 func (g *gateway) post(t testing.TB, path, body string, headers ...string) {
 	t.Helper()
-	must(t, http.MethodPost, g.url+"/metrics/job/"+path, body, headers...)
+	must(t, http.MethodPost, g.base+"/metrics/job/"+path, body, headers...)
 }
 
 func (g *gateway) delete(t testing.TB, path string) {
 	t.Helper()
-	must(t, http.MethodDelete, g.url+"/metrics/job/"+path, "")
+	must(t, http.MethodDelete, g.base+"/metrics/job/"+path, "")
 }
 
 // families returns what /metrics shows, by name.
 func (g *gateway) families(t testing.TB) map[string]*dto.MetricFamily {
 	t.Helper()
 	p := expfmt.NewTextParser(model.UTF8Validation)
-	mfs, err := p.TextToMetricFamilies(bytes.NewReader([]byte(mustGet(t, g.url+"/metrics"))))
+	mfs, err := p.TextToMetricFamilies(bytes.NewReader([]byte(mustGet(t, g.base+"/metrics"))))
 	if err != nil {
 		t.Fatalf("parse /metrics: %v", err)
 	}
