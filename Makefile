@@ -80,6 +80,7 @@ check: $(BIN)/testcount ## format, vet, lint, tests under -race: what CI runs af
 	go vet ./...
 	@$(MAKE) --no-print-directory lint
 	@$(COUNT) go test -json -race -shuffle=on ./...
+	@$(COUNT) go test -C tools/testcount -json .
 
 clean: ## remove what was built
 	rm -rf $(BIN) bench.out cover.out
