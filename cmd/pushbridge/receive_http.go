@@ -1,0 +1,184 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// receiver is a remote-write receiver for trying out and for scripts.
+type receiver struct {
+	protocols []int // those it takes; another is answered 415
+	strict    bool
+	store     *receiveStore
+	faults    *receiveFaults
+	logger    *slog.Logger
+}
+
+// routes answers the paths of the usual backends, the views, and the control.
+func (rc *receiver) routes() http.Handler {
+	mux := http.NewServeMux()
+	for _, path := range []string{"/api/v1/write", "/api/v1/push", "/api/v1/receive", "/receive"} {
+		mux.HandleFunc("POST "+path, rc.serveWrite)
+	}
+	mux.HandleFunc("GET /api/v1/samples", func(w http.ResponseWriter, r *http.Request) {
+		rc.writeJSON(w, rc.store.Samples(r.URL.Query()))
+	})
+	mux.HandleFunc("GET /api/v1/series", func(w http.ResponseWriter, r *http.Request) {
+		rc.writeJSON(w, rc.store.Series(r.URL.Query()))
+	})
+	mux.HandleFunc("GET /api/v1/stats", func(w http.ResponseWriter, _ *http.Request) {
+		rc.writeJSON(w, rc.store.Stats())
+	})
+	mux.HandleFunc("GET /-/ready", func(w http.ResponseWriter, _ *http.Request) { rc.writeText(w, "OK\n") })
+	mux.HandleFunc("GET /control", rc.serveFaults)
+	mux.HandleFunc("PUT /control", rc.serveControl)
+	return mux
+}
+
+// serveWrite plays the faults around one request. The body is read before
+// anything else: the server sees only then that a client gives up, and keeps
+// only then the connection of one that is refused.
+func (rc *receiver) serveWrite(w http.ResponseWriter, r *http.Request) {
+	body, err := readBody(r.Body)
+	if err != nil {
+		rc.serveError(w, r, err)
+		return
+	}
+	plan := rc.faults.Plan()
+	if !waitWith(r, plan.delay) {
+		return
+	}
+	if plan.fail != nil && !plan.fail.Store {
+		rc.serveFail(w, plan.fail)
+		return
+	}
+	m, err := rc.take(r.Header, body)
+	if err != nil {
+		rc.serveError(w, r, err)
+		return
+	}
+	rc.serveTaken(w, m, plan)
+}
+
+// serveTaken answers a request whose samples are stored.
+func (rc *receiver) serveTaken(w http.ResponseWriter, m *receivedMessage, plan receivePlan) {
+	switch {
+	case plan.fail != nil:
+		rc.writeWritten(w, m)
+		rc.serveFail(w, plan.fail)
+	case plan.drop:
+		rc.store.Count(func(s *receiveStats) { s.DroppedAnswers++ })
+		panic(http.ErrAbortHandler) // the server's own way to close without an answer
+	default:
+		rc.writeWritten(w, m)
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// waitWith reports whether the client is still there after d.
+func waitWith(r *http.Request, d time.Duration) bool {
+	if d == 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.Context().Done():
+		return false
+	}
+}
+
+// take decodes and stores a request.
+func (rc *receiver) take(h http.Header, body []byte) (*receivedMessage, error) {
+	protocol, err := protocolOf(h)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(rc.protocols, protocol) {
+		return nil, refuseWith(http.StatusUnsupportedMediaType, "remote write %d.0 is switched off", protocol)
+	}
+	m, err := decodeMessage(body, protocol)
+	if err != nil {
+		return nil, err
+	}
+	m.Faults = append(m.Faults, headerFaults(h, protocol)...)
+	rc.store.Count(func(s *receiveStats) { s.Requests++ })
+	return m, rc.store.Add(m)
+}
+
+// writeWritten says how much of a 2.0 request was stored. 1.0 has no such
+// headers, and senders may take them for a sign of 2.0.
+func (rc *receiver) writeWritten(w http.ResponseWriter, m *receivedMessage) {
+	if m.Protocol == 1 {
+		return
+	}
+	histograms := 0
+	for i := range m.Samples {
+		if m.Samples[i].Native() {
+			histograms++
+		}
+	}
+	const prefix = "X-Prometheus-Remote-Write-"
+	w.Header().Set(prefix+"Samples-Written", strconv.Itoa(len(m.Samples)-histograms))
+	w.Header().Set(prefix+"Histograms-Written", strconv.Itoa(histograms))
+	w.Header().Set(prefix+"Exemplars-Written", strconv.Itoa(m.Exemplars))
+}
+
+func (rc *receiver) serveFail(w http.ResponseWriter, f *receiveFail) {
+	rc.store.Count(func(s *receiveStats) { s.Failed++ })
+	for name, v := range f.Headers {
+		w.Header().Set(name, v)
+	}
+	if f.RetryAfter != "" {
+		w.Header().Set("Retry-After", f.RetryAfter)
+	}
+	w.WriteHeader(f.Status)
+	rc.writeText(w, f.Body)
+}
+
+func (rc *receiver) serveError(w http.ResponseWriter, r *http.Request, err error) {
+	status := http.StatusInternalServerError
+	if re, ok := errors.AsType[*receiveError](err); ok {
+		status = re.Status
+		rc.store.Count(func(s *receiveStats) { s.Refused++ })
+	}
+	rc.logger.Warn("request refused", "remote", r.RemoteAddr, "status", status, "err", err)
+	http.Error(w, err.Error(), status)
+}
+
+func (rc *receiver) serveFaults(w http.ResponseWriter, _ *http.Request) {
+	rc.writeJSON(w, rc.faults)
+}
+
+func (rc *receiver) serveControl(w http.ResponseWriter, r *http.Request) {
+	c, err := parseControl(http.MaxBytesReader(w, r.Body, 1<<20))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	rc.faults.Set(c)
+	rc.serveFaults(w, r)
+}
+
+func (rc *receiver) writeJSON(w http.ResponseWriter, v any) {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	rc.writeText(w, string(b)+"\n")
+}
+
+// writeText sends s. An error means that the client has gone.
+func (rc *receiver) writeText(w http.ResponseWriter, s string) {
+	_, _ = io.WriteString(w, s)
+}
