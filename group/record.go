@@ -1,5 +1,15 @@
 package group
 
+import "math/bits"
+
+// Rough sizes on the heap, for the bounds that are counted in bytes.
+const (
+	recordBytes = 256
+	labelBytes  = 48
+	memberBytes = 16
+	endedBytes  = 88
+)
+
 // Kind says what a Record does. The values are written to disk.
 type Kind uint8
 
@@ -27,6 +37,11 @@ type Record struct {
 	// the group alive.
 	Push, Fail int64
 
+	// Hide says which of the two the record must not ship: another group's
+	// series has the same identity at delivery, or a family that a push stored as
+	// push_failure_time_seconds stands in for the group's own.
+	Hide Own
+
 	// TTL is how long the group lives after this push, in nanoseconds; 0 means
 	// until it is deleted.
 	TTL int64
@@ -42,6 +57,48 @@ type Record struct {
 
 	// Ended are the components that the group had before and no longer has.
 	Ended []Ended
+
+	plan *plan // what Commit does with it; nil once committed, and for records read back
+}
+
+// Own names the group's own series.
+type Own uint8
+
+// The group's own series: push_time_seconds and push_failure_time_seconds.
+const (
+	OwnPushTime Own = 1 << iota
+	OwnFailTime
+)
+
+// Samples returns the number of samples that r stands for before relabelling,
+// in the unit in which a destination's books are kept: one for each component of
+// each member (those that are not sent included) and of each ended metric, and
+// one for each of the group's own series that r ships.
+func (r *Record) Samples() int {
+	n := 0
+	for _, m := range r.Members {
+		n += m.Samples()
+	}
+	if r.Kind != KindClock && r.Kind != KindDelete {
+		n += 2 - bits.OnesCount8(uint8(r.Hide))
+	}
+	for i := range r.Ended {
+		n += r.Ended[i].Samples()
+	}
+	return n
+}
+
+// Size returns roughly how many bytes of heap r keeps alive.
+func (r *Record) Size() int {
+	n := recordBytes + len(r.Labels)*labelBytes
+	if r.Part != nil {
+		n += r.Part.size()
+	}
+	n += len(r.Members) * memberBytes
+	for i := range r.Ended {
+		n += endedBytes + len(r.Ended[i].Labels)*labelBytes + 8*len(r.Ended[i].Bounds)
+	}
+	return n
 }
 
 // Member is one live family of a group: family number Family of Part's shape.
@@ -56,6 +113,16 @@ func (m Member) Of() *Family { return &m.Part.Shape.families[m.Family] }
 // Metrics returns the metrics of the family that m refers to.
 func (m Member) Metrics() []Metric { return m.Part.Shape.Metrics(m.Of()) }
 
+// Samples returns how many samples the metrics of m expand to, see
+// Shape.Samples.
+func (m Member) Samples() int {
+	n := 0
+	for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
+		n += m.Part.Shape.samplesOf(&metrics[i])
+	}
+	return n
+}
+
 // Ended names components of one metric that ended. Time series that live on
 // under the same name and labels are not in it, whatever type they had.
 type Ended struct {
@@ -65,6 +132,15 @@ type Ended struct {
 	Bounds []float64
 	What   Component // which components ended; Bounds go with ComponentBounds
 	Float  bool      // the native histogram was a float histogram
+}
+
+// Samples returns how many series e names.
+func (e *Ended) Samples() int {
+	n := countComponents(e.What)
+	if e.What&ComponentBounds != 0 {
+		n += len(e.Bounds) - 1
+	}
+	return n
 }
 
 // Component is a set of the series that one metric expands to.
@@ -79,3 +155,5 @@ const (
 	ComponentInf                          // name_bucket{le="+Inf"}, when it is not in Bounds
 	ComponentNative                       // the native histogram, under the family's name
 )
+
+func countComponents(c Component) int { return bits.OnesCount8(uint8(c)) }

@@ -1,6 +1,9 @@
 package group
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Type is the type of a metric family. The values are written to disk.
 type Type uint8
@@ -26,8 +29,10 @@ type Shape struct {
 	symbols  []string  // label names and values, each once
 	refs     []uint32  // pairs of symbol numbers: name, value
 	bounds   []float64 // upper bounds and quantiles
+	byName   []uint32  // numbers of families, sorted by family name
 	values   int       // length of the value column
 	samples  int       // components, see Component
+	hash     uint64    // of everything above but byName, under the process's seed; see shapes
 }
 
 // Family describes one metric family of a shape.
@@ -87,6 +92,49 @@ func (s *Shape) AppendLabels(dst []Label, m *Metric) []Label {
 // Bounds returns m's bucket upper bounds or quantiles as pushed. Read only.
 func (s *Shape) Bounds(m *Metric) []float64 { return s.bounds[m.boundAt : m.boundAt+m.boundN] }
 
+// Components returns the components that m expands to. A histogram has its
+// classic ones unless it is native and lists no bucket.
+func (s *Shape) Components(m *Metric) Component {
+	switch m.Form {
+	case FormSummary:
+		if m.boundN == 0 {
+			return ComponentSum | ComponentCount
+		}
+		return ComponentSum | ComponentCount | ComponentBounds
+	case FormHistogram, FormFloatHistogram:
+		return s.histogramComponents(m)
+	case FormSingle:
+	}
+	return ComponentValue
+}
+
+func (s *Shape) histogramComponents(m *Metric) Component {
+	if m.Native && m.boundN == 0 {
+		return ComponentNative
+	}
+	what := ComponentSum | ComponentCount
+	if m.Native {
+		what |= ComponentNative
+	}
+	if m.boundN > 0 {
+		what |= ComponentBounds
+	}
+	if !hasInf(s.Bounds(m)) {
+		what |= ComponentInf
+	}
+	return what
+}
+
+func hasInf(bounds []float64) bool {
+	// Nearly always the last one, if any.
+	for _, b := range slices.Backward(bounds) {
+		if math.IsInf(b, 1) {
+			return true
+		}
+	}
+	return false
+}
+
 // Samples returns how many samples the shape's metrics expand to before
 // relabelling: one each for a plain value, quantile, bucket (the +Inf bucket
 // included, also when the push lacks it), sum, count and native histogram.
@@ -101,6 +149,7 @@ type Part struct {
 	Created   []Created  // sorted by Metric
 	Times     []int64    // explicit timestamps in ms, one per metric, or nil; NoTime where absent
 	Time      int64      // assigned timestamp in ms
+	Pushed    int64      // when the client pushed it, in ns since the epoch
 	Unsent    []uint32   // sorted numbers of metrics whose delivery identity another series owns
 }
 
@@ -114,6 +163,18 @@ func (p *Part) ValuesOf(m *Metric) []uint64 {
 		n = 2 + m.boundN
 	}
 	return p.Values[m.valueAt : m.valueAt+n]
+}
+
+// Members returns all families of p, sorted by name.
+func (p *Part) Members() []Member {
+	if p == nil || len(p.Shape.families) == 0 {
+		return nil
+	}
+	members := make([]Member, len(p.Shape.byName))
+	for i, f := range p.Shape.byName {
+		members[i] = Member{Part: p, Family: f}
+	}
+	return members
 }
 
 // NativeOf returns m's native histogram, nil when it has none.
@@ -176,4 +237,49 @@ type Created struct {
 	Metric  uint32
 	Seconds int64
 	Nanos   int32
+}
+
+// String returns the type as the text format spells it; a gauge histogram is
+// shown as a histogram there.
+func (t Type) String() string {
+	switch t {
+	case Counter:
+		return "counter"
+	case Gauge:
+		return "gauge"
+	case Summary:
+		return "summary"
+	case Histogram, GaugeHistogram:
+		return "histogram"
+	case Untyped:
+	}
+	return "untyped"
+}
+
+// reservedLabel is the label that tells a metric's components apart, which it
+// must therefore not have itself.
+func (t Type) reservedLabel() string {
+	switch t {
+	case Summary:
+		return "quantile"
+	case Histogram, GaugeHistogram:
+		return "le"
+	case Untyped, Counter, Gauge:
+	}
+	return ""
+}
+
+// size returns roughly how many bytes p occupies, its shape included.
+func (p *Part) size() int {
+	s := p.Shape
+	n := 320 + 64*len(s.families) + 32*len(s.metrics) + 24*len(s.symbols) + 4*len(s.refs) + 8*len(s.bounds)
+	n += 8*len(p.Values) + 16*len(p.Created) + 8*len(p.Times) + 4*len(p.Unsent)
+	for i := range p.Natives {
+		n += 160 + 8*(len(p.Natives[i].Positive)+len(p.Natives[i].PositiveDelta)+len(p.Natives[i].PositiveCount))
+		n += 8 * (len(p.Natives[i].Negative) + len(p.Natives[i].NegativeDelta) + len(p.Natives[i].NegativeCount))
+	}
+	for i := range p.Exemplars {
+		n += 64 + labelBytes*len(p.Exemplars[i].Labels)
+	}
+	return n
 }

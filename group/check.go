@@ -1,0 +1,360 @@
+package group
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// transition is what one record does to one group, while it is being worked
+// out: what it replaces and what it brings.
+type transition struct {
+	kind     Kind
+	slot     uint32
+	old      *Group // nil when there was none
+	labels   Labels
+	part     *Part    // nil for a refused push
+	replaced []Member // of old
+	shows    Own      // own series that the group shows afterwards
+	hide     Own      // own series that it does not deliver afterwards
+	unsent   []uint32 // metrics of part that it does not deliver
+}
+
+// checker works out transitions, with scratch space. Guarded by the store's
+// lock; the index's hasher must have been prepared for the group.
+type checker struct {
+	view, claim []uint64 // hashes of part's metrics, see index
+	sorted      []uint64
+	false       []uint64 // hashes that met another series by chance
+	a, b        []Label
+}
+
+// newTransition says what a change replaces.
+func newTransition(kind Kind, old *Group, labels Labels, part *Part) transition {
+	t := transition{kind: kind, old: old, labels: labels, part: part, shows: OwnPushTime | OwnFailTime}
+	if old != nil {
+		for _, m := range old.Members {
+			if t.replaces(m.Of().Name) {
+				t.replaced = append(t.replaced, m)
+			} else if isFailTime(m) {
+				t.shows = OwnPushTime
+			}
+		}
+	}
+	if part != nil && part.Shape.has(FailTimeName) {
+		t.shows = OwnPushTime
+	}
+	return t
+}
+
+// replaces reports whether the family of that name, if the group has it, ends
+// or is replaced.
+func (t *transition) replaces(name string) bool {
+	switch {
+	case t.part != nil && t.part.Shape.has(name):
+		return true
+	case name == FailTimeName:
+		return t.kind == KindFail // a family that was pushed stays until then, as in Pushgateway
+	default:
+		return t.kind == KindPut
+	}
+}
+
+// has reports whether s has a family of that name.
+func (s *Shape) has(name string) bool {
+	_, ok := s.find(name)
+	return ok
+}
+
+func (s *Shape) find(name string) (*Family, bool) {
+	i, ok := slices.BinarySearchFunc(s.byName, name, func(n uint32, name string) int { return strings.Compare(s.families[n].Name, name) })
+	if !ok {
+		return nil, false
+	}
+	return &s.families[s.byName[i]], true
+}
+
+// check refuses a transition after which the view would not be consistent, and
+// finds what it must not deliver. It changes nothing.
+func (s *Store) check(t *transition) error {
+	c := &s.checker
+	c.false = c.false[:0]
+	if t.part != nil {
+		if err := t.checkGrouping(); err != nil {
+			return err
+		}
+		s.hashPart(t.part)
+		if err := s.checkNames(t); err != nil {
+			return err
+		}
+		if err := s.checkSeries(t); err != nil {
+			return err
+		}
+		s.findUnsent(t)
+	}
+	return s.checkOwn(t)
+}
+
+// checkGrouping refuses grouping labels that a component of a pushed family has
+// itself.
+func (t *transition) checkGrouping() error {
+	for i := range t.part.Shape.families {
+		f := &t.part.Shape.families[i]
+		label := f.Type.reservedLabel()
+		if label == "" || f.count == 0 {
+			continue
+		}
+		if _, ok := t.labels.Lookup(label); ok {
+			return &InvalidError{Family: f.Name, Err: fmt.Errorf("a %s must not have an explicit %q label", f.Type, label)}
+		}
+	}
+	return nil
+}
+
+// hashPart hashes the metrics of p.
+func (s *Store) hashPart(p *Part) {
+	c, x := &s.checker, &s.index
+	c.view, c.claim = c.view[:0], c.claim[:0]
+	x.hash.use(p.Shape)
+	for i := range p.Shape.families {
+		f := &p.Shape.families[i]
+		name := x.hash.string(f.Name)
+		for j, metrics := 0, p.Shape.Metrics(f); j < len(metrics); j++ {
+			v, d := x.hash.sums(&metrics[j])
+			view, claim := x.keys(name, v, d)
+			c.view, c.claim = append(c.view, view), append(c.claim, claim)
+		}
+	}
+}
+
+// checkNames applies the rules on names and types. Unchecked, the metrics of a
+// family that collides with a component are not delivered.
+func (s *Store) checkNames(t *transition) error {
+	for i := range t.part.Shape.families {
+		f := &t.part.Shape.families[i]
+		err := s.checkName(t, f)
+		if err == nil {
+			continue
+		}
+		if s.o.CheckConsistency {
+			return &err.ConflictError
+		}
+		if err.component {
+			for n := range f.count {
+				t.unsent = append(t.unsent, f.first+n)
+			}
+		}
+	}
+	return nil
+}
+
+// nameError is a ConflictError about names.
+type nameError struct {
+	ConflictError
+	component bool
+}
+
+func (s *Store) checkName(t *transition, f *Family) *nameError {
+	if other := s.typesIn(t, f.Name) &^ f.Type.set(); other != 0 {
+		return s.nameError(t, f, f.Name, false, fmt.Sprintf("is a %s, but a %s", f.Type.word(), other.first().word()))
+	}
+	if base, types := composedBase(f.Name); types != 0 {
+		if both := s.typesIn(t, base) & types; both != 0 {
+			return s.nameError(t, f, base, true, fmt.Sprintf("collides with %s %q", both.first().word(), base))
+		}
+	}
+	for _, x := range suffixes {
+		if name := f.Name + x.text; x.types&f.Type.set() != 0 && s.typesIn(t, name) != 0 {
+			return s.nameError(t, f, name, true, fmt.Sprintf("is a %s and collides with metric family %q", f.Type.word(), name))
+		}
+	}
+	return nil
+}
+
+func (s *Store) nameError(t *transition, f *Family, other string, component bool, reason string) *nameError {
+	return &nameError{ConflictError{Family: f.Name, Reason: reason, Other: s.groupWithName(t, other)}, component}
+}
+
+// typesIn returns the types that a name will have.
+func (s *Store) typesIn(t *transition, name string) typeSet {
+	set := typeSet(0)
+	info := s.index.names.byName[name]
+	if info != nil {
+		set = info.types()
+		if m, ok := t.replacedMember(name); ok && info.count[m.Of().Type] == 1 {
+			set &^= m.Of().Type.set()
+		}
+	}
+	if f, ok := t.part.Shape.find(name); ok {
+		set |= f.Type.set()
+	}
+	return set
+}
+
+func (t *transition) replacedMember(name string) (Member, bool) {
+	i, ok := slices.BinarySearchFunc(t.replaced, name, func(m Member, n string) int { return strings.Compare(m.Of().Name, n) })
+	if !ok {
+		return Member{}, false
+	}
+	return t.replaced[i], true
+}
+
+// word is the type as a message calls it.
+func (t Type) word() string {
+	if t == GaugeHistogram {
+		return "gauge histogram"
+	}
+	return t.String()
+}
+
+func (s typeSet) first() Type {
+	for t := range Type(typeCount) {
+		if s&t.set() != 0 {
+			return t
+		}
+	}
+	return Untyped
+}
+
+// groupWithName finds a group with a family of that name, for a message. It
+// looks at few groups, and returns nil when none of those has it.
+func (s *Store) groupWithName(t *transition, name string) Labels {
+	info := s.index.names.byName[name]
+	if info == nil {
+		return t.labels // in the push itself
+	}
+	has := func(e *entry) bool {
+		if e == nil || e.pending == nil || e.slot == t.slot {
+			return false
+		}
+		_, ok := e.pending.find(name)
+		return ok
+	}
+	if e := s.slots[info.slot]; has(e) {
+		return e.pending.Labels
+	}
+	tries := 1000
+	for _, e := range s.entries {
+		if has(e) {
+			return e.pending.Labels
+		}
+		if tries--; tries == 0 {
+			break
+		}
+	}
+	return nil
+}
+
+// errTwice is the reason for a series that one push has twice.
+var errTwice = errors.New("was pushed twice with the same name and labels")
+
+// checkSeries refuses series that the push has twice or that another group has.
+func (s *Store) checkSeries(t *transition) error {
+	if !s.o.CheckConsistency {
+		return nil
+	}
+	c := &s.checker
+	p := t.part
+	if n, ok := s.findTwice(t); ok {
+		return &InvalidError{Family: p.Shape.familyOf(n).Name, Metric: s.metricName(t, n), Err: errTwice}
+	}
+	for n := range p.Shape.metrics {
+		h := c.view[n]
+		if _, hit := s.index.series.first[h]; !hit {
+			continue
+		}
+		owner := uint32(0)
+		if s.index.series.any(h, t.slot, func(o uint32) bool { owner = o; return s.slotHas(o, t, n, false) }) {
+			return &ConflictError{
+				Family: p.Shape.familyOf(n).Name, Metric: s.metricName(t, n),
+				Other: s.labelsOf(owner), Reason: "exists already with the same name and labels",
+			}
+		}
+		c.false = append(c.false, h)
+	}
+	return nil
+}
+
+// findTwice returns the first metric that equals one before it in the push.
+func (s *Store) findTwice(t *transition) (int, bool) {
+	c := &s.checker
+	c.sorted = append(c.sorted[:0], c.view...)
+	slices.Sort(c.sorted)
+	found := -1
+	for i := 1; i < len(c.sorted); i++ {
+		if c.sorted[i] != c.sorted[i-1] {
+			continue
+		}
+		if n, ok := s.firstTwice(t, c.sorted[i]); ok && (found < 0 || n < found) {
+			found = n
+		} else if !ok {
+			c.false = append(c.false, c.sorted[i])
+		}
+	}
+	return found, found >= 0
+}
+
+// firstTwice returns the first of the metrics with hash h that equals one
+// before it.
+func (s *Store) firstTwice(t *transition, h uint64) (int, bool) {
+	var same []int
+	for n, v := range s.checker.view {
+		if v != h {
+			continue
+		}
+		for _, o := range same {
+			if s.sameMetric(t, n, o, false) {
+				return n, true
+			}
+		}
+		same = append(same, n)
+	}
+	return 0, false
+}
+
+// sameMetric compares two metrics of the push.
+func (s *Store) sameMetric(t *transition, n, o int, delivered bool) bool {
+	c, shape := &s.checker, t.part.Shape
+	if shape.familyOf(n) != shape.familyOf(o) {
+		return false
+	}
+	c.a = appendIdentity(c.a[:0], t.labels, shape, &shape.metrics[n], delivered)
+	c.b = appendIdentity(c.b[:0], t.labels, shape, &shape.metrics[o], delivered)
+	return slices.Equal(c.a, c.b)
+}
+
+// appendIdentity appends the labels that identify a metric in a view, or at
+// delivery.
+func appendIdentity(dst []Label, g Labels, s *Shape, m *Metric, delivered bool) []Label {
+	if delivered {
+		return g.AppendSeries(dst, s, m)
+	}
+	return g.AppendView(dst, s, m)
+}
+
+// familyOf returns the family of metric number n.
+func (s *Shape) familyOf(n int) *Family {
+	i, _ := slices.BinarySearchFunc(s.families, uint32(n), func(f Family, n uint32) int {
+		if f.first+f.count <= n {
+			return -1
+		}
+		if f.first > n {
+			return 1
+		}
+		return 0
+	})
+	return &s.families[i]
+}
+
+func (s *Store) metricName(t *transition, n int) string {
+	shape := t.part.Shape
+	return metricString(shape.familyOf(n).Name, t.labels.AppendView(nil, shape, &shape.metrics[n]))
+}
+
+func (s *Store) labelsOf(slot uint32) Labels {
+	if e := s.slots[slot]; e != nil && e.pending != nil {
+		return e.pending.Labels
+	}
+	return nil
+}

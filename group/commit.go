@@ -1,0 +1,200 @@
+package group
+
+import "maps"
+
+// addOwnFamilies asks for the gateway's own metrics and puts them into the index.
+func (s *Store) addOwnFamilies() {
+	if s.o.OwnFamilies == nil {
+		return
+	}
+	own := s.o.OwnFamilies() // may read the store's metrics: not under the lock
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.own = own
+	s.addGatewayLocked()
+	s.countConflictsLocked()
+}
+
+func (s *Store) addGatewayLocked() {
+	for _, f := range s.own {
+		s.index.addGateway(f)
+	}
+}
+
+func (s *Store) countConflictsLocked() { s.conflicts.Store(int64(s.index.conflicts())) }
+
+// Commit makes r visible. It is called for each record of the log, in sequence
+// order, once the record is durable.
+func (s *Store) Commit(r *Record, seq uint64) {
+	p := r.plan
+	r.plan = nil // the ring may keep r for long, and must not keep the group
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p == nil {
+		t := *s.state.Load()
+		t.seq = seq
+		s.state.Store(&t)
+		return
+	}
+	e := p.entry
+	if p.next != nil {
+		p.next.Seq = seq
+	}
+	e.committed = p.next
+	s.state.Store(s.state.Load().with(e.slot, p.next, seq))
+	if e.inFlight--; e.inFlight > 0 {
+		return
+	}
+	delete(s.dirty, e)
+	if e.pending == nil {
+		s.dropLocked(r.Labels.ID(), e)
+	}
+}
+
+// Abort takes back everything that is pending: a commit failed. drain is called
+// under the store's lock and must fail everything that is queued, so that no
+// change that was checked against the pending state is committed after it.
+// Timestamps given out stay given out.
+func (s *Store) Abort(drain func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	drain()
+	dirty := maps.Clone(s.dirty)
+	for e := range dirty {
+		s.index.changeGroup(e.slot, e.pending, false)
+	}
+	for e := range dirty {
+		s.index.changeGroup(e.slot, e.committed, true)
+		s.abortLocked(e)
+	}
+	s.settleIndexLocked()
+	s.countConflictsLocked()
+}
+
+func (s *Store) abortLocked(e *entry) {
+	was := e.pending
+	e.inFlight = 0
+	delete(s.dirty, e)
+	s.setPendingLocked(e, e.committed)
+	if e.committed == nil {
+		if was != nil {
+			s.floors.raise(was.Labels, e.last)
+		}
+		s.dropLocked(s.idOfLocked(e, was), e)
+	}
+}
+
+// idOfLocked returns the ID of an entry whose pending version was was.
+func (s *Store) idOfLocked(e *entry, was *Group) string {
+	if was != nil {
+		return was.ID
+	}
+	for id, o := range s.entries { // made and deleted again, all within one failed commit
+		if o == e {
+			return id
+		}
+	}
+	panic("group: an entry that is not in the store")
+}
+
+// Restore applies a record that was read back from the log. It is called in
+// sequence order, before FinishRestore.
+func (s *Store) Restore(r *Record, seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.highest.Store(max(s.highest.Load(), r.Time))
+	t := *s.state.Load()
+	t.seq = seq
+	s.state.Store(&t)
+	if r.Kind == KindClock || r.Kind == KindRefresh {
+		return
+	}
+	if r.Part != nil {
+		r.Part.Shape = s.shapes.share(r.Part.Shape)
+		r.Part.Pushed = r.Push
+	}
+	s.restoreLocked(r, seq)
+}
+
+func (s *Store) restoreLocked(r *Record, seq uint64) {
+	id := r.Labels.ID()
+	e := s.entryLocked(id)
+	next := e.pending.next(r, &s.shapes)
+	if next != nil {
+		next.Seq = seq
+	}
+	e.committed = next
+	e.last = max(e.last, r.Time)
+	s.setPendingLocked(e, next)
+	if next == nil {
+		s.dropLocked(id, e)
+	}
+}
+
+// FinishRestore ends the reading back: every floor and every last timestamp is
+// at least floor afterwards, and at least the largest timestamp that was read.
+// What was restored becomes visible.
+func (s *Store) FinishRestore(floor int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	floor = max(floor, s.highest.Load())
+	s.highest.Store(floor)
+	s.floors.raiseAll(floor)
+	t := *s.state.Load()
+	n := &tree{seq: t.seq}
+	s.index = newIndex()
+	s.addGatewayLocked()
+	for _, e := range s.slots {
+		if e == nil {
+			continue
+		}
+		e.last = floor
+		s.index.changeGroup(e.slot, e.pending, true)
+		n.put(e.slot, e.committed)
+	}
+	s.state.Store(n)
+	s.settleIndexLocked()
+	s.countConflictsLocked()
+}
+
+// ResetClock forgets floors and last timestamps, after a clock that was far
+// ahead: what is pushed from now on is stamped with the time of the push.
+func (s *Store) ResetClock() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.floors = newFloors()
+	s.highest.Store(0)
+	for _, e := range s.slots {
+		if e != nil {
+			e.last = 0
+		}
+	}
+}
+
+// settleIndexLocked looks at the hashes that have several owners after groups
+// were added without a check. There are none as a rule.
+func (s *Store) settleIndexLocked() {
+	for h := range s.index.series.more {
+		if s.allDiffer(h) {
+			s.index.series.tolerate(h)
+		}
+	}
+}
+
+// allDiffer reports whether the series with hash h are really different ones.
+func (s *Store) allDiffer(h uint64) bool {
+	seen := map[string]bool{}
+	x := &s.index
+	for _, slot := range append([]uint32{x.series.first[h]}, x.series.more[h]...) {
+		if slot == gatewaySlot {
+			return false
+		}
+		for _, name := range s.seriesWithHash(s.slots[slot].pending, h) {
+			if seen[name] {
+				return false
+			}
+			seen[name] = true
+		}
+	}
+	return true
+}

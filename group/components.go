@@ -1,0 +1,236 @@
+package group
+
+import (
+	"math"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// components compares what a group was delivered as with what it will be. The
+// identity of a component is its name and its labels at delivery, with le and
+// quantile spelled as they are delivered, so that a type change or a bound that
+// only changed its spelling does not end what lives on. Identities are compared
+// by 64-bit keyed hashes.
+type components struct {
+	h    *hasher
+	live []uint64          // sorted
+	met  []bool            // live components that the group had before
+	le   map[uint64]uint64 // bits of a bound to the hash of its label value
+	buf  []byte
+}
+
+// Names that a family's components have.
+const (
+	plainName = iota
+	sumName
+	countName
+	bucketName
+	componentNames
+)
+
+var nameSuffixes = [componentNames]string{plainName: "", sumName: "_sum", countName: "_count", bucketName: "_bucket"}
+
+// familyHasher hashes the components of one family.
+type familyHasher struct {
+	c     *components
+	names [componentNames]uint64
+	label uint64 // hash of "le" or "quantile"
+	at    int    // which name the bounds go with
+}
+
+func (c *components) family(f *Family) familyHasher {
+	x := familyHasher{c: c}
+	x.names[plainName] = c.h.string(f.Name)
+	switch f.Type {
+	case Summary:
+		x.label = c.h.string(f.Type.reservedLabel())
+	case Histogram, GaugeHistogram:
+		x.label, x.at = c.h.string(f.Type.reservedLabel()), bucketName
+		x.names[bucketName] = c.name(f.Name, bucketName)
+	case Untyped, Counter, Gauge:
+		return x
+	}
+	x.names[sumName], x.names[countName] = c.name(f.Name, sumName), c.name(f.Name, countName)
+	return x
+}
+
+func (c *components) name(family string, n int) uint64 {
+	c.buf = append(append(c.buf[:0], family...), nameSuffixes[n]...)
+	return c.h.bytes(c.buf)
+}
+
+// single returns the identity of a component without bound; sum is that of the
+// metric's labels at delivery.
+func (x *familyHasher) single(what Component, sum uint64) uint64 {
+	switch what {
+	case ComponentSum:
+		return x.c.h.mix(x.names[sumName], sum)
+	case ComponentCount:
+		return x.c.h.mix(x.names[countName], sum)
+	case ComponentInf:
+		return x.bound(math.Inf(1), sum)
+	case ComponentValue, ComponentNative, ComponentBounds:
+	}
+	return x.c.h.mix(x.names[plainName], sum)
+}
+
+func (x *familyHasher) bound(b float64, sum uint64) uint64 {
+	return x.c.h.mix(x.names[x.at], sum+x.c.h.mix(x.label, x.c.boundValue(b)))
+}
+
+// boundValue returns the hash of b as it is spelled at delivery.
+func (c *components) boundValue(b float64) uint64 {
+	k := math.Float64bits(b)
+	v, ok := c.le[k]
+	if !ok {
+		if c.le == nil || len(c.le) > maxKept {
+			c.le = map[uint64]uint64{}
+		}
+		v = c.h.string(labels.FormatOpenMetricsFloat(b))
+		c.le[k] = v
+	}
+	return v
+}
+
+// singles are the components that are one series each.
+var singles = [...]Component{ComponentValue, ComponentSum, ComponentCount, ComponentInf, ComponentNative}
+
+// begin forgets what is live. The hasher must have been prepared for the group.
+func (c *components) begin(h *hasher) {
+	c.h = h
+	c.live = c.live[:0]
+}
+
+// addLive adds the components of p's metrics, except those that are not sent.
+func (c *components) addLive(p *Part, unsent []uint32) {
+	c.h.use(p.Shape)
+	for i := range p.Shape.families {
+		f := &p.Shape.families[i]
+		x := c.family(f)
+		for j, metrics := 0, p.Shape.Metrics(f); j < len(metrics); j++ {
+			if _, no := slices.BinarySearch(unsent, uint32(f.First()+j)); no {
+				continue
+			}
+			c.addMetric(&x, p.Shape, &metrics[j])
+		}
+	}
+}
+
+func (c *components) addMetric(x *familyHasher, s *Shape, m *Metric) {
+	_, sum := c.h.sums(m)
+	what := s.Components(m)
+	for _, one := range singles {
+		if what&one != 0 {
+			c.live = append(c.live, x.single(one, sum))
+		}
+	}
+	if what&ComponentBounds != 0 {
+		for _, b := range s.Bounds(m) {
+			c.live = append(c.live, x.bound(b, sum))
+		}
+	}
+}
+
+// ownIdentity is that of one of the group's own series.
+func (c *components) ownIdentity(name string) uint64 {
+	return c.h.mix(c.h.string(name), c.h.series)
+}
+
+func (c *components) addOwn(name string) { c.live = append(c.live, c.ownIdentity(name)) }
+
+// seal ends the adding.
+func (c *components) seal() {
+	slices.Sort(c.live)
+	c.live = slices.Compact(c.live)
+	c.met = slices.Grow(c.met[:0], len(c.live))[:len(c.live)]
+	clear(c.met)
+}
+
+// meets reports whether a component of before lives on.
+func (c *components) meets(identity uint64) bool {
+	i, ok := slices.BinarySearch(c.live, identity)
+	if ok {
+		c.met[i] = true
+	}
+	return ok
+}
+
+// added reports whether something is live that was not met.
+func (c *components) added() bool { return slices.Contains(c.met, false) }
+
+// appendEnded appends what members were delivered as and what is live no more.
+// Metrics that were not sent, or with a time of their own, have nothing to end
+// (rule ST-2).
+func (c *components) appendEnded(dst []Ended, members []Member) []Ended {
+	for _, m := range members {
+		f := m.Of()
+		c.h.use(m.Part.Shape)
+		x := c.family(f)
+		for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
+			if n := uint32(f.First() + i); m.Part.IsUnsent(n) || m.Part.isTimed(n) {
+				continue
+			}
+			if e := c.ended(&x, m, &metrics[i]); e.What != 0 {
+				dst = append(dst, e)
+			}
+		}
+	}
+	return dst
+}
+
+func (p *Part) isTimed(number uint32) bool { return p.Times != nil && p.Times[number] != NoTime }
+
+func (c *components) ended(x *familyHasher, mem Member, m *Metric) Ended {
+	_, sum := c.h.sums(m)
+	s, f := mem.Part.Shape, mem.Of()
+	e := Ended{Family: f.Name, Type: f.Type}
+	what := s.Components(m)
+	for _, one := range singles {
+		if what&one != 0 && !c.meets(x.single(one, sum)) {
+			e.What |= one
+		}
+	}
+	if what&ComponentBounds != 0 {
+		e.Bounds = c.endedBounds(x, s.Bounds(m), sum)
+		if len(e.Bounds) > 0 {
+			e.What |= ComponentBounds
+		}
+	}
+	if e.What == 0 {
+		return e
+	}
+	if n := mem.Part.NativeOf(m); n != nil && e.What&ComponentNative != 0 {
+		e.Float = n.Float
+	}
+	e.Labels = s.AppendLabels(make([]Label, 0, m.labelN), m)
+	return e
+}
+
+// endedBounds returns those of bounds that ended, each once. When it is all of
+// them, which is the rule, the result is bounds itself.
+func (c *components) endedBounds(x *familyHasher, bounds []float64, sum uint64) []float64 {
+	var some []float64
+	all := true
+	for i, b := range bounds {
+		if c.meets(x.bound(b, sum)) || i > 0 && !(bounds[i-1] < b) && c.hasBound(bounds[:i], b) {
+			if all {
+				some, all = append(some, bounds[:i]...), false
+			}
+			continue
+		}
+		if !all {
+			some = append(some, b)
+		}
+	}
+	if all {
+		return bounds
+	}
+	return some
+}
+
+// hasBound reports whether b is among bounds under any spelling.
+func (c *components) hasBound(bounds []float64, b float64) bool {
+	v := c.boundValue(b)
+	return slices.ContainsFunc(bounds, func(o float64) bool { return c.boundValue(o) == v })
+}

@@ -1,0 +1,174 @@
+package group
+
+import (
+	"container/heap"
+	"time"
+)
+
+// expiryHeap holds the groups that end of themselves, the next one first. A
+// group is in it once, so that frequent pushes do not make it grow.
+type expiryHeap []*entry
+
+func (h expiryHeap) Len() int           { return len(h) }
+func (h expiryHeap) Less(i, j int) bool { return h[i].expires < h[j].expires }
+func (h expiryHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].heapAt, h[j].heapAt = int32(i), int32(j)
+}
+
+// Push is for container/heap.
+func (h *expiryHeap) Push(x any) {
+	e := x.(*entry)
+	e.heapAt = int32(len(*h))
+	*h = append(*h, e)
+}
+
+// Pop is for container/heap.
+func (h *expiryHeap) Pop() any {
+	last := len(*h) - 1
+	e := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	e.heapAt = -1
+	return e
+}
+
+// scheduleLocked notes when the pending version of e ends of itself.
+func (s *Store) scheduleLocked(e *entry) {
+	e.expires = s.expires(e.pending)
+	switch {
+	case e.expires == 0 && e.heapAt >= 0:
+		heap.Remove(&s.expiry, int(e.heapAt))
+	case e.expires != 0 && e.heapAt >= 0:
+		heap.Fix(&s.expiry, int(e.heapAt))
+	case e.expires != 0:
+		heap.Push(&s.expiry, e)
+	}
+}
+
+// expires returns when g ends of itself, in ns, 0 for never: at its TTL, or some
+// time after the last refused push when there was no other.
+func (s *Store) expires(g *Group) int64 {
+	if g == nil {
+		return 0
+	}
+	if g.failedOnly() {
+		return max(1, g.Fail+int64(s.o.FailedTTL))
+	}
+	if t, ok := g.Expires(); ok {
+		return max(1, t.UnixNano())
+	}
+	return 0
+}
+
+// Expire ends the groups whose time is over, all at one timestamp, and returns
+// how many those were. A push that was sequenced before wins.
+func (s *Store) Expire(now time.Time, enqueue func(*Record)) int {
+	s.mu.Lock()
+	var due []target
+	for len(s.expiry) > 0 && s.expiry[0].expires <= now.UnixNano() {
+		e := heap.Pop(&s.expiry).(*entry)
+		due = append(due, target{e, e.pending})
+	}
+	for _, t := range due {
+		s.scheduleLocked(t.entry) // until it is really deleted
+	}
+	s.mu.Unlock()
+	n := s.deleteAll(due, now, enqueue)
+	s.metrics.expired.Add(float64(n))
+	return n
+}
+
+// DeleteAll ends the groups with the given keys, all at one timestamp, and
+// returns how many existed. It lets pushes through in between: a group that is
+// pushed meanwhile stays.
+func (s *Store) DeleteAll(keys []Labels, now time.Time, enqueue func(*Record)) int {
+	ids := make([]string, len(keys))
+	for i, l := range keys {
+		ids[i] = l.ID()
+	}
+	var due []target
+	s.mu.Lock()
+	for _, id := range ids {
+		if e := s.entries[id]; e != nil && e.pending != nil {
+			due = append(due, target{e, e.pending})
+		}
+	}
+	s.mu.Unlock()
+	return s.deleteAll(due, now, enqueue)
+}
+
+// Wipe ends every group, as DeleteAll does.
+func (s *Store) Wipe(now time.Time, enqueue func(*Record)) int {
+	var due []target
+	s.mu.Lock()
+	for _, e := range s.slots {
+		if e != nil && e.pending != nil {
+			due = append(due, target{e, e.pending})
+		}
+	}
+	s.mu.Unlock()
+	return s.deleteAll(due, now, enqueue)
+}
+
+// target is a group to be deleted, unless it has another version by then.
+type target struct {
+	entry *entry
+	was   *Group
+}
+
+// chunkSize is how many groups are deleted under one hold of the lock.
+const chunkSize = 128
+
+// deleteAll deletes at one shared timestamp, so that floors do not run ahead of
+// the clock when many groups of one job end.
+func (s *Store) deleteAll(due []target, now time.Time, enqueue func(*Record)) int {
+	if len(due) == 0 {
+		return 0
+	}
+	ts, n := now.UnixMilli(), 0
+	s.mu.Lock()
+	for _, t := range due {
+		ts = max(ts, t.entry.last+1)
+	}
+	s.mu.Unlock()
+	for len(due) > 0 {
+		chunk := due[:min(chunkSize, len(due))]
+		due = due[len(chunk):]
+		n += s.deleteChunk(chunk, ts, enqueue)
+	}
+	return n
+}
+
+func (s *Store) deleteChunk(chunk []target, ts int64, enqueue func(*Record)) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.countConflictsLocked()
+	n := 0
+	for _, t := range chunk {
+		if t.entry.pending != t.was {
+			continue
+		}
+		at := max(ts, t.entry.last+1) // refreshed meanwhile
+		t.entry.last = at
+		s.highest.Store(max(s.highest.Load(), at))
+		s.deleteLocked(t.entry, at, enqueue)
+		n++
+	}
+	return n
+}
+
+// makeRoomLocked ends the oldest of the groups that exist only because of
+// refused pushes, when there are too many.
+func (s *Store) makeRoomLocked(now time.Time, enqueue func(*Record)) {
+	if len(s.failed) < s.o.MaxFailedGroups {
+		return
+	}
+	var oldest *entry
+	for e := range s.failed {
+		if oldest == nil || e.pending.Fail < oldest.pending.Fail {
+			oldest = e
+		}
+	}
+	s.deleteLocked(oldest, s.stampLocked(oldest, oldest.pending.Labels, now, false), enqueue)
+}

@@ -1,0 +1,237 @@
+package group
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Group is one version of a group. It never changes: a change makes another.
+type Group struct {
+	ID      string
+	Labels  Labels
+	Members []Member // sorted by family name
+	Push    int64    // last successful push in ns since the epoch, 0 for never
+	Fail    int64    // last refused push in ns since the epoch, 0 for never
+	TTL     int64    // in ns, 0 for ever
+	Born    int64    // assigned timestamp in ms of the record that made the group
+	Last    int64    // assigned timestamp in ms of the last record
+	Seq     uint64   // of the last record in the log; set when it is committed
+	Hide    Own      // own series that are not delivered, see Record
+
+	samples int // of Members
+}
+
+// Member returns the member for the family of that name.
+func (g *Group) Member(name string) (Member, bool) {
+	i, ok := g.find(name)
+	if !ok {
+		return Member{}, false
+	}
+	return g.Members[i], true
+}
+
+func (g *Group) find(name string) (int, bool) {
+	return slices.BinarySearchFunc(g.Members, name, func(m Member, n string) int { return strings.Compare(m.Of().Name, n) })
+}
+
+// Shows returns which of its own series the group shows: a family that was
+// pushed as push_failure_time_seconds stands in for the group's own.
+func (g *Group) Shows() Own {
+	if _, ok := g.find(FailTimeName); ok {
+		return OwnPushTime
+	}
+	return OwnPushTime | OwnFailTime
+}
+
+// LastPushSuccessful reports whether no push was refused since the last
+// successful one.
+func (g *Group) LastPushSuccessful() bool { return g.Push > g.Fail }
+
+// Samples returns how many samples the group's members expand to.
+func (g *Group) Samples() int { return g.samples }
+
+// Expires returns when the group ends of itself; ok is false when it does not.
+func (g *Group) Expires() (t time.Time, ok bool) {
+	if g.TTL <= 0 || g.Push == 0 {
+		return time.Time{}, false
+	}
+	return time.Unix(0, g.Push).Add(time.Duration(g.TTL)), true
+}
+
+// failedOnly reports whether the group exists only because a push was refused.
+func (g *Group) failedOnly() bool { return g.Push == 0 && len(g.Members) == 0 }
+
+// next returns the version of g (nil when there is none) after r, nil when r
+// ends it. It is all that a restart needs to get the state back from the log.
+func (g *Group) next(r *Record, t *shapes) *Group {
+	if r.Kind == KindDelete {
+		return nil
+	}
+	n := &Group{Push: r.Push, Fail: r.Fail, TTL: r.TTL, Last: r.Time, Hide: r.Hide}
+	var old []Member
+	if g != nil {
+		n.ID, n.Labels, n.Born, n.Seq, old = g.ID, g.Labels, g.Born, g.Seq, g.Members
+	} else {
+		n.ID, n.Labels = r.Labels.own()
+		n.Born = r.Time
+	}
+	n.Members = r.fold(old, t)
+	for _, m := range n.Members {
+		n.samples += m.Samples()
+	}
+	return n
+}
+
+// fold returns the members of a group after r.
+func (r *Record) fold(old []Member, t *shapes) []Member {
+	switch r.Kind {
+	case KindPut:
+		i := slices.IndexFunc(old, isFailTime)
+		if i < 0 || slices.ContainsFunc(r.Members, isFailTime) {
+			return r.Members
+		}
+		return compact(merge(old[i:i+1], r.Members), old, t)
+	case KindPost:
+		if len(r.Members) == 0 {
+			return old
+		}
+		return compact(merge(old, r.Members), old, t)
+	case KindFail:
+		if slices.ContainsFunc(old, isFailTime) {
+			return compact(slices.DeleteFunc(slices.Clone(old), isFailTime), old, t)
+		}
+		return old
+	case KindDelete, KindClock, KindRefresh:
+	}
+	return old
+}
+
+func isFailTime(m Member) bool { return m.Of().Name == FailTimeName }
+
+// merge returns the members of both, sorted by name; of the same name those in
+// pushed.
+func merge(old, pushed []Member) []Member {
+	out := make([]Member, 0, len(old)+len(pushed))
+	for len(old) > 0 && len(pushed) > 0 {
+		switch c := strings.Compare(old[0].Of().Name, pushed[0].Of().Name); {
+		case c < 0:
+			out, old = append(out, old[0]), old[1:]
+		case c > 0:
+			out, pushed = append(out, pushed[0]), pushed[1:]
+		default:
+			out, old, pushed = append(out, pushed[0]), old[1:], pushed[1:]
+		}
+	}
+	return append(append(out, old...), pushed...)
+}
+
+// compact replaces the parts of which less than half of the values are still
+// in use, so that a family that stays while its siblings are replaced does not
+// keep them in memory. before are the members of the version before.
+func compact(members, before []Member, t *shapes) []Member {
+	live := map[*Part]int{}
+	for _, m := range before {
+		live[m.Part] = 0
+	}
+	for _, m := range members {
+		if n, ok := live[m.Part]; ok {
+			live[m.Part] = n + m.values()
+		}
+	}
+	for p, n := range live {
+		if n > 0 && 2*n < p.Shape.values {
+			replacePart(members, p, t)
+		}
+	}
+	return members
+}
+
+// values returns the number of m's slots in the value column.
+func (m Member) values() int {
+	n := 0
+	for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
+		n += metrics[i].slots()
+	}
+	return n
+}
+
+// replacePart replaces p by a part that has only its families among members.
+func replacePart(members []Member, p *Part, t *shapes) {
+	b := builders.Get().(*Builder)
+	defer builders.Put(b)
+	for _, m := range members {
+		if m.Part == p {
+			b.copyFamily(m)
+		}
+	}
+	n := b.Part()
+	n.Time, n.Pushed, n.Unsent = p.Time, p.Pushed, slices.Clip(b.unsent)
+	b.unsent = nil
+	n.Shape = t.share(n.Shape)
+	family := uint32(0)
+	for i, m := range members {
+		if m.Part == p {
+			members[i] = Member{Part: n, Family: family}
+			family++
+		}
+	}
+}
+
+// copyFamily adds m's family to the part being built.
+func (b *Builder) copyFamily(m Member) {
+	f, s := m.Of(), m.Part.Shape
+	b.Family(f.Name, f.Type)
+	if f.HasHelp {
+		b.Help(f.Help)
+	}
+	b.Unit(f.Unit)
+	var labels []Label
+	for i, metrics := 0, s.Metrics(f); i < len(metrics); i++ {
+		labels = s.AppendLabels(labels[:0], &metrics[i])
+		b.Metric(metrics[i].Form, labels, s.Bounds(&metrics[i]), m.Part.ValuesOf(&metrics[i])...)
+		b.copyColumns(m.Part, uint32(f.First()+i))
+	}
+}
+
+func (b *Builder) copyColumns(p *Part, number uint32) {
+	if n := p.NativeOf(&p.Shape.metrics[number]); n != nil {
+		b.Native(*n)
+	}
+	for _, e := range p.exemplarsOf(number) {
+		b.Exemplar(e)
+	}
+	if c, ok := p.CreatedOf(number); ok {
+		b.Created(c.Seconds, c.Nanos)
+	}
+	if p.Times != nil && p.Times[number] != NoTime {
+		b.Time(p.Times[number])
+	}
+	if p.IsUnsent(number) {
+		b.unsent = append(b.unsent, uint32(len(b.shape.metrics)-1))
+	}
+}
+
+// IsUnsent reports whether another series owns the delivery identity of the
+// metric with that number in the shape.
+func (p *Part) IsUnsent(number uint32) bool {
+	if len(p.Unsent) == 0 {
+		return false
+	}
+	_, ok := slices.BinarySearch(p.Unsent, number)
+	return ok
+}
+
+// own returns l's ID, and l with all of its strings inside that ID: a group
+// then holds one piece of memory, and nothing of the request that made it.
+func (l Labels) own() (string, Labels) {
+	id := l.ID()
+	out, at := make(Labels, len(l)), 0
+	for i, p := range l {
+		name := at + len(p.Name)
+		value := name + 1 + len(p.Value)
+		out[i] = Label{id[at:name], id[name+1 : value]}
+		at = value + 1
+	}
+	return id, out
+}

@@ -1,0 +1,112 @@
+package group
+
+import (
+	"hash/maphash"
+	"math/bits"
+)
+
+// hasher hashes the series of one shape in a group. The hash of a label set is
+// the sum of its pairs' hashes, so labels need no sorting, and a symbol is
+// hashed once however many series have it.
+type hasher struct {
+	seed maphash.Seed
+	k    [2]uint64 // secret, so that nobody can push series that meet
+
+	shape   *Shape
+	labels  Labels
+	symbols []uint64   // hash of each symbol of the shape
+	names   []nameKind // what each symbol is when it stands as a label name
+	view    uint64     // sum of the grouping labels in a view
+	series  uint64     // sum of the grouping labels at delivery
+}
+
+// nameKind says how a symbol counts as the name of a metric's own label.
+type nameKind uint8
+
+const (
+	nameUnknown  nameKind = iota
+	nameOrdinary          // counts
+	nameGrouping          // the grouping label of that name wins
+	nameInstance          // counts, and an empty value is as good as none
+)
+
+func newHasher() hasher {
+	seed := maphash.MakeSeed()
+	return hasher{seed: seed, k: [2]uint64{maphash.String(seed, "0"), maphash.String(seed, "1")}}
+}
+
+func (h *hasher) string(s string) uint64 { return maphash.String(h.seed, s) }
+
+// mix combines two hashes, in an order that matters.
+func (h *hasher) mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a^h.k[0], b^h.k[1])
+	return hi ^ lo
+}
+
+// group prepares h for the group with labels l.
+func (h *hasher) group(l Labels) {
+	h.labels, h.shape, h.view, h.series = l, nil, 0, 0
+	for _, p := range l {
+		pair := h.mix(h.string(p.Name), h.string(p.Value))
+		switch {
+		case p.Value != "":
+			h.view += pair
+			h.series += pair
+		case p.Name != InstanceName:
+			h.view += pair
+		}
+	}
+}
+
+// use prepares h for shape s in the group.
+func (h *hasher) use(s *Shape) {
+	if h.shape == s {
+		return
+	}
+	h.shape = s
+	h.symbols, h.names = h.symbols[:0], h.names[:0]
+	for _, sym := range s.symbols {
+		h.symbols = append(h.symbols, h.string(sym))
+		h.names = append(h.names, nameUnknown)
+	}
+}
+
+// sums returns the sums of m's labels in a view and at delivery. They are equal
+// unless an empty label makes two series of the view one at delivery.
+func (h *hasher) sums(m *Metric) (view, series uint64) {
+	view, series = h.view, h.series
+	s := h.shape
+	for i := 2 * m.labelAt; i < 2*(m.labelAt+m.labelN); i += 2 {
+		name, value := s.refs[i], s.refs[i+1]
+		kind := h.kind(name)
+		if kind == nameGrouping {
+			continue
+		}
+		pair := h.mix(h.symbols[name], h.symbols[value])
+		switch {
+		case s.symbols[value] != "":
+			view += pair
+			series += pair
+		case kind != nameInstance:
+			view += pair
+		}
+	}
+	return view, series
+}
+
+func (h *hasher) kind(symbol uint32) nameKind {
+	if k := h.names[symbol]; k != nameUnknown {
+		return k
+	}
+	k := nameOrdinary
+	name := h.shape.symbols[symbol]
+	if _, ok := h.labels.Lookup(name); ok {
+		k = nameGrouping
+	} else if name == InstanceName {
+		k = nameInstance
+	}
+	h.names[symbol] = k
+	return k
+}
+
+func (h *hasher) bytes(b []byte) uint64 { return maphash.Bytes(h.seed, b) }

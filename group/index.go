@@ -1,0 +1,221 @@
+package group
+
+import "slices"
+
+// gatewaySlot stands for the gateway's own metrics where a slot number names the
+// owner of a series.
+const gatewaySlot = 0
+
+// index says, without looking at any group, who owns a series and what types a
+// name has: what keeps the check of a push independent of what is stored
+// (promise P7). It describes the pending versions. Guarded by the store's lock.
+type index struct {
+	hash  hasher
+	names names
+
+	// series has the owner of each series of the view. The key is a hash of name
+	// and labels as a view shows them, but for an empty instance label, which
+	// every series without one is shown with.
+	series owners
+
+	// claims has the owner of the delivery identity of each series that has
+	// empty labels and is delivered. The other series have the same hash for
+	// both, and are found in series.
+	claims owners
+
+	mask uint64 // of hashes; fewer bits in tests, to make them meet
+}
+
+func newIndex() index {
+	x := index{
+		hash: newHasher(), names: names{byName: map[string]*nameInfo{}},
+		series: newOwners(), claims: newOwners(), mask: ^uint64(0),
+	}
+	// Every group has these, so a push must not make them anything else.
+	for _, o := range ownSeries {
+		x.names.change(o.name, Gauge, gatewaySlot, true)
+	}
+	return x
+}
+
+// addGateway adds a family that the gateway exposes itself.
+func (x *index) addGateway(f OwnFamily) {
+	x.names.change(f.Name, f.Type, gatewaySlot, true)
+	name := x.hash.string(f.Name)
+	for _, l := range f.Series {
+		x.hash.group(l)
+		view, _ := x.keys(name, x.hash.view, x.hash.series)
+		x.series.add(view, gatewaySlot)
+	}
+}
+
+// conflicts returns the number of inconsistencies, see Store.LiveConflicts.
+func (x *index) conflicts() int { return x.series.extra + x.names.clashes }
+
+// owners maps a hash to the slots that own something with that hash. Nearly
+// always there is one.
+type owners struct {
+	first  map[uint64]uint32
+	more   map[uint64][]uint32 // further owners
+	benign map[uint64]struct{} // hashes whose owners are known to differ really
+	extra  int                 // in more, those that are not benign
+}
+
+func newOwners() owners {
+	return owners{first: map[uint64]uint32{}, more: map[uint64][]uint32{}, benign: map[uint64]struct{}{}}
+}
+
+func (o *owners) add(h uint64, slot uint32) {
+	if _, ok := o.first[h]; !ok {
+		o.first[h] = slot
+		return
+	}
+	o.more[h] = append(o.more[h], slot)
+	if _, ok := o.benign[h]; !ok {
+		o.extra++
+	}
+}
+
+func (o *owners) remove(h uint64, slot uint32) {
+	more, ok := o.more[h]
+	if !ok {
+		delete(o.first, h)
+		return
+	}
+	if _, ok := o.benign[h]; !ok {
+		o.extra--
+	}
+	last := len(more) - 1
+	if o.first[h] == slot {
+		o.first[h] = more[last]
+	} else {
+		more[slices.Index(more, slot)] = more[last]
+	}
+	if last == 0 {
+		delete(o.more, h)
+		delete(o.benign, h)
+		return
+	}
+	o.more[h] = more[:last]
+}
+
+// tolerate notes that the owners of h differ really.
+func (o *owners) tolerate(h uint64) {
+	if _, ok := o.benign[h]; !ok {
+		o.benign[h] = struct{}{}
+		o.extra -= len(o.more[h])
+	}
+}
+
+// any reports whether f holds for an owner of h other than slot.
+func (o *owners) any(h uint64, slot uint32, f func(owner uint32) bool) bool {
+	first, ok := o.first[h]
+	if !ok {
+		return false
+	}
+	if first != slot && f(first) {
+		return true
+	}
+	return slices.ContainsFunc(o.more[h], func(s uint32) bool { return s != slot && f(s) })
+}
+
+// view and claim hashes of the metric with sums v and d in a family whose name
+// has the hash name.
+func (x *index) keys(name, v, d uint64) (view, claim uint64) {
+	view = x.hash.mix(name, v) & x.mask
+	if v == d {
+		return view, view
+	}
+	return view, x.hash.mix(name, d) & x.mask
+}
+
+// change adds members to the index, or removes them. The hasher must have been
+// prepared for their group.
+func (x *index) change(slot uint32, members []Member, add bool) {
+	for _, m := range members {
+		f := m.Of()
+		x.names.change(f.Name, f.Type, slot, add)
+		x.hash.use(m.Part.Shape)
+		name := x.hash.string(f.Name)
+		for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
+			v, d := x.hash.sums(&metrics[i])
+			view, claim := x.keys(name, v, d)
+			x.changeSeries(slot, view, add)
+			if v != d && !m.Part.IsUnsent(uint32(f.First()+i)) {
+				x.changeClaim(slot, claim, add)
+			}
+		}
+	}
+}
+
+// changeOwn adds or removes series of the group's own.
+func (x *index) changeOwn(slot uint32, which, hide Own, add bool) {
+	for _, o := range ownSeries {
+		if which&o.own == 0 {
+			continue
+		}
+		view, claim := x.keys(x.hash.string(o.name), x.hash.view, x.hash.series)
+		x.changeSeries(slot, view, add)
+		if x.hash.view != x.hash.series && hide&o.own == 0 {
+			x.changeClaim(slot, claim, add)
+		}
+	}
+}
+
+// ownSeries are the group's own series, in the order in which they are shipped.
+var ownSeries = [...]struct {
+	own  Own
+	name string
+}{{OwnPushTime, PushTimeName}, {OwnFailTime, FailTimeName}}
+
+func (x *index) changeSeries(slot uint32, h uint64, add bool) {
+	if add {
+		x.series.add(h, slot)
+	} else {
+		x.series.remove(h, slot)
+	}
+}
+
+func (x *index) changeClaim(slot uint32, h uint64, add bool) {
+	if add {
+		x.claims.add(h, slot)
+	} else {
+		x.claims.remove(h, slot)
+	}
+}
+
+// changeGroup adds a whole version to the index, or removes it. A nil group has
+// nothing.
+func (x *index) changeGroup(slot uint32, g *Group, add bool) {
+	if g == nil {
+		return
+	}
+	x.hash.group(g.Labels)
+	x.change(slot, g.Members, add)
+	x.changeOwn(slot, g.Shows(), g.Hide, add)
+}
+
+// seriesWithHash returns the identities of g's series whose hash is h.
+func (s *Store) seriesWithHash(g *Group, h uint64) []string {
+	x := &s.index
+	x.hash.group(g.Labels)
+	var out []string
+	for _, m := range g.Members {
+		f := m.Of()
+		x.hash.use(m.Part.Shape)
+		name := x.hash.string(f.Name)
+		for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
+			v, d := x.hash.sums(&metrics[i])
+			if view, _ := x.keys(name, v, d); view == h {
+				out = append(out, metricString(f.Name, g.Labels.AppendView(nil, m.Part.Shape, &metrics[i])))
+			}
+		}
+	}
+	for _, o := range ownSeries {
+		view, _ := x.keys(x.hash.string(o.name), x.hash.view, x.hash.series)
+		if view == h && g.Shows()&o.own != 0 {
+			out = append(out, metricString(o.name, g.Labels.AppendView(nil, nil, &Metric{})))
+		}
+	}
+	return out
+}

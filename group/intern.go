@@ -1,0 +1,79 @@
+package group
+
+import (
+	"hash/maphash"
+	"math"
+	"slices"
+	"sync"
+	"weak"
+)
+
+// shapes shares equal shapes: the same job on a thousand machines pushes the
+// same shape. It holds them weakly, so a shape lives as long as a part has it.
+type shapes struct {
+	mu    sync.Mutex
+	byKey map[uint64]weak.Pointer[Shape] // by Shape.hash; of two shapes with one hash the newer
+	sweep int                            // when byKey has that many, the dead are removed
+}
+
+// shapeSeed keys Shape.hash, so that nobody can push shapes that meet.
+var shapeSeed = maphash.MakeSeed()
+
+// share returns a shape equal to s: one that is in use, or s.
+func (t *shapes) share(s *Shape) *Shape {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if w, ok := t.byKey[s.hash]; ok {
+		if old := w.Value(); old == s || old.equal(s) {
+			return old
+		}
+	}
+	if len(t.byKey) >= t.sweep {
+		t.clean()
+	}
+	t.byKey[s.hash] = weak.Make(s)
+	return s
+}
+
+// clean removes what is dead. The next time is when the table has doubled, so
+// the cost per new shape stays constant.
+func (t *shapes) clean() {
+	if t.byKey == nil {
+		t.byKey = map[uint64]weak.Pointer[Shape]{}
+	}
+	for k, w := range t.byKey {
+		if w.Value() == nil {
+			delete(t.byKey, k)
+		}
+	}
+	t.sweep = 2*len(t.byKey) + 1024
+}
+
+// equal reports whether s and o say the same. A nil shape equals nothing.
+func (s *Shape) equal(o *Shape) bool {
+	return s != nil && s.hash == o.hash &&
+		slices.Equal(s.families, o.families) && slices.Equal(s.metrics, o.metrics) &&
+		slices.Equal(s.symbols, o.symbols) && slices.Equal(s.refs, o.refs) &&
+		slices.EqualFunc(s.bounds, o.bounds, sameBits)
+}
+
+func (s *Shape) computeHash() uint64 {
+	var h maphash.Hash
+	h.SetSeed(shapeSeed)
+	for i := range s.families {
+		maphash.WriteComparable(&h, s.families[i])
+	}
+	for i := range s.metrics {
+		maphash.WriteComparable(&h, s.metrics[i])
+	}
+	for _, sym := range s.symbols {
+		maphash.WriteComparable(&h, sym)
+	}
+	for _, r := range s.refs {
+		maphash.WriteComparable(&h, r)
+	}
+	for _, b := range s.bounds {
+		maphash.WriteComparable(&h, math.Float64bits(b))
+	}
+	return h.Sum64()
+}

@@ -1,0 +1,113 @@
+package group
+
+import (
+	"math/bits"
+	"strings"
+)
+
+const typeCount = int(GaugeHistogram) + 1
+
+// names knows which types each family name has, and counts what does not go
+// together: two types of one name, and a name that a component of a summary or
+// histogram has too. These are the rules of client_golang's Gather, except that a
+// gauge histogram counts as a histogram: it is delivered under the same names.
+type names struct {
+	byName  map[string]*nameInfo
+	clashes int
+}
+
+type nameInfo struct {
+	count [typeCount]uint32 // families by type
+	total uint32
+	slot  uint32 // of the group that had the name last; a hint for messages
+}
+
+// typeSet is a set of types, one bit each.
+type typeSet uint8
+
+func (t Type) set() typeSet { return 1 << t }
+
+const (
+	allHistograms = typeSet(1<<Histogram | 1<<GaugeHistogram)
+	composed      = allHistograms | 1<<Summary
+)
+
+// suffixes of component names, and the types that use them.
+var suffixes = [...]struct {
+	text  string
+	types typeSet
+}{{"_count", composed}, {"_sum", composed}, {"_bucket", allHistograms}}
+
+// change adds a family to the names, or removes it.
+func (n *names) change(name string, t Type, slot uint32, add bool) {
+	info := n.byName[name]
+	if add {
+		if info == nil {
+			info = &nameInfo{}
+			n.byName[strings.Clone(name)] = info
+		}
+		info.count[t]++
+		info.total++
+		info.slot = slot
+		if info.count[t] == 1 {
+			n.toggled(name, t, info, 1)
+		}
+		return
+	}
+	info.count[t]--
+	info.total--
+	if info.count[t] == 0 {
+		n.toggled(name, t, info, -1)
+	}
+	if info.total == 0 {
+		delete(n.byName, name)
+	}
+}
+
+// toggled counts the clashes that came or went with a type of a name; sign says
+// which.
+func (n *names) toggled(name string, t Type, info *nameInfo, sign int) {
+	others := 0
+	for o, c := range info.count {
+		if Type(o) != t && c > 0 {
+			others++
+		}
+	}
+	if others > 0 {
+		n.clashes += sign
+	} else if base, types := composedBase(name); types != 0 {
+		n.clashes += sign * bits.OnesCount8(uint8(n.types(base)&types))
+	}
+	for _, s := range suffixes {
+		if s.types&t.set() != 0 && n.types(name+s.text) != 0 {
+			n.clashes += sign
+		}
+	}
+}
+
+// types returns the types that a name has.
+func (n *names) types(name string) typeSet { return n.byName[name].types() }
+
+func (i *nameInfo) types() typeSet {
+	if i == nil {
+		return 0
+	}
+	s := typeSet(0)
+	for t, c := range i.count {
+		if c > 0 {
+			s |= Type(t).set()
+		}
+	}
+	return s
+}
+
+// composedBase returns, for a name with a suffix of a component, the name
+// without it and the types of that name that would clash.
+func composedBase(name string) (string, typeSet) {
+	for _, s := range suffixes {
+		if base, ok := strings.CutSuffix(name, s.text); ok {
+			return base, s.types
+		}
+	}
+	return "", 0
+}

@@ -1,0 +1,96 @@
+package group
+
+import "time"
+
+// RefreshSlots is the number of slots that one refresh interval is cut into.
+const RefreshSlots = 60
+
+// Refresh stamps the groups of one slot, numbered from 0, again: those of their
+// metrics that were not pushed within the interval. emit gets a KindRefresh
+// record for each, which is not to be stored. Before the first, enqueue gets one
+// KindClock record, which is, with the largest of their timestamps: it must be
+// durable before they are sent. Refresh returns the number of groups.
+//
+// Groups with explicit timestamps are left alone until their next untimed push.
+func (s *Store) Refresh(slot int, interval time.Duration, now time.Time, enqueue, emit func(*Record)) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var records []*Record
+	mark := int64(0)
+	for i := slot; i < len(s.slots); i += RefreshSlots {
+		r := s.refreshLocked(s.slots[i], now.Add(-interval).UnixMilli(), now)
+		if r != nil {
+			records = append(records, r)
+			mark = max(mark, r.Time)
+		}
+	}
+	if len(records) == 0 {
+		return 0
+	}
+	enqueue(&Record{Kind: KindClock, Time: mark})
+	for _, r := range records {
+		emit(r)
+	}
+	return len(records)
+}
+
+// refreshLocked returns a record of what e's group sent last at or before
+// limit, nil when there is nothing.
+func (s *Store) refreshLocked(e *entry, limit int64, now time.Time) *Record {
+	if e == nil || e.pending == nil {
+		return nil
+	}
+	g := e.pending
+	var due []Member
+	for _, m := range g.Members {
+		// last is smaller only after ResetClock.
+		if m.Part.Times == nil && min(m.Part.Time, e.last) <= limit {
+			due = append(due, m)
+		}
+	}
+	if len(due) == 0 && e.last > limit {
+		return nil
+	}
+	return s.restateLocked(e, due, now)
+}
+
+func (s *Store) restateLocked(e *entry, members []Member, now time.Time) *Record {
+	g := e.pending
+	return &Record{
+		Kind: KindRefresh, Labels: g.Labels, Time: s.stampLocked(e, g.Labels, now, false),
+		Push: g.Push, Fail: g.Fail, TTL: g.TTL, Hide: g.Hide, Members: members,
+	}
+}
+
+// Restate returns every group once, newly stamped, for a new destination, and
+// what cut returns: the sequence after which that destination reads on. enqueue
+// gets one KindClock record with the largest timestamp. The records describe what
+// is pending, so they must wait until that clock record is durable, and be
+// thrown away when it fails.
+func (s *Store) Restate(now time.Time, cut func() uint64, enqueue func(*Record)) ([]*Record, uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	records := make([]*Record, 0, len(s.entries))
+	mark := max(now.UnixMilli(), s.highest.Load())
+	for _, e := range s.slots {
+		if e == nil || e.pending == nil {
+			continue
+		}
+		r := s.restateLocked(e, untimed(e.pending.Members), now)
+		records = append(records, r)
+		mark = max(mark, r.Time)
+	}
+	enqueue(&Record{Kind: KindClock, Time: mark})
+	return records, cut()
+}
+
+// untimed returns the members whose metrics have no explicit timestamps.
+func untimed(members []Member) []Member {
+	out := make([]Member, 0, len(members))
+	for _, m := range members {
+		if m.Part.Times == nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}

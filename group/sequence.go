@@ -1,0 +1,291 @@
+package group
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// plan says what becomes visible when a record is durable.
+type plan struct {
+	entry *entry
+	next  *Group // nil: the group ends
+}
+
+var emptyShape = func() *Shape { s := &Shape{}; s.finish(); return s }()
+
+// Apply checks c, finds what it ends, stamps it, and calls enqueue with the
+// record while the order is fixed. enqueue must only queue. When Apply returns
+// nil the change is pending: later checks see it, and Commit makes it visible.
+// When it returns an error, nothing has changed and nothing was enqueued.
+//
+// A *ConflictError or *InvalidError calls for a KindFail change. ErrAbsent is the
+// answer to the deletion of an absent group. Other errors wrap ErrLimit.
+func (s *Store) Apply(c Change, now time.Time, enqueue func(*Record)) error {
+	if err := checkKey(c.Labels); err != nil {
+		return err
+	}
+	s.ownOnce.Do(s.addOwnFamilies)
+	id := c.Labels.ID()
+	if c.Part != nil {
+		c.Part.Shape = s.shapes.share(c.Part.Shape)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.countConflictsLocked()
+	switch c.Kind {
+	case KindPut, KindPost:
+		return s.pushLocked(id, c, now, enqueue)
+	case KindFail:
+		return s.failLocked(id, c, now, enqueue)
+	case KindDelete:
+		e := s.entries[id]
+		if e == nil || e.pending == nil {
+			return ErrAbsent
+		}
+		s.deleteLocked(e, s.stampLocked(e, c.Labels, now, false), enqueue)
+		return nil
+	case KindClock, KindRefresh:
+	}
+	panic("group: a change of a kind that clients cannot ask for")
+}
+
+// checkKey refuses grouping keys that no view could show.
+func checkKey(l Labels) error {
+	if l.Job() == "" {
+		return &InvalidError{Family: "", Err: errors.New("the job name is empty")}
+	}
+	for i, p := range l {
+		switch {
+		case p.Name == "" || strings.HasPrefix(p.Name, "__") || !utf8.ValidString(p.Name):
+			return &InvalidError{Err: fmt.Errorf("invalid name %q of a grouping label", p.Name)}
+		case !utf8.ValidString(p.Value):
+			return &InvalidError{Err: fmt.Errorf("the value of grouping label %q is not valid UTF-8", p.Name)}
+		case i > 0 && l[i-1].Name >= p.Name:
+			panic("group: grouping labels that NewLabels has not seen")
+		}
+	}
+	return nil
+}
+
+func (s *Store) pushLocked(id string, c Change, now time.Time, enqueue func(*Record)) error {
+	if c.Part == nil {
+		c.Part = &Part{Shape: emptyShape}
+	}
+	old := s.pendingLocked(id)
+	r := &Record{
+		Kind: c.Kind, Labels: c.Labels, Push: now.UnixNano(), TTL: int64(c.TTL),
+		Part: c.Part, Members: c.Part.Members(),
+	}
+	if old != nil {
+		r.Labels, r.Fail, r.Hide = old.Labels, old.Fail, old.Hide
+	}
+	if err := s.checkLimits(old, r); err != nil {
+		return err
+	}
+	return s.transitLocked(id, old, r, now, enqueue)
+}
+
+func (s *Store) failLocked(id string, c Change, now time.Time, enqueue func(*Record)) error {
+	old := s.pendingLocked(id)
+	r := &Record{Kind: KindFail, Labels: c.Labels, Fail: now.UnixNano()}
+	if old != nil {
+		r.Labels, r.Push, r.TTL, r.Hide = old.Labels, old.Push, old.TTL, old.Hide
+	}
+	if err := s.checkLimits(old, r); err != nil {
+		return err
+	}
+	if err := s.transitLocked(id, old, r, now, enqueue); err != nil {
+		return err
+	}
+	s.metrics.refused.Inc()
+	return nil
+}
+
+func (s *Store) pendingLocked(id string) *Group {
+	if e := s.entries[id]; e != nil {
+		return e.pending
+	}
+	return nil
+}
+
+func (s *Store) checkLimits(old *Group, r *Record) error {
+	if limit := s.o.MaxGroups; limit > 0 && old == nil && len(s.entries) >= limit {
+		return fmt.Errorf("%w: there are %d groups already", ErrLimit, limit)
+	}
+	limit := s.o.MaxSeriesPerGroup
+	if limit == 0 || r.Part == nil {
+		return nil
+	}
+	n := r.Part.Shape.samples
+	if old != nil && r.Kind == KindPost {
+		n = old.samples
+		for _, m := range r.Members {
+			n += m.Samples()
+			if o, ok := old.Member(m.Of().Name); ok {
+				n -= o.Samples()
+			}
+		}
+	}
+	if n > limit {
+		return fmt.Errorf("%w: the group would have %d series, at most %d are allowed", ErrLimit, n, limit)
+	}
+	return nil
+}
+
+// transitLocked checks r, completes it and makes it pending.
+func (s *Store) transitLocked(id string, old *Group, r *Record, now time.Time, enqueue func(*Record)) error {
+	adds := false
+	var t transition
+	same := sameSeries(old, r)
+	if !same {
+		t = newTransition(r.Kind, old, r.Labels, r.Part)
+		if e := s.entries[id]; e != nil {
+			t.slot = e.slot
+		} else {
+			t.slot = noSlot
+		}
+		s.index.hash.group(r.Labels)
+		if err := s.check(&t); err != nil {
+			return err
+		}
+		r.Hide = t.hide
+		if r.Part != nil {
+			r.Part.Unsent = t.unsent
+		}
+		r.Ended, adds = s.diffLocked(&t)
+	}
+	if r.Kind == KindFail && old == nil {
+		s.makeRoomLocked(now, enqueue)
+		s.index.hash.group(r.Labels)
+	}
+	e := s.entryLocked(id)
+	r.Time = s.stampLocked(e, r.Labels, now, adds)
+	if r.Part != nil {
+		r.Part.Time, r.Part.Pushed = r.Time, r.Push
+	}
+	if !same {
+		t.slot = e.slot
+		s.index.apply(&t, r, s.checker.false)
+	}
+	s.enqueueLocked(e, r, enqueue)
+	return nil
+}
+
+// noSlot is the owner number of a group that is not there yet.
+const noSlot = math.MaxUint32
+
+// sameSeries reports whether r leaves every series of the group as it is, shown
+// and delivered, and only changes values: the usual push.
+func sameSeries(old *Group, r *Record) bool {
+	if old == nil || old.Hide != 0 {
+		return false
+	}
+	if r.Kind == KindFail {
+		return true
+	}
+	if r.Kind == KindPut && len(r.Members) != len(old.Members) || r.Part.Times != nil {
+		return false
+	}
+	i := 0
+	for _, m := range r.Members {
+		name := m.Of().Name
+		for i < len(old.Members) && old.Members[i].Of().Name < name {
+			i++
+		}
+		if i == len(old.Members) {
+			return false
+		}
+		o := old.Members[i]
+		if o.Part.Shape != m.Part.Shape || o.Family != m.Family || o.Part.Unsent != nil || o.Part.Times != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// diffLocked returns what a transition ends, and whether it adds anything.
+func (s *Store) diffLocked(t *transition) (ended []Ended, adds bool) {
+	c := &s.components
+	c.begin(&s.index.hash)
+	if t.part != nil {
+		c.addLive(t.part, t.unsent)
+	}
+	for _, o := range ownSeries {
+		if t.hide&o.own == 0 {
+			c.addOwn(o.name)
+		}
+	}
+	c.seal()
+	ended = c.appendEnded(nil, t.replaced)
+	for _, o := range ownSeries {
+		if t.old != nil && t.old.Hide&o.own == 0 && !c.meets(c.ownIdentity(o.name)) {
+			ended = append(ended, ownEnded(o.name))
+		}
+	}
+	return ended, c.added()
+}
+
+func ownEnded(name string) Ended { return Ended{Family: name, Type: Gauge, What: ComponentValue} }
+
+// apply brings the index in step with a transition.
+func (x *index) apply(t *transition, r *Record, falseHits []uint64) {
+	x.change(t.slot, t.replaced, false)
+	if t.old == nil {
+		x.changeOwn(t.slot, t.shows, t.hide, true)
+	} else if shows := t.old.Shows(); shows != t.shows || t.old.Hide != t.hide {
+		x.changeOwn(t.slot, shows, t.old.Hide, false)
+		x.changeOwn(t.slot, t.shows, t.hide, true)
+	}
+	x.change(t.slot, r.Members, true)
+	for _, h := range falseHits {
+		x.series.tolerate(h)
+	}
+}
+
+// deleteLocked ends a group at time ts.
+func (s *Store) deleteLocked(e *entry, ts int64, enqueue func(*Record)) {
+	g := e.pending
+	r := &Record{Kind: KindDelete, Labels: g.Labels, Time: ts}
+	c := &s.components
+	s.index.hash.group(g.Labels)
+	c.begin(&s.index.hash)
+	c.seal()
+	r.Ended = c.appendEnded(nil, g.Members)
+	for _, o := range ownSeries {
+		if g.Hide&o.own == 0 {
+			r.Ended = append(r.Ended, ownEnded(o.name))
+		}
+	}
+	s.index.changeGroup(e.slot, g, false)
+	s.enqueueLocked(e, r, enqueue)
+}
+
+// stampLocked returns the timestamp of the next record of e: now, but later
+// than every one before, and later than its job's floor when it adds series
+// (promise P2). It is never given out again, also when the commit fails.
+func (s *Store) stampLocked(e *entry, l Labels, now time.Time, adds bool) int64 {
+	ts := max(now.UnixMilli(), e.last+1)
+	if adds {
+		ts = max(ts, *s.floors.of(l)+1)
+	}
+	e.last = ts
+	s.highest.Store(max(s.highest.Load(), ts))
+	return ts
+}
+
+// enqueueLocked makes a complete record pending and passes it on.
+func (s *Store) enqueueLocked(e *entry, r *Record, enqueue func(*Record)) {
+	if len(r.Ended) > 0 {
+		s.floors.raise(r.Labels, r.Time)
+	}
+	next := e.pending.next(r, &s.shapes)
+	r.plan = &plan{entry: e, next: next}
+	s.setPendingLocked(e, next)
+	e.inFlight++
+	s.dirty[e] = struct{}{}
+	enqueue(r)
+}
