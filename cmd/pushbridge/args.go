@@ -226,18 +226,17 @@ func (p *argParser) positional(arg string) error {
 // add notes a flag. Each may stand once, unless it is a list.
 func (p *argParser) add(flag cli.Flag, value string) error {
 	name := flag.Names()[0]
-	if p.line.given[name] && !isList(flag) {
-		return usagef("flag '%s' cannot be repeated", name)
-	}
-	p.line.given[name] = true
-	switch name {
-	case flagHelp:
+	switch {
+	case name == flagHelp:
 		p.line.help = true
-	case flagVersion:
+	case name == flagVersion:
 		p.line.version = true
+	case p.line.given[name] && !isList(flag):
+		return usagef("flag '%s' cannot be repeated", name)
 	default:
 		p.line.flags = append(p.line.flags, "--"+name+"="+value)
 	}
+	p.line.given[name] = true
 	return nil
 }
 

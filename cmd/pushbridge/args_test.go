@@ -60,6 +60,7 @@ func TestParseArgs(t *testing.T) {
 		{"@ within a value", []string{"--a.file=@x"}, "serve --a.file=@x --"},
 		{"@ behind the end of flags", []string{"check", "--", "@x"}, "check -- @x"},
 		{"help", []string{"-h"}, "help"},
+		{"help twice", []string{"-hh", "--help"}, "help"},
 		{"help of a command", []string{"check", "--help"}, "help"},
 		{"version", []string{"--version"}, "version"},
 		{"version wins over what follows", []string{"--version", "--bogus", "x"}, "version"},
