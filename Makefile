@@ -49,7 +49,7 @@ fmt: ## format the code
 	$(LINT) fmt ./...
 
 golden: ## rewrite golden files from what the code does now: review the diff
-	go test $(call with,flag\.Bool\("update") -update
+	go test $(call with,flag.Bool."update") -update
 
 fuzz: ## every fuzz test for FUZZTIME (30s)
 	@for dir in $(call with,^func Fuzz); do \
