@@ -128,8 +128,8 @@ func (s *Store) hashPart(p *Part) {
 	}
 }
 
-// checkNames applies the rules on names and types. Unchecked, the metrics of a
-// family that collides with a component are not delivered.
+// checkNames applies the rules on names and types. Unchecked, a family that
+// breaks them is not delivered: its components may be other families' series.
 func (s *Store) checkNames(t *transition) error {
 	for i := range t.part.Shape.families {
 		f := &t.part.Shape.families[i]
@@ -138,42 +138,34 @@ func (s *Store) checkNames(t *transition) error {
 			continue
 		}
 		if s.o.CheckConsistency {
-			return &err.ConflictError
+			return err
 		}
-		if err.component {
-			for n := range f.count {
-				t.unsent = append(t.unsent, f.first+n)
-			}
+		for n := range f.count {
+			t.unsent = append(t.unsent, f.first+n)
 		}
 	}
 	return nil
 }
 
-// nameError is a ConflictError about names.
-type nameError struct {
-	ConflictError
-	component bool
-}
-
-func (s *Store) checkName(t *transition, f *Family) *nameError {
+func (s *Store) checkName(t *transition, f *Family) error {
 	if other := s.typesIn(t, f.Name) &^ f.Type.set(); other != 0 {
-		return s.nameError(t, f, f.Name, false, fmt.Sprintf("is a %s, but a %s", f.Type.word(), other.first().word()))
+		return s.nameError(t, f, f.Name, fmt.Sprintf("is a %s, but a %s", f.Type.word(), other.first().word()))
 	}
 	if base, types := composedBase(f.Name); types != 0 {
 		if both := s.typesIn(t, base) & types; both != 0 {
-			return s.nameError(t, f, base, true, fmt.Sprintf("collides with %s %q", both.first().word(), base))
+			return s.nameError(t, f, base, fmt.Sprintf("collides with %s %q", both.first().word(), base))
 		}
 	}
 	for _, x := range suffixes {
 		if name := f.Name + x.text; x.types&f.Type.set() != 0 && s.typesIn(t, name) != 0 {
-			return s.nameError(t, f, name, true, fmt.Sprintf("is a %s and collides with metric family %q", f.Type.word(), name))
+			return s.nameError(t, f, name, fmt.Sprintf("is a %s and collides with metric family %q", f.Type.word(), name))
 		}
 	}
 	return nil
 }
 
-func (s *Store) nameError(t *transition, f *Family, other string, component bool, reason string) *nameError {
-	return &nameError{ConflictError{Family: f.Name, Reason: reason, Other: s.groupWithName(t, other)}, component}
+func (s *Store) nameError(t *transition, f *Family, other, reason string) error {
+	return &ConflictError{Family: f.Name, Reason: reason, Other: s.groupWithName(t, other)}
 }
 
 // typesIn returns the types that a name will have.

@@ -221,6 +221,9 @@ func (s *Shape) appendMetric(dst []byte, m, prev *Metric) []byte {
 func readShape(w *wireReader) *Shape {
 	families, symbols := w.count(), w.count()
 	names := w.strings(3*families + symbols)
+	if w.err != nil {
+		return &Shape{}
+	}
 	s := &Shape{families: make([]Family, families), symbols: names[3*families:]}
 	s.bounds = make([]float64, w.count())
 	for i := range s.bounds {

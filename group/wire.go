@@ -118,6 +118,10 @@ func (r *wireReader) string() string { return string(r.bytes()) }
 
 // strings reads n strings into one piece of memory.
 func (r *wireReader) strings(n int) []string {
+	if n > len(r.b) {
+		r.fail("strings past the end")
+		n = 0
+	}
 	lengths, total := make([]int, n), 0
 	for i := range lengths {
 		lengths[i] = r.count()
@@ -125,7 +129,7 @@ func (r *wireReader) strings(n int) []string {
 	}
 	if total > len(r.b) || r.err != nil {
 		r.fail("strings past the end")
-		return make([]string, n)
+		return nil
 	}
 	all := string(r.b[:total])
 	r.b = r.b[total:]
@@ -136,7 +140,7 @@ func (r *wireReader) strings(n int) []string {
 	return out
 }
 
-// symbols writes strings that recur: each in full the first time, then by
+// symbolWriter writes strings that recur: each in full the first time, then by
 // number.
 type symbolWriter struct{ numbers map[string]uint64 }
 

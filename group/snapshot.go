@@ -1,0 +1,288 @@
+package group
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// snapshotVersion is the first byte of a snapshot.
+const snapshotVersion = 1
+
+// EncodeSnapshot writes v in the form that LoadSnapshot reads, group by group: a
+// version, floor and sequence, then one block for each group behind its length,
+// then a length of 0 and the number of groups. A shape is written where it
+// occurs first, and referred to by number after that. The caller adds a
+// checksum.
+func EncodeSnapshot(w io.Writer, v View) error {
+	e := snapshotWriter{w: bufio.NewWriterSize(w, 1<<16), shapes: map[*Shape]uint64{}}
+	e.buf = append(e.buf, snapshotVersion)
+	e.buf = binary.AppendVarint(e.buf, v.Floor)
+	e.buf = binary.AppendUvarint(e.buf, v.Seq)
+	if _, err := e.w.Write(e.buf); err != nil {
+		return fmt.Errorf("write snapshot: %w", err)
+	}
+	for _, g := range v.Groups {
+		if err := e.group(g); err != nil {
+			return fmt.Errorf("write snapshot: %w", err)
+		}
+	}
+	end := binary.AppendUvarint([]byte{0}, uint64(len(v.Groups)))
+	if _, err := e.w.Write(end); err != nil {
+		return fmt.Errorf("write snapshot: %w", err)
+	}
+	if err := e.w.Flush(); err != nil {
+		return fmt.Errorf("write snapshot: %w", err)
+	}
+	return nil
+}
+
+type snapshotWriter struct {
+	w      *bufio.Writer
+	shapes map[*Shape]uint64 // number of each shape written, from 1
+	buf    []byte
+}
+
+func (e *snapshotWriter) group(g *Group) error {
+	b := appendGroup(e.buf[:0], g)
+	parts := g.parts()
+	b = binary.AppendUvarint(b, uint64(len(parts)))
+	for _, p := range parts {
+		b = e.part(b, p)
+	}
+	b = appendMembers(b, g.Members, parts)
+	e.buf = b
+	var length [binary.MaxVarintLen64]byte
+	if _, err := e.w.Write(binary.AppendUvarint(length[:0], uint64(len(b)))); err != nil {
+		return err
+	}
+	_, err := e.w.Write(b)
+	return err
+}
+
+func appendGroup(b []byte, g *Group) []byte {
+	b = binary.AppendUvarint(b, uint64(len(g.Labels)))
+	for _, l := range g.Labels {
+		b = appendString(appendString(b, l.Name), l.Value)
+	}
+	for _, n := range []int64{g.Push, g.Fail, g.TTL, g.Born, g.Last} {
+		b = binary.AppendVarint(b, n)
+	}
+	return append(binary.AppendUvarint(b, g.Seq), byte(g.Hide))
+}
+
+// parts returns the parts of g's members, each once.
+func (g *Group) parts() []*Part {
+	var parts []*Part
+	seen := map[*Part]struct{}{}
+	for i, m := range g.Members {
+		if i > 0 && m.Part == g.Members[i-1].Part {
+			continue
+		}
+		if _, ok := seen[m.Part]; !ok {
+			seen[m.Part] = struct{}{}
+			parts = append(parts, m.Part)
+		}
+	}
+	return parts
+}
+
+func (e *snapshotWriter) part(b []byte, p *Part) []byte {
+	n, ok := e.shapes[p.Shape]
+	b = binary.AppendUvarint(b, n)
+	if !ok {
+		e.shapes[p.Shape] = uint64(len(e.shapes)) + 1
+		b = appendShape(b, p.Shape)
+	}
+	b = binary.AppendVarint(b, p.Time)
+	b = binary.AppendVarint(b, p.Pushed)
+	return appendColumns(b, p)
+}
+
+// appendMembers writes nothing but a 0 for the usual group, which is all of its
+// only part.
+func appendMembers(b []byte, members []Member, parts []*Part) []byte {
+	if len(parts) == 0 || len(parts) == 1 && len(members) == len(parts[0].Shape.families) {
+		return binary.AppendUvarint(b, 0)
+	}
+	number := map[*Part]uint64{}
+	for i, p := range parts {
+		number[p] = uint64(i)
+	}
+	b = binary.AppendUvarint(b, uint64(len(members)))
+	for _, m := range members {
+		b = binary.AppendUvarint(b, number[m.Part])
+		b = binary.AppendUvarint(b, uint64(m.Family))
+	}
+	return b
+}
+
+// LoadSnapshot replaces the state by what EncodeSnapshot wrote. When it returns
+// an error, the store is empty. FinishRestore makes the state visible.
+func (s *Store) LoadSnapshot(r io.Reader) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clearLocked()
+	d := snapshotReader{r: bufio.NewReaderSize(r, 1<<16), s: s}
+	if err := d.load(); err != nil {
+		s.clearLocked()
+		return fmt.Errorf("load snapshot: %w", err)
+	}
+	return nil
+}
+
+type snapshotReader struct {
+	r      *bufio.Reader
+	s      *Store
+	shapes []*Shape
+	buf    []byte
+}
+
+func (d *snapshotReader) load() error {
+	seq, err := d.header()
+	if err != nil {
+		return err
+	}
+	groups := uint64(0)
+	for {
+		block, err := d.block()
+		if err != nil {
+			return fmt.Errorf("group %d: %w", groups, err)
+		}
+		if len(block) == 0 {
+			break
+		}
+		if err := d.group(block); err != nil {
+			return fmt.Errorf("group %d: %w", groups, err)
+		}
+		groups++
+	}
+	if want, err := binary.ReadUvarint(d.r); err != nil || want != groups {
+		return fmt.Errorf("%w: the number of groups is not right", errCorrupt)
+	}
+	d.s.state.Store(&tree{seq: seq})
+	return nil
+}
+
+func (d *snapshotReader) header() (seq uint64, err error) {
+	version, err := d.r.ReadByte()
+	if err != nil {
+		return 0, err
+	}
+	if version != snapshotVersion {
+		return 0, fmt.Errorf("version %d is not known", version)
+	}
+	floor, err := binary.ReadVarint(d.r)
+	if err != nil {
+		return 0, err
+	}
+	d.s.highest.Store(floor)
+	return binary.ReadUvarint(d.r)
+}
+
+// block reads one block. It trusts its length only as far as there is input.
+func (d *snapshotReader) block() ([]byte, error) {
+	n, err := binary.ReadUvarint(d.r)
+	if err != nil {
+		return nil, err
+	}
+	const step = 1 << 20
+	d.buf = d.buf[:0]
+	for n > 0 {
+		at, more := len(d.buf), int(min(n, step))
+		d.buf = append(d.buf, make([]byte, more)...)
+		if _, err := io.ReadFull(d.r, d.buf[at:]); err != nil {
+			return nil, err
+		}
+		n -= uint64(more)
+	}
+	return d.buf, nil
+}
+
+func (d *snapshotReader) group(block []byte) error {
+	w := wireReader{b: block}
+	g := readGroup(&w)
+	parts := make([]*Part, w.count())
+	for i := range parts {
+		parts[i] = d.part(&w)
+		if w.err != nil {
+			return w.err
+		}
+	}
+	g.Members = readMembers(&w, parts)
+	if w.err == nil && len(w.b) > 0 {
+		w.fail("bytes left over")
+	}
+	if w.err != nil {
+		return w.err
+	}
+	for _, m := range g.Members {
+		g.samples += m.Samples()
+	}
+	return d.add(g)
+}
+
+func readGroup(w *wireReader) *Group {
+	g := &Group{}
+	g.ID, g.Labels = readLabels(w).own()
+	for _, p := range []*int64{&g.Push, &g.Fail, &g.TTL, &g.Born, &g.Last} {
+		*p = w.varint()
+	}
+	g.Seq, g.Hide = w.uvarint(), Own(w.byte())&(OwnPushTime|OwnFailTime)
+	return g
+}
+
+func (d *snapshotReader) part(w *wireReader) *Part {
+	p := &Part{}
+	if n := w.uvarint(); n == 0 {
+		p.Shape = readShape(w)
+		if w.err == nil {
+			p.Shape = d.s.shapes.share(p.Shape)
+			d.shapes = append(d.shapes, p.Shape)
+		}
+	} else if n <= uint64(len(d.shapes)) {
+		p.Shape = d.shapes[n-1]
+	} else {
+		w.fail("shape out of range")
+	}
+	p.Time, p.Pushed = w.varint(), w.varint()
+	readColumns(w, p)
+	return p
+}
+
+func readMembers(w *wireReader, parts []*Part) []Member {
+	n := w.count()
+	if n == 0 {
+		if len(parts) > 0 && w.err == nil {
+			return parts[0].Members()
+		}
+		return nil
+	}
+	members := make([]Member, n)
+	for i := range members {
+		p := w.index(len(parts))
+		if w.err != nil {
+			return nil
+		}
+		members[i] = Member{Part: parts[p], Family: w.index(len(parts[p].Shape.families))}
+		if w.err != nil {
+			return nil
+		}
+		if i > 0 && members[i-1].Of().Name >= members[i].Of().Name {
+			w.fail("families out of order")
+		}
+	}
+	return members
+}
+
+func (d *snapshotReader) add(g *Group) error {
+	if d.s.entries[g.ID] != nil {
+		return errors.New("a group occurs twice")
+	}
+	e := d.s.entryLocked(g.ID)
+	e.committed, e.last = g, g.Last
+	d.s.setPendingLocked(e, g)
+	return nil
+}
