@@ -1,0 +1,50 @@
+package queue
+
+import (
+	"slices"
+	"sync"
+)
+
+// damageList remembers what was found damaged, each range once however many
+// readers come across it.
+type damageList struct {
+	mu    sync.Mutex
+	found []*CorruptionError
+}
+
+// add returns whether bad is new.
+func (l *damageList) add(bad *CorruptionError) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := func(o *CorruptionError) bool { return o.File == bad.File && o.Offset == bad.Offset }
+	if slices.ContainsFunc(l.found, known) {
+		return false
+	}
+	l.found = append(l.found, bad)
+	return true
+}
+
+func (l *damageList) list() []*CorruptionError {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.found)
+}
+
+// report logs and counts damage once.
+func (d *disk) report(bad *CorruptionError) {
+	if !d.damage.add(bad) {
+		return
+	}
+	attrs := []any{
+		"file", bad.File, "offset", bad.Offset, "length", bad.Length,
+		"first_seq", bad.First, "last_seq", bad.Last, "samples", bad.Samples, "err", bad.Err,
+	}
+	if bad.Torn {
+		d.metrics.tornBytes.Add(float64(bad.Length))
+		d.log.Warn("found the torn end of a crash: nothing of it was known to be on disk", attrs...)
+		return
+	}
+	d.metrics.damagedRanges.Inc()
+	d.metrics.damagedRecords.Add(float64(bad.lost()))
+	d.log.Error("found damage: the records named are lost", attrs...)
+}

@@ -1,0 +1,231 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+)
+
+// Log is the durable log. All methods are safe for concurrent use.
+type Log[R any] struct {
+	o       Options
+	codec   Codec[R]
+	disk    *disk // nil: memory only
+	ring    *ring[R]
+	cursors *cursors
+	metrics *metrics
+
+	snapshots snapshotState
+	maxTime   atomic.Int64  // largest timestamp known, see Floor
+	head      atomic.Uint64 // last durable sequence
+
+	mu      sync.Mutex
+	queue   []queued[R]
+	last    uint64 // last assigned sequence
+	waiting int64  // bytes queued and in the batch being committed
+	failure error  // why nothing can be written at present
+	full    bool   // at a bound with Reject
+	closed  bool   // Run has ended
+	wake    chan struct{}
+
+	commit committer // owned by the commit loop
+}
+
+// queued is a record on its way to the disk.
+type queued[R any] struct {
+	record    R
+	seq       uint64
+	size      int64
+	ephemeral bool
+	done      func(seq uint64, err error)
+}
+
+// Open opens the log in o.Dir, makes it when absent, and repairs what a crash
+// left behind. It returns ErrLocked when another process has the directory open,
+// and a *VersionError for files of a newer format. Damage is no error: Damage
+// lists it. Close releases the directory.
+func Open[R any](o Options, c Codec[R]) (*Log[R], error) {
+	return open(osFS{}, o, c)
+}
+
+func open[R any](fs fsys, o Options, c Codec[R]) (*Log[R], error) {
+	o = o.withDefaults()
+	l := &Log[R]{o: o, codec: c, wake: make(chan struct{}, 1)}
+	l.metrics = newMetrics(o.Registerer)
+	l.cursors = newCursors(o.Logger, l.metrics, l.Floor)
+	l.snapshots.init(o.Now())
+	var at recovered
+	if o.Dir != "" {
+		d, found, err := openDisk(fs, o, l.metrics, l.cursors)
+		if err != nil {
+			return nil, fmt.Errorf("open log in %s: %w", o.Dir, err)
+		}
+		l.disk, at = d, found
+		l.snapshots.restore(at.snapshots, d.bytesBehind(at.snapshots))
+		l.metrics.observeDisk(d, &l.snapshots)
+	}
+	l.last = at.head
+	l.head.Store(at.head)
+	l.maxTime.Store(at.floor)
+	l.commit.total = at.total
+	l.ring = newRing[R](o.RingBytes, at.head, at.total)
+	l.metrics.observe(l)
+	return l, nil
+}
+
+// Replay calls fn with every record behind after, in order: with the snapshot's
+// sequence it completes the state. Records that are missing are passed over; they
+// are in Damage. It stops at the first error of fn.
+func (l *Log[R]) Replay(after uint64, fn func(r R, seq uint64) error) error {
+	if l.disk == nil {
+		return nil
+	}
+	r := &Reader[R]{l: l, tail: newTail(l.disk, after)}
+	for {
+		it, err := r.fromSegments()
+		switch {
+		case errors.As(err, new(*GapError)):
+			l.o.Logger.Error("records that the state needs are missing", "err", err)
+			continue
+		case errors.Is(err, io.EOF):
+			return r.Close()
+		case err == nil:
+			err = fn(it.Record, it.Seq)
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("replay record %d: %w", it.Seq, err), r.Close())
+		}
+	}
+}
+
+// Append queues r and returns its sequence. It does no I/O and never blocks, so
+// it may be called under the lock that orders records; ask Err before taking a
+// record at all. done, which may be nil, is called by the commit loop in the order
+// of sequences: with nil after r is durable and before readers see it, with an
+// error when r is not known to be kept. With an error it is called under the lock
+// that Options.Abort takes, or in Append itself when the log is closed, so it must
+// not take that lock.
+func (l *Log[R]) Append(r R, done func(seq uint64, err error)) uint64 {
+	size := int64(l.codec.Size(r))
+	raise(&l.maxTime, l.codec.Time(r))
+	l.mu.Lock()
+	l.last++
+	seq := l.last
+	if l.closed {
+		l.mu.Unlock()
+		if done != nil {
+			done(seq, ErrClosed)
+		}
+		return seq
+	}
+	l.queue = append(l.queue, queued[R]{record: r, seq: seq, size: size, done: done})
+	l.waiting += size
+	l.mu.Unlock()
+	l.notify()
+	return seq
+}
+
+// Emit sends r to the readers that keep up, in order with Append, after
+// everything appended before it is durable. It is never stored, and carries the
+// sequence of the record before it. When that record fails, or the log takes no
+// records, r is dropped.
+func (l *Log[R]) Emit(r R) {
+	size := int64(l.codec.Size(r))
+	l.mu.Lock()
+	if l.closed || l.failure != nil || l.waiting > l.o.MaxQueuedBytes {
+		l.mu.Unlock()
+		l.metrics.emitDropped.Inc()
+		return
+	}
+	l.queue = append(l.queue, queued[R]{record: r, seq: l.last, size: size, ephemeral: true})
+	l.waiting += size
+	l.mu.Unlock()
+	l.notify()
+}
+
+// Err returns nil while the log takes records, and otherwise why it does not:
+// ErrUnavailable, ErrFull, ErrBusy or ErrClosed. It is cheap.
+func (l *Log[R]) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return ErrClosed
+	case l.failure != nil:
+		return l.failure
+	case l.full:
+		return ErrFull
+	case l.waiting > l.o.MaxQueuedBytes:
+		return ErrBusy
+	}
+	return nil
+}
+
+// Head returns the last durable sequence, 0 when there is none.
+func (l *Log[R]) Head() uint64 { return l.head.Load() }
+
+// Last returns the last sequence that was assigned. What is behind Head waits, or
+// has failed.
+func (l *Log[R]) Last() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
+// Floor returns the largest timestamp that the log knows of: of records, and in
+// the headers of segments, snapshots and cursors. After Open, timestamps must go
+// on above it.
+func (l *Log[R]) Floor() int64 { return l.maxTime.Load() }
+
+// Damage returns what was found damaged since Open, by Open itself and by
+// everything that read since.
+func (l *Log[R]) Damage() []*CorruptionError {
+	if l.disk == nil {
+		return nil
+	}
+	return l.disk.damage.list()
+}
+
+// Close releases the directory. It must follow the end of Run, if Run was
+// called, and the end of everything that writes cursors: positions are marked
+// exact, so that the next start has nothing in doubt.
+func (l *Log[R]) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	if l.disk == nil {
+		return nil
+	}
+	err := l.cursors.close()
+	if cerr := l.disk.close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// notify wakes the commit loop.
+func (l *Log[R]) notify() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (l *Log[R]) queuedBytes() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiting
+}
+
+func (l *Log[R]) ringBytes() int64 { return l.ring.size() }
+
+// raise makes v the value of a if it is larger.
+func raise(a *atomic.Int64, v int64) {
+	for old := a.Load(); v > old; old = a.Load() {
+		if a.CompareAndSwap(old, v) {
+			return
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package queue
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are the log's own metrics.
+type metrics struct {
+	reg prometheus.Registerer
+
+	records, samples, bytes       prometheus.Counter
+	aborted, emitDropped          prometheus.Counter
+	fsyncs, failures              prometheus.Counter
+	fsyncSeconds                  prometheus.Histogram
+	damagedRanges, damagedRecords prometheus.Counter
+	tornBytes                     prometheus.Counter
+	droppedSegments               prometheus.Counter
+	droppedSamples                prometheus.Counter
+	cursorFailures                prometheus.Counter
+	snapshots, snapshotFailures   prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{reg: reg}
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "pushbridge_queue_" + name, Help: help})
+		m.register(c)
+		return c
+	}
+	m.records = counter("appended_records_total", "Records that were made durable.")
+	m.samples = counter("appended_samples_total", "Samples in records that were made durable, before relabelling.")
+	m.bytes = counter("appended_bytes_total", "Bytes of frames written to segments.")
+	m.aborted = counter("aborted_records_total", "Records that failed because the log could not be written.")
+	m.emitDropped = counter("unsent_ephemeral_records_total", "Ephemeral records dropped because the log took no records.")
+	m.fsyncs = counter("fsyncs_total", "Fsyncs of segments.")
+	m.failures = counter("write_failures_total", "Writes and fsyncs of segments that failed.")
+	m.damagedRanges = counter("damaged_ranges_total", "Damaged ranges found in files.")
+	m.damagedRecords = counter("damaged_records_total", "Records known to be lost to damage.")
+	m.tornBytes = counter("torn_bytes_total", "Bytes at the end of segments that a crash left incomplete.")
+	m.droppedSegments = counter("dropped_segments_total", "Segments removed at a bound although a destination still needed them.")
+	m.droppedSamples = counter("dropped_samples_total", "Samples in such segments that the slowest destination had not acknowledged.")
+	m.cursorFailures = counter("cursor_failures_total", "Writes and fsyncs of cursor files that failed.")
+	m.snapshots = counter("snapshots_total", "Snapshots written.")
+	m.snapshotFailures = counter("snapshot_failures_total", "Snapshots that could not be written.")
+	m.fsyncSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "pushbridge_queue_fsync_duration_seconds",
+		Help:    "How long fsyncs of segments took.",
+		Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 12),
+	})
+	m.register(m.fsyncSeconds)
+	return m
+}
+
+func (m *metrics) register(c prometheus.Collector) {
+	if m.reg != nil {
+		m.reg.MustRegister(c)
+	}
+}
+
+func (m *metrics) gauge(name, help string, f func() float64) {
+	m.register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pushbridge_queue_" + name, Help: help}, f))
+}
+
+func (m *metrics) synced(took time.Duration) {
+	m.fsyncs.Inc()
+	m.fsyncSeconds.Observe(took.Seconds())
+}
+
+func (m *metrics) committed(records int, samples uint64, bytes int) {
+	m.records.Add(float64(records))
+	m.samples.Add(float64(samples))
+	m.bytes.Add(float64(bytes))
+}
+
+// observed is what the gauges show of a log.
+type observed interface {
+	Err() error
+	Head() uint64
+	queuedBytes() int64
+	ringBytes() int64
+}
+
+func (m *metrics) observe(l observed) {
+	m.gauge("head_sequence", "Sequence of the last durable record.", func() float64 { return float64(l.Head()) })
+	m.gauge("queued_bytes", "Bytes of records that wait for the disk.", func() float64 { return float64(l.queuedBytes()) })
+	m.gauge("ring_bytes", "Bytes of decoded records in memory.", func() float64 { return float64(l.ringBytes()) })
+	m.gauge("available", "Whether the log takes records.", func() float64 {
+		if l.Err() != nil {
+			return 0
+		}
+		return 1
+	})
+}
+
+// observeDisk adds what only a directory has.
+func (m *metrics) observeDisk(d *disk, s *snapshotState) {
+	m.gauge("segments", "Segments on disk.", func() float64 { return float64(len(d.list())) })
+	m.gauge("segment_bytes", "Bytes of segments on disk.", func() float64 { return float64(d.segmentBytes()) })
+	m.gauge("snapshot_bytes", "Bytes of snapshots on disk.", func() float64 { return float64(s.bytes()) })
+	m.gauge("snapshot_timestamp_seconds", "When the newest snapshot was made, 0 without one.", func() float64 {
+		if t := s.lastTime(); !t.IsZero() {
+			return float64(t.UnixMilli()) / 1000
+		}
+		return 0
+	})
+}

@@ -1,0 +1,141 @@
+package queue
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+// rec is the record type of the tests.
+type rec struct {
+	Time    int64
+	Samples int
+	Body    string
+}
+
+var errBadRec = errors.New("no record of the tests")
+
+var testCodec = Codec[rec]{
+	Encode: func(dst []byte, r rec) []byte {
+		dst = binary.BigEndian.AppendUint64(dst, uint64(r.Time))
+		dst = binary.BigEndian.AppendUint32(dst, uint32(r.Samples))
+		return append(dst, r.Body...)
+	},
+	Decode: func(b []byte) (rec, error) {
+		if len(b) < 12 || strings.HasPrefix(string(b[12:]), "undecodable") {
+			return rec{}, errBadRec
+		}
+		return rec{
+			Time:    int64(binary.BigEndian.Uint64(b)),
+			Samples: int(binary.BigEndian.Uint32(b[8:])),
+			Body:    string(b[12:]),
+		}, nil
+	},
+	Samples: func(r rec) int { return r.Samples },
+	Time:    func(r rec) int64 { return r.Time },
+	Size:    func(r rec) int { return len(r.Body) + 64 },
+}
+
+// start opens a log and runs it until the test ends or stop is called. stop
+// returns after Run and closes the log.
+func start(t testing.TB, o Options) (l *Log[rec], stop func()) {
+	t.Helper()
+	l, err := Open(o, testCodec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, run(t, l)
+}
+
+func run(t testing.TB, l *Log[rec]) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if err := l.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// add appends one record and waits for it.
+func add(t testing.TB, l *Log[rec], r rec) uint64 {
+	t.Helper()
+	done := make(chan error, 1)
+	seq := l.Append(r, func(_ uint64, err error) { done <- err })
+	if err := <-done; err != nil {
+		t.Fatalf("append record %d: %v", seq, err)
+	}
+	return seq
+}
+
+// next returns the next item of r, and fails the test when none comes.
+func next(t testing.TB, r *Reader[rec]) (Item[rec], error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	it, err := r.Next(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal("no record came")
+	}
+	return it, err
+}
+
+func TestAppendReadReopen(t *testing.T) {
+	for _, dir := range []string{"", t.TempDir()} {
+		l, stop := start(t, Options{Dir: dir})
+		r := l.NewReader(0)
+		for i := range 10 {
+			add(t, l, rec{Time: int64(i), Samples: i, Body: strings.Repeat("x", i*100)})
+			it, err := next(t, r)
+			if err != nil || it.Seq != uint64(i+1) || len(it.Record.Body) != i*100 {
+				t.Fatalf("record %d: got %+v, %v", i+1, it, err)
+			}
+		}
+		if got := l.SamplesAfter(3); got != 45-0-1-2 {
+			t.Errorf("samples after 3: got %d, want 42", got)
+		}
+		stop()
+		if dir == "" {
+			continue
+		}
+		l, stop = start(t, Options{Dir: dir})
+		n := 0
+		err := l.Replay(2, func(r rec, seq uint64) error {
+			n++
+			if int(seq) != n+2 || r.Samples != n+1 {
+				t.Errorf("replayed %+v at %d as number %d", r, seq, n)
+			}
+			return nil
+		})
+		if err != nil || n != 8 || l.Head() != 10 || l.Floor() != 9 {
+			t.Errorf("replay: %v, %d records, head %d, floor %d", err, n, l.Head(), l.Floor())
+		}
+		if err := l.WriteSnapshot(10, 9, func(w io.Writer) error { _, err := w.Write([]byte("state")); return err }); err != nil {
+			t.Error(err)
+		}
+		c, isNew, err := l.OpenCursor("a", 2)
+		if err != nil || !isNew {
+			t.Fatal(err, isNew)
+		}
+		if a, s := c.Position(0); a != 10 || s != 10 {
+			t.Errorf("new cursor at %d, %d", a, s)
+		}
+		stop()
+	}
+}

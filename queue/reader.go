@@ -1,0 +1,163 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// Item is what a reader returns: a record and its sequence. Ephemeral records
+// were never stored and carry the sequence of the record before them.
+type Item[R any] struct {
+	Record    R
+	Seq       uint64
+	Ephemeral bool
+}
+
+// Reader reads the log in order, from the ring while it keeps up, from segments
+// otherwise. Use one from one goroutine at a time.
+type Reader[R any] struct {
+	l       *Log[R]
+	tail    *tail  // position and books; reads segments while the reader lags
+	pos     uint64 // in the ring, while attached
+	ringed  bool   // attached to the ring
+	seen    skips  // ephemeral records published up to pos
+	skipped skips
+}
+
+// NewReader returns a reader of the records behind after. Close it when done.
+func (l *Log[R]) NewReader(after uint64) *Reader[R] {
+	r := &Reader[R]{l: l, tail: newTail(l.disk, after)}
+	if total, ok := l.ring.totalAt(after); ok {
+		r.tail.total, r.tail.exact = total, true
+	}
+	if !r.attach(true) {
+		r.seen = l.ring.emitted()
+	}
+	return r
+}
+
+// Next returns the next record. It waits until there is one or ctx ends. A
+// *GapError stands for records that are missing: call Next again. Any other error
+// but ctx's is one of reading segments, and may be tried again.
+func (r *Reader[R]) Next(ctx context.Context) (Item[R], error) {
+	for {
+		it, wake, err := r.try()
+		if err != nil || wake == nil {
+			return it, err
+		}
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return it, ctx.Err()
+		}
+	}
+}
+
+// TryNext is Next without the wait: ok is false when there is nothing at present.
+func (r *Reader[R]) TryNext() (it Item[R], ok bool, err error) {
+	it, wake, err := r.try()
+	return it, err == nil && wake == nil, err
+}
+
+// Lagging reports whether the reader reads segments because the ring has moved on.
+func (r *Reader[R]) Lagging() bool { return !r.ringed }
+
+// Skipped returns how many ephemeral records, with how many samples, the reader
+// has missed because it lagged.
+func (r *Reader[R]) Skipped() (records, samples uint64) {
+	return r.skipped.records, r.skipped.samples
+}
+
+// Close lets go of the segment that the reader has open.
+func (r *Reader[R]) Close() error { return r.tail.close() }
+
+// try returns the next item, or a channel to wait on, or an error.
+func (r *Reader[R]) try() (Item[R], <-chan struct{}, error) {
+	for {
+		if r.ringed {
+			it, wake, err := r.fromRing()
+			if err != nil || r.ringed {
+				return it, wake, err
+			}
+		}
+		it, err := r.fromSegments()
+		if !errors.Is(err, io.EOF) {
+			return it, nil, err
+		}
+		if !r.attach(false) {
+			if err := r.lost(); err != nil {
+				return it, nil, err
+			}
+		}
+	}
+}
+
+// attach moves the reader to the ring, if the ring has all that is behind it.
+func (r *Reader[R]) attach(first bool) bool {
+	pos, passed, ok := r.l.ring.attach(r.tail.seq)
+	if !ok {
+		return false
+	}
+	if !first {
+		r.skipped = r.skipped.plus(passed.minus(r.seen))
+	}
+	r.pos, r.seen, r.ringed = pos, passed, true
+	_ = r.tail.close() // was only read from
+	return true
+}
+
+// fromRing returns the next item of the ring that the reader has not had. It
+// leaves the ring when the position was evicted.
+func (r *Reader[R]) fromRing() (Item[R], <-chan struct{}, error) {
+	for {
+		it, wake, evicted := r.l.ring.at(r.pos)
+		switch {
+		case evicted:
+			r.ringed = false
+			return Item[R]{}, nil, nil
+		case wake != nil:
+			return Item[R]{}, wake, nil
+		}
+		r.pos++
+		r.seen = it.skipped
+		if it.Seq < r.tail.seq || it.Seq == r.tail.seq && !it.Ephemeral {
+			continue // read from a segment already, just before it was published here
+		}
+		r.tail.seq, r.tail.total, r.tail.exact = it.Seq, it.total, true
+		return it.Item, nil, nil
+	}
+}
+
+// fromSegments returns the next record on disk, io.EOF when all was read.
+func (r *Reader[R]) fromSegments() (Item[R], error) {
+	if r.l.disk == nil {
+		return Item[R]{}, io.EOF
+	}
+	f, err := r.tail.next()
+	if err != nil {
+		return Item[R]{}, err
+	}
+	rec, err := r.l.codec.Decode(f.payload)
+	if err != nil {
+		r.tail.undecodable(f, err)
+		return r.fromSegments()
+	}
+	r.tail.take(f)
+	return Item[R]{Record: rec, Seq: f.seq}, nil
+}
+
+// lost moves the reader over what the ring evicted and no segment has. With a
+// disk that is nothing: what was evicted meanwhile is in the segments.
+func (r *Reader[R]) lost() error {
+	if r.l.disk != nil {
+		return nil
+	}
+	base, total := r.l.ring.oldest()
+	if base <= r.tail.seq {
+		return nil
+	}
+	gap := r.tail.gapTo(base, total, GapDropped)
+	r.tail.seq, r.tail.total, r.tail.exact = base, total, true
+	return gap
+}

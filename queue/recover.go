@@ -1,0 +1,292 @@
+package queue
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// recovered is what openDisk found.
+type recovered struct {
+	head      uint64 // last sequence that is in use anywhere
+	total     uint64 // samples of all records
+	floor     int64  // largest timestamp anywhere
+	snapshots []snapshotInfo
+}
+
+var errMissing = errors.New("the segment is missing")
+
+var errForeign = errors.New("the file belongs to another store")
+
+// openDisk opens or makes the directory and repairs what a crash left behind.
+// Nothing that can be read is removed: files that are not usable are moved aside.
+func openDisk(fs fsys, o Options, m *metrics, cs *cursors) (*disk, recovered, error) {
+	d := &disk{fs: fs, dir: filepath.Clean(o.Dir), o: o, log: o.Logger, metrics: m, cursors: cs}
+	if err := fs.MkdirAll(d.dir); err != nil {
+		return nil, recovered{}, err
+	}
+	lock, err := fs.Lock(d.path(lockName))
+	if err != nil {
+		return nil, recovered{}, err
+	}
+	d.lock = lock
+	at, err := d.recover()
+	if err != nil {
+		return nil, at, errors.Join(err, lock.Close())
+	}
+	return d, at, nil
+}
+
+// recover brings the directory in order: identity, segments, snapshots, cursors.
+func (d *disk) recover() (at recovered, err error) {
+	files, err := d.fs.List(d.dir)
+	if err != nil {
+		return at, err
+	}
+	slices.SortFunc(files, func(a, b fileInfo) int { return strings.Compare(a.name, b.name) })
+	d.removeTemporary(files)
+	if err := d.identify(files); err != nil {
+		return at, err
+	}
+	if err := d.findSegments(files); err != nil {
+		return at, err
+	}
+	if at.snapshots, err = d.findSnapshots(files); err != nil {
+		return at, err
+	}
+	last, floor, err := d.cursors.load(d, files)
+	if err != nil {
+		return at, err
+	}
+	d.conclude(&at, last, floor)
+	return at, nil
+}
+
+// conclude finds where the log goes on: behind everything that any file knows.
+// With Interval and Off, cursors and snapshots can have survived records.
+func (d *disk) conclude(at *recovered, cursorSeq uint64, cursorFloor int64) {
+	at.head, at.floor = cursorSeq, cursorFloor
+	for _, s := range at.snapshots {
+		at.head, at.floor = max(at.head, s.seq), max(at.floor, s.floor)
+		at.total = max(at.total, s.total)
+	}
+	for _, s := range d.segments {
+		at.head, at.floor = max(at.head, s.view.last), max(at.floor, s.view.newest)
+		at.total = max(at.total, s.view.total)
+	}
+	d.reportMissing()
+	d.published, d.total = at.head, at.total
+	d.cursors.head = at.head
+}
+
+// reportMissing names segments that should lie between others and do not.
+func (d *disk) reportMissing() {
+	for i := 1; i < len(d.segments); i++ {
+		a, b := d.segments[i-1], d.segments[i]
+		end, total := b.view.end()
+		if end <= a.view.last || b.number == a.number+1 {
+			continue // nothing is missing, or it was reported as damage
+		}
+		d.report(&CorruptionError{
+			File: numbered(a.number+1, segmentSuffix), Segment: a.number + 1,
+			First: a.view.last + 1, Last: end, Samples: minus(total, a.view.total), Err: errMissing,
+		})
+	}
+}
+
+// removeTemporary removes files that were being written when the process ended.
+func (d *disk) removeTemporary(files []fileInfo) {
+	for _, f := range files {
+		if !strings.HasSuffix(f.name, tempSuffix) {
+			continue
+		}
+		if err := d.fs.Remove(d.path(f.name)); err != nil {
+			d.log.Warn("cannot remove an unfinished file", "file", f.name, "err", err)
+		}
+	}
+}
+
+const storeFileSize = preambleSize + 16 + 4
+
+// identify reads the identity of the store. When that file is missing or damaged,
+// the identity is what most segments say, and new in an empty directory.
+func (d *disk) identify(files []fileInfo) error {
+	b, err := d.readStart(storeName, storeFileSize)
+	if err == nil {
+		d.id, err = parseStoreFile(b)
+	}
+	exists := slices.ContainsFunc(files, func(f fileInfo) bool { return f.name == storeName })
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, new(*VersionError)):
+		return err
+	case exists:
+		d.report(&CorruptionError{File: storeName, Length: int64(len(b)), Err: err})
+		d.copyAside(storeName)
+	}
+	if d.id, err = d.voteIdentity(files); err != nil {
+		return err
+	}
+	return d.writeStoreFile()
+}
+
+func parseStoreFile(b []byte) (id storeID, err error) {
+	if err := parsePreamble(b, storeMagic, storeName); err != nil {
+		return id, err
+	}
+	if len(b) < storeFileSize || binary.LittleEndian.Uint32(b[32:]) != crc32.Checksum(b[16:32], castagnoli) {
+		return id, errHeader
+	}
+	return storeID(b[16:32]), nil
+}
+
+// voteIdentity returns the identity that most files carry.
+func (d *disk) voteIdentity(files []fileInfo) (storeID, error) {
+	votes := map[storeID]int{}
+	for _, f := range files {
+		if id, ok := d.identityOf(f.name); ok {
+			votes[id]++
+		}
+	}
+	var id storeID
+	most := 0
+	for v, n := range votes {
+		if n > most || n == most && slices.Compare(v[:], id[:]) < 0 {
+			id, most = v, n
+		}
+	}
+	if most > 0 {
+		return id, nil
+	}
+	_, err := rand.Read(id[:])
+	return id, err
+}
+
+// identityOf returns the identity that a file carries, if it has a good one.
+func (d *disk) identityOf(name string) (storeID, bool) {
+	switch {
+	case strings.HasSuffix(name, segmentSuffix):
+		b, err := d.readStart(name, segmentHeaderSize)
+		if err != nil {
+			return storeID{}, false
+		}
+		h, err := parseSegmentHeader(b, name)
+		return h.store, err == nil
+	case strings.HasSuffix(name, snapshotSuffix):
+		h, err := d.snapshotHeader(name)
+		return h.store, err == nil
+	case strings.HasSuffix(name, cursorSuffix):
+		b, err := d.readStart(name, pageSize)
+		if err != nil {
+			return storeID{}, false
+		}
+		store, _, err := parseCursorHeader(b, name)
+		return store, err == nil
+	}
+	return storeID{}, false
+}
+
+func (d *disk) writeStoreFile() error {
+	b := appendPreamble(nil, storeMagic)
+	b = append(b, d.id[:]...)
+	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(d.id[:], castagnoli))
+	f, err := d.writeTemp(storeName, func(f file) error { return writeAll(f, b, 0) })
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := d.fs.Rename(d.path(storeName+tempSuffix), d.path(storeName)); err != nil {
+		return err
+	}
+	return d.fs.SyncDir(d.dir)
+}
+
+// writeTemp makes a temporary file, fills and syncs it. The caller renames it into
+// place and syncs the directory.
+func (d *disk) writeTemp(name string, fill func(f file) error) (file, error) {
+	temp := d.path(name + tempSuffix)
+	_ = d.fs.Remove(temp) // what an attempt before left
+	f, err := d.fs.Create(temp)
+	if err != nil {
+		return nil, err
+	}
+	if err = fill(f); err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), d.fs.Remove(temp))
+	}
+	return f, nil
+}
+
+// readStart reads up to n bytes from the start of a file.
+func (d *disk) readStart(name string, n int) ([]byte, error) {
+	f, err := d.fs.Open(d.path(name))
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, n)
+	got, _, err := readPages(f, b, 0)
+	return b[:got], errors.Join(err, f.Close())
+}
+
+// moveAside renames a file that cannot be used, so that it is not in the way and
+// not lost.
+func (d *disk) moveAside(name string) {
+	err := d.fs.Rename(d.path(name), d.path(d.asideName(name)))
+	if err == nil {
+		err = d.fs.SyncDir(d.dir)
+	}
+	if err != nil {
+		d.log.Warn("cannot move a file aside", "file", name, "err", err)
+	}
+}
+
+// copyAside keeps a copy of a small file that is about to be written anew.
+func (d *disk) copyAside(name string) {
+	b, err := readFile(d.fs, d.path(name))
+	if err == nil {
+		var f file
+		if f, err = d.fs.Create(d.path(d.asideName(name))); err == nil {
+			err = errors.Join(writeAll(f, b, 0), f.Sync(), f.Close())
+		}
+	}
+	if err != nil {
+		d.log.Warn("cannot keep a copy of a damaged file", "file", name, "err", err)
+	}
+}
+
+// asideName returns a name that is not taken.
+func (d *disk) asideName(name string) string {
+	for i := 0; ; i++ {
+		aside := fmt.Sprintf("%s.%d%s", name, i, asideSuffix)
+		f, err := d.fs.Open(d.path(aside))
+		if err != nil {
+			return aside
+		}
+		_ = f.Close() // was only looked at
+	}
+}
+
+// bytesBehind returns how much log there is behind the newest snapshot.
+func (d *disk) bytesBehind(snapshots []snapshotInfo) int64 {
+	seq := uint64(0)
+	if len(snapshots) > 0 {
+		seq = snapshots[0].seq
+	}
+	n := int64(0)
+	for _, s := range d.segments {
+		if s.view.last > seq {
+			n += s.view.bytes
+		}
+	}
+	return n
+}

@@ -1,0 +1,263 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// opened is a segment while it is being recovered.
+type opened struct {
+	*segment
+	header segmentHeader
+	good   bool // the header is
+	size   int64
+}
+
+// findSegments recovers all segments, oldest first.
+func (d *disk) findSegments(files []fileInfo) error {
+	var all []opened
+	for _, info := range files {
+		number, ok := parseNumbered(strings.TrimSuffix(info.name, asideSuffix), segmentSuffix)
+		if n := asideNumber(info.name); n > 0 {
+			d.number = max(d.number, n) // its number is not used again
+		}
+		if !ok || strings.HasSuffix(info.name, asideSuffix) {
+			continue
+		}
+		d.number = max(d.number, number)
+		s, use, err := d.inspectSegment(info, number)
+		if err != nil {
+			return err
+		}
+		if use {
+			all = append(all, s)
+		}
+	}
+	return d.recoverSegments(all)
+}
+
+// asideNumber returns the number of a segment that was moved aside.
+func asideNumber(name string) uint64 {
+	i := strings.Index(name, segmentSuffix)
+	if i < 0 {
+		return 0
+	}
+	n, _ := parseNumbered(name[:i+len(segmentSuffix)], segmentSuffix)
+	return n
+}
+
+// inspectSegment reads a segment's header. A segment of another store, or under
+// another number, is moved aside.
+func (d *disk) inspectSegment(info fileInfo, number uint64) (s opened, use bool, err error) {
+	b, err := d.readStart(info.name, segmentHeaderSize)
+	if err != nil {
+		return s, false, fmt.Errorf("read %s: %w", info.name, err)
+	}
+	h, err := parseSegmentHeader(b, info.name)
+	if errors.As(err, new(*VersionError)) {
+		return s, false, err
+	}
+	s = opened{segment: &segment{number: number, name: info.name}, header: h, good: true, size: info.size}
+	bad := &CorruptionError{File: info.name, Segment: number, Length: min(info.size, segmentHeaderSize), Err: err}
+	switch {
+	case err == nil || errors.Is(err, errPreamble) || errors.Is(err, errMagic):
+		if h.store != d.id || h.number != number {
+			bad.Err, bad.Length = errForeign, info.size
+			d.report(bad)
+			d.moveAside(info.name)
+			return s, false, nil
+		}
+	case info.size <= segmentHeaderSize: // a crash while it was made: it never held a record
+		return s, false, d.fs.Remove(d.path(info.name))
+	default:
+		s.good = false
+		s.header = segmentHeader{store: d.id, number: number}
+	}
+	if err != nil {
+		d.report(bad)
+	}
+	return s, true, nil
+}
+
+// recoverSegments finds out what each segment holds, newest first: the header of
+// the next one says where the one before ends, and what failed at its end.
+func (d *disk) recoverSegments(all []opened) error {
+	var next *segmentHeader
+	for _, s := range slices.Backward(all) {
+		use, err := d.recoverSegment(&s, next)
+		if err != nil {
+			return err
+		}
+		if use && next != nil && s.view.last >= next.first {
+			d.report(&CorruptionError{File: s.name, Segment: s.number, Length: s.size, Err: errOrder})
+			d.moveAside(s.name)
+			use = false
+		}
+		if use {
+			d.segments = append(d.segments, s.segment)
+			next = &s.view.segmentHeader
+		}
+	}
+	slices.Reverse(d.segments)
+	return nil
+}
+
+// end returns the sequence and the books where the segment before h ends.
+func (h *segmentHeader) end() (seq, total uint64) {
+	if h.void != 0 {
+		return h.void - 1, h.before
+	}
+	return h.first - 1, h.before
+}
+
+// recoverSegment trusts the footer of a sealed segment: its frames are checked
+// when they are read. Any other segment is read now, cut behind its last good
+// frame and sealed. A segment without any good frame is moved aside, unless it
+// never had one.
+func (d *disk) recoverSegment(s *opened, next *segmentHeader) (use bool, err error) {
+	if s.good && d.readFooter(s) {
+		return true, nil
+	}
+	readable, err := d.scanSegment(s, next)
+	if err != nil {
+		return false, fmt.Errorf("recover %s: %w", s.name, err)
+	}
+	if s.view.records == 0 && !s.good {
+		d.moveAside(s.name)
+		return false, nil
+	}
+	if readable {
+		d.resealSegment(s)
+	}
+	return true, nil
+}
+
+// readFooter fills in the view from the footer, if there is a good one.
+func (d *disk) readFooter(s *opened) bool {
+	if s.size < segmentHeaderSize+footerSize {
+		return false
+	}
+	f, err := d.fs.Open(d.path(s.name))
+	if err != nil {
+		return false
+	}
+	var b [footerSize]byte
+	n, _, err := readPages(f, b[:], s.size-footerSize)
+	_ = f.Close() // was only read from
+	if err != nil {
+		return false
+	}
+	footer, records, err := parseFooter(b[:n], seedOf(d.id, s.number), s.size)
+	if err != nil || footer.seq+1 < s.header.first {
+		return false
+	}
+	s.view = segmentView{
+		segmentHeader: s.header, last: footer.seq, total: footer.total, newest: footer.time,
+		size: s.size - footerSize, bytes: s.size, records: records, sealed: true,
+	}
+	return true
+}
+
+// scanSegment reads a whole segment and reports what is damaged in it. Frames at
+// its end that next names as failed are none. readable is false when the disk could
+// not read some page: such a file is not touched.
+func (d *disk) scanSegment(s *opened, next *segmentHeader) (readable bool, err error) {
+	f, err := d.fs.Open(d.path(s.name))
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	v := &s.view
+	*v = segmentView{
+		segmentHeader: s.header, total: s.header.before, newest: s.header.floor,
+		size: segmentHeaderSize, bytes: s.size, sealed: true,
+	}
+	if s.good {
+		v.last = s.header.first - 1
+	}
+	scan := newScanner(f, s.name, s.header, s.size)
+	var holes []*CorruptionError
+	for {
+		fr, err := scan.next()
+		switch bad := (*CorruptionError)(nil); {
+		case errors.As(err, &bad):
+			holes = append(holes, bad)
+		case errors.Is(err, io.EOF):
+			d.reportHoles(holes, scan.synced, v, next)
+			return !scan.unreadable, nil
+		case err != nil:
+			return false, err
+		case fr.kind == kindRecord && !next.failed(fr.seq):
+			v.add(&fr)
+		}
+	}
+}
+
+// failed reports whether the segment before h may hold seq although it failed.
+func (h *segmentHeader) failed(seq uint64) bool {
+	if h == nil {
+		return false
+	}
+	end, _ := h.end()
+	return seq > end
+}
+
+// add counts a good record. Without a good header, the first one says where the
+// segment starts.
+func (v *segmentView) add(f *frame) {
+	if v.first == 0 {
+		v.first, v.before = f.seq, f.before()
+	}
+	v.last, v.total, v.newest = f.seq, f.total, max(v.newest, f.time)
+	v.size = f.offset + f.size
+	v.records++
+}
+
+// reportHoles reports damage in a segment without a good footer. In the newest
+// segment, what no frame of a later batch follows is what a crash leaves, and was
+// not known to be on disk. In others, next knows what the end is missing.
+func (d *disk) reportHoles(holes []*CorruptionError, synced int64, v *segmentView, next *segmentHeader) {
+	for _, bad := range holes {
+		bad.Cut = bad.Torn
+		bad.Torn = next == nil && bad.Offset > synced
+		if end, total := uint64(0), uint64(0); bad.Cut && next != nil {
+			end, total = next.end()
+			bad.First, bad.Last, bad.Samples = v.last+1, end, minus(total, v.total)
+			if v.last >= end { // nothing but the footer, or what failed
+				bad.First, bad.Last, bad.Torn = 0, 0, true
+			}
+		}
+		d.report(bad)
+	}
+}
+
+// resealSegment cuts what follows the last good frame and writes a footer. When
+// the disk does not let us, the next start does the same again.
+func (d *disk) resealSegment(s *opened) {
+	err := func() error {
+		f, err := d.fs.Edit(d.path(s.name))
+		if err != nil {
+			return err
+		}
+		err = d.reseal(f, s)
+		return errors.Join(err, f.Close())
+	}()
+	if err != nil {
+		d.log.Warn("cannot seal a segment; it will be read again at the next start", "segment", s.number, "err", err)
+		return
+	}
+	s.view.bytes = s.view.size + footerSize
+}
+
+func (d *disk) reseal(f file, s *opened) error {
+	if err := f.Truncate(s.view.size); err != nil {
+		return err
+	}
+	if err := writeAll(f, appendFooter(nil, seedOf(d.id, s.number), s.view), s.view.size); err != nil {
+		return err
+	}
+	return f.Sync()
+}

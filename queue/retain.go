@@ -1,0 +1,270 @@
+package queue
+
+import (
+	"errors"
+	"io"
+	"math"
+	"os"
+	"time"
+)
+
+// houseInterval is how often cursors are made durable and bounds are checked,
+// apart from the moments when a segment or a snapshot was finished.
+const houseInterval = time.Second
+
+// keepHouse runs beside the commit loop until stop is closed.
+func (l *Log[R]) keepHouse(stop <-chan struct{}) {
+	tick := time.NewTicker(houseInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			l.cursors.sync()
+			return
+		case <-tick.C:
+		case <-l.snapshots.house:
+		}
+		l.maintain()
+	}
+}
+
+// maintain makes cursors durable, removes what nobody needs, keeps the bounds, and
+// says when a snapshot is due.
+func (l *Log[R]) maintain() {
+	l.cursors.sync()
+	if l.disk == nil {
+		l.boundMemory()
+		return
+	}
+	l.removePassed()
+	l.keepBounds()
+	if l.SnapshotDue() {
+		l.snapshots.signal()
+	}
+}
+
+// removePassed removes segments that every cursor has passed and every kept
+// snapshot covers: with the older of two, a damaged snapshot costs nothing.
+func (l *Log[R]) removePassed() {
+	_, covered := l.snapshots.covered()
+	l.removeUpTo(min(covered, l.cursors.passed()))
+}
+
+// removeUpTo removes the oldest segments as far as they hold nothing behind seq.
+func (l *Log[R]) removeUpTo(seq uint64) {
+	for {
+		oldest, v := l.disk.oldestSealed()
+		if oldest == nil || v.last > seq {
+			return
+		}
+		if !l.disk.remove(oldest) {
+			return
+		}
+	}
+}
+
+// keepBounds removes the oldest segments while the log is larger than it may be.
+// What a destination still needs goes too, or with Reject nothing more is taken.
+func (l *Log[R]) keepBounds() {
+	full := false
+	for l.overBound() {
+		oldest, v := l.disk.oldestSealed()
+		if oldest == nil {
+			break
+		}
+		newest, _ := l.snapshots.covered()
+		if v.last > newest {
+			l.snapshots.want()
+			break
+		}
+		if v.last > l.cursors.passed() {
+			if full = l.o.OnFull == Reject; full {
+				break
+			}
+			l.dropSegment(oldest, v)
+			continue
+		}
+		if !l.disk.remove(oldest) {
+			break
+		}
+	}
+	l.setFull(full)
+}
+
+// overBound reports whether segments and snapshots take more than they may, or
+// leave less than they should.
+func (l *Log[R]) overBound() bool {
+	if l.o.MaxBytes > 0 && l.disk.segmentBytes()+l.snapshots.bytes() > l.o.MaxBytes {
+		return true
+	}
+	if l.o.MinFreeBytes <= 0 {
+		return false
+	}
+	free, err := l.disk.fs.Free(l.disk.dir)
+	if err != nil {
+		l.o.Logger.Warn("cannot ask for the free space", "err", err)
+		return false
+	}
+	return free < l.o.MinFreeBytes
+}
+
+// dropSegment removes a segment that a lagging destination still needs. The books
+// at the destination's position are noted first, so that what it loses is counted
+// exactly also after a restart.
+func (l *Log[R]) dropSegment(s *segment, v segmentView) {
+	acked := uint64(math.MaxUint64)
+	for _, c := range l.cursors.opened() {
+		if c.Acknowledged() >= v.last {
+			continue
+		}
+		acked = min(acked, c.Acknowledged())
+		if err := c.noteBases(v.last, l.totalAt); err != nil {
+			l.o.Logger.Warn("cannot note the books of a cursor", "cursor", c.ID(), "err", err)
+		}
+	}
+	before, _ := l.totalAt(acked)
+	samples := minus(v.total, max(before, v.before))
+	if !l.disk.remove(s) {
+		return
+	}
+	l.metrics.droppedSegments.Inc()
+	l.metrics.droppedSamples.Add(float64(samples))
+	l.o.Logger.Error("dropped a segment at the bound: a destination lags and loses what is in it",
+		"segment", s.number, "first_seq", v.first, "last_seq", v.last, "samples", samples)
+}
+
+func (l *Log[R]) setFull(full bool) {
+	l.mu.Lock()
+	was := l.full
+	l.full = full
+	l.mu.Unlock()
+	if full && !was {
+		l.o.Logger.Error("the log is full and destinations lag: new records are rejected")
+	}
+	if was && !full {
+		l.o.Logger.Info("the log has room again")
+	}
+}
+
+// boundMemory is Reject without a disk: the ring is the queue.
+func (l *Log[R]) boundMemory() {
+	if l.o.OnFull == Reject {
+		passed := l.cursors.passed()
+		l.setFull(passed != math.MaxUint64 && l.ring.bytesBehind(passed) > l.o.RingBytes/2)
+	}
+}
+
+// SamplesAfter returns how many samples the records behind seq hold.
+func (l *Log[R]) SamplesAfter(seq uint64) uint64 {
+	total, _ := l.totalAt(seq)
+	_, end := l.ring.end()
+	return minus(end, total)
+}
+
+// totalAt returns the samples of all records up to seq: from memory if possible,
+// else from a segment. Without any trace it returns those before the oldest
+// record that is left, and false.
+func (l *Log[R]) totalAt(seq uint64) (uint64, bool) {
+	if total, ok := l.ring.totalAt(seq); ok {
+		return total, true
+	}
+	if total, ok := l.cursors.base(seq); ok {
+		return total, true
+	}
+	if l.disk == nil {
+		_, total := l.ring.oldest()
+		return total, false
+	}
+	return l.disk.totalAt(seq)
+}
+
+// totalAt looks seq up in its segment.
+func (d *disk) totalAt(seq uint64) (uint64, bool) {
+	s, v := d.segmentFor(seq)
+	if s == nil {
+		_, total := d.end()
+		return total, true
+	}
+	if seq < v.first {
+		// Before the oldest segment nobody knows; between two, nothing was kept.
+		return v.before, seq+1 == v.first || s != d.oldest()
+	}
+	if seq == v.last {
+		return v.total, true
+	}
+	total, err := d.scanTotal(s, v, seq)
+	return total, err == nil
+}
+
+// scanTotal returns the samples of all records up to seq, which s holds.
+func (d *disk) scanTotal(s *segment, v segmentView, seq uint64) (uint64, error) {
+	f, err := d.fs.Open(d.path(s.name))
+	if err != nil {
+		return v.before, err
+	}
+	scan := newScanner(f, s.name, v.segmentHeader, v.size)
+	total := v.before
+	for {
+		fr, err := scan.next()
+		switch {
+		case errors.As(err, new(*CorruptionError)):
+			continue
+		case errors.Is(err, io.EOF) || err == nil && fr.seq > seq:
+			return total, f.Close()
+		case err != nil:
+			return total, errors.Join(err, f.Close())
+		}
+		total = fr.total
+	}
+}
+
+// oldest returns the oldest segment, nil without any.
+func (d *disk) oldest() *segment {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.segments) == 0 {
+		return nil
+	}
+	return d.segments[0]
+}
+
+// oldestSealed returns the oldest segment unless it is the one being written.
+func (d *disk) oldestSealed() (*segment, segmentView) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.segments) == 0 || !d.segments[0].view.sealed {
+		return nil, segmentView{}
+	}
+	return d.segments[0], d.segments[0].view
+}
+
+// remove deletes a segment. Readers that are in it notice, and report a gap if
+// they were not done.
+func (d *disk) remove(s *segment) bool {
+	if err := d.fs.Remove(d.path(s.name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		d.log.Warn("cannot remove a segment", "segment", s.number, "err", err)
+		return false
+	}
+	d.forget(s)
+	return true
+}
+
+// lost notes that a segment's file has disappeared under us.
+func (d *disk) lost(s *segment) {
+	v := d.viewOf(s)
+	d.forget(s)
+	d.report(&CorruptionError{
+		File: s.name, Segment: s.number, Length: v.size,
+		First: v.first, Last: v.last, Samples: v.total - v.before, Err: os.ErrNotExist,
+	})
+}
+
+func (d *disk) segmentBytes() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := int64(0)
+	for _, s := range d.segments {
+		n += s.view.bytes
+	}
+	return n
+}
