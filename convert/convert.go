@@ -124,7 +124,7 @@ func (c *Converter) Append(dst []Series, r *group.Record, o Options) ([]Series, 
 	for _, m := range r.Members {
 		dst = c.appendMember(dst, m, &skipped)
 	}
-	return c.appendPushTimes(dst, r, &skipped), skipped
+	return c.appendPushTimes(dst, r), skipped
 }
 
 // begin sets what is the same for every metric of r.

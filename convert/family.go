@@ -2,19 +2,16 @@ package convert
 
 import (
 	"math"
-	"slices"
+	"math/bits"
 
 	"github.com/prometheus/prometheus/model/value"
 
 	"github.com/pushbridge/pushbridge/group"
 )
 
-// The families that the gateway adds to every group, with the help texts that
-// dashboards and tests of Pushgateway know.
+// The help texts of the group's own series, as Pushgateway has them.
 const (
-	pushTimeName = "push_time_seconds"
 	pushTimeHelp = "Last Unix time when changing this group in the Pushgateway succeeded."
-	failTimeName = "push_failure_time_seconds"
 	failTimeHelp = "Last Unix time when changing this group in the Pushgateway failed."
 )
 
@@ -45,7 +42,7 @@ func (c *Converter) appendMember(dst []Series, m group.Member, skipped *Skipped)
 		x.time = c.timeOf(m.Part, f.First()+i)
 		x.riders = col.at(uint32(f.First()+i), f.Type, x.time)
 		if x.unsent {
-			skipped[DuplicateIdentity] += componentsOf(shape, x.Metric)
+			skipped[DuplicateIdentity] += count(shape.Components(x.Metric), len(shape.Bounds(x.Metric)))
 			continue
 		}
 		c.own = shape.AppendLabels(c.own[:0], x.Metric)
@@ -98,17 +95,17 @@ func (c *Converter) appendSumCount(dst []Series, x *metric) []Series {
 }
 
 // appendPushTimes appends what the gateway itself says of the group (rule C-5).
-// A push may bring a push_failure_time_seconds of its own: that one counts.
-func (c *Converter) appendPushTimes(dst []Series, r *group.Record, skipped *Skipped) []Series {
+func (c *Converter) appendPushTimes(dst []Series, r *group.Record) []Series {
 	if !lives(r.Kind) {
 		return dst
 	}
-	dst = append(dst, c.pushTime(pushTimeName, pushTimeHelp, r.Push))
-	if slices.ContainsFunc(r.Members, func(m group.Member) bool { return m.Of().Name == failTimeName }) {
-		skipped[DuplicateIdentity]++
-		return dst
+	if r.Hide&group.OwnPushTime == 0 {
+		dst = append(dst, c.pushTime(group.PushTimeName, pushTimeHelp, r.Push))
 	}
-	return append(dst, c.pushTime(failTimeName, failTimeHelp, r.Fail))
+	if r.Hide&group.OwnFailTime == 0 {
+		dst = append(dst, c.pushTime(group.FailTimeName, failTimeHelp, r.Fail))
+	}
+	return dst
 }
 
 func (c *Converter) pushTime(name, help string, ns int64) Series {
@@ -139,20 +136,12 @@ func (c *Converter) timeOf(p *group.Part, n int) int64 {
 	return c.time
 }
 
-// componentsOf counts what m expands to, as Record.Samples does.
-func componentsOf(s *group.Shape, m *group.Metric) int {
-	switch m.Form {
-	case group.FormSingle:
-		return 1
-	case group.FormSummary:
-		return 2 + len(s.Bounds(m))
-	case group.FormHistogram, group.FormFloatHistogram:
+// count is how many series the components what are, with n bounds.
+func count(what group.Component, n int) int {
+	if what&group.ComponentBounds == 0 {
+		n = 0
 	}
-	n := 0
-	if m.Native {
-		n = 1
-	}
-	return n + classicComponents(m, s.Bounds(m))
+	return n + bits.OnesCount8(uint8(what&^group.ComponentBounds))
 }
 
 // plain keeps a pushed value from being taken for a stale marker: it turns the

@@ -2,7 +2,6 @@ package convert
 
 import (
 	"math"
-	"slices"
 
 	"github.com/prometheus/prometheus/model/histogram"
 
@@ -15,7 +14,8 @@ const infBound = "+Inf"
 // appendHistogram appends the forms of a histogram that the destination takes
 // (rule F-6), and counts the others.
 func (c *Converter) appendHistogram(dst []Series, x *metric, skipped *Skipped) []Series {
-	classic := classicComponents(x.Metric, x.part.Shape.Bounds(x.Metric))
+	bounds, what := x.part.Shape.Bounds(x.Metric), x.part.Shape.Components(x.Metric)
+	classic := what &^ group.ComponentNative
 	switch {
 	case !x.Native:
 	case !c.o.SendNative:
@@ -23,45 +23,27 @@ func (c *Converter) appendHistogram(dst []Series, x *metric, skipped *Skipped) [
 	default:
 		dst = append(dst, c.native(x))
 		if !c.o.AlsoClassic {
-			skipped[ClassicNotSent] += classic
+			skipped[ClassicNotSent] += count(classic, len(bounds))
 			return dst
 		}
 	}
 	if classic == 0 {
 		return dst
 	}
-	return c.appendClassic(dst, x)
+	return c.appendClassic(dst, x, bounds, what&group.ComponentInf != 0)
 }
 
-// classicComponents counts the classic series of a histogram: buckets with
-// +Inf, sum and count. A native one without buckets has none.
-func classicComponents(m *group.Metric, bounds []float64) int {
-	switch {
-	case m.Native && len(bounds) == 0:
-		return 0
-	case hasInf(bounds):
-		return len(bounds) + 2
-	}
-	return len(bounds) + 3
-}
-
-func hasInf(bounds []float64) bool {
-	n := len(bounds) // nearly always it is the last one
-	return n > 0 && (math.IsInf(bounds[n-1], 1) || slices.Contains(bounds, math.Inf(1)))
-}
-
-// appendClassic appends name_bucket for each bucket, the +Inf bucket also where
-// the push left it out, name_sum and name_count (rules F-4 and F-5).
-func (c *Converter) appendClassic(dst []Series, x *metric) []Series {
+// appendClassic appends name_bucket for each bucket, and for +Inf where the push
+// left it out, name_sum and name_count (rules F-4 and F-5).
+func (c *Converter) appendClassic(dst []Series, x *metric, bounds []float64, addInf bool) []Series {
 	s, at, name := x.series(), x.labels.slotOf(bucketLabel), c.names.of(x.family.Name).bucket
-	bounds := x.part.Shape.Bounds(x.Metric)
 	for i, le := range c.bounds.spell(bounds) {
 		s.Labels = c.component(x.labels, name, at, bucketLabel, le)
 		s.Value = plain(x.Form.Count(x.values[2+i]))
 		s.Exemplars = c.exemplarsOf(x, int32(i))
 		dst = append(dst, s)
 	}
-	if !hasInf(bounds) {
+	if addInf {
 		s.Labels = c.component(x.labels, name, at, bucketLabel, infBound)
 		s.Value, s.Exemplars = plain(x.Form.Count(x.values[1])), nil
 		dst = append(dst, s)

@@ -93,32 +93,24 @@ func (c *Converter) renamed(s labelSet, name string) []group.Label {
 	return out
 }
 
-// slot is where a component label goes in a label set.
-type slot struct {
-	at       int
-	replaces bool // a label of that name is there already: the bound wins
-}
-
-func (s labelSet) slotOf(label string) slot {
+// slotOf returns where a component label goes. The store takes no series that
+// has a label of that name already.
+func (s labelSet) slotOf(label string) int {
 	for i, l := range s.all {
-		if l.Name >= label {
-			return slot{at: i, replaces: l.Name == label}
+		if l.Name > label {
+			return i
 		}
 	}
-	return slot{at: len(s.all)}
+	return len(s.all)
 }
 
 // component returns s under another metric name with a label more. __name__
 // stays where it is, as both component labels sort behind it.
-func (c *Converter) component(s labelSet, name string, at slot, label, value string) []group.Label {
-	rest := s.all[at.at:]
-	if at.replaces {
-		rest = rest[1:]
-	}
-	out := c.labels.take(at.at + 1 + len(rest))
-	copy(out, s.all[:at.at])
-	out[at.at] = group.Label{Name: label, Value: value}
-	copy(out[at.at+1:], rest)
+func (c *Converter) component(s labelSet, name string, at int, label, value string) []group.Label {
+	out := c.labels.take(len(s.all) + 1)
+	copy(out, s.all[:at])
+	out[at] = group.Label{Name: label, Value: value}
+	copy(out[at+1:], s.all[at:])
 	out[s.name].Value = name
 	return out
 }

@@ -49,7 +49,10 @@ func (s *slab[T]) next() {
 
 // reset takes everything back and forgets what it pointed to.
 func (s *slab[T]) reset() {
-	for _, b := range s.blocks[:s.used] {
+	for i, b := range s.blocks[:s.used] {
+		if i == s.used-1 && len(s.free) < slabBlock {
+			b = b[:slabBlock-len(s.free)]
+		}
 		clear(b)
 	}
 	if len(s.blocks) > slabKept {

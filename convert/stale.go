@@ -33,7 +33,7 @@ func (c *Converter) appendEnded(dst []Series, e *group.Ended, skipped *Skipped) 
 			skipped[NativeNotSent]++
 			what &^= group.ComponentNative
 		} else if !c.o.AlsoClassic {
-			skipped[ClassicNotSent] += endedClassic(e)
+			skipped[ClassicNotSent] += count(what&^group.ComponentNative, len(e.Bounds))
 			what = group.ComponentNative
 		}
 	}
@@ -42,15 +42,6 @@ func (c *Converter) appendEnded(dst []Series, e *group.Ended, skipped *Skipped) 
 	}
 	c.own = append(c.own[:0], e.Labels...)
 	return c.appendMarkers(dst, e, what, c.labelSetOf(e.Family, c.own))
-}
-
-// endedClassic counts the classic components that e names.
-func endedClassic(e *group.Ended) int {
-	n := bits.OnesCount8(uint8(e.What &^ (group.ComponentBounds | group.ComponentNative)))
-	if e.What&group.ComponentBounds != 0 {
-		n += len(e.Bounds)
-	}
-	return n
 }
 
 func (c *Converter) appendMarkers(dst []Series, e *group.Ended, what group.Component, l labelSet) []Series {
