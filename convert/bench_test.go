@@ -61,13 +61,13 @@ func gauges(families, series int) []*dto.MetricFamily {
 	var out []*dto.MetricFamily
 	for f := range families {
 		mf := &dto.MetricFamily{
-			Name: proto.String(fmt.Sprintf("batch_job_step_%d_seconds", f)),
-			Help: proto.String("How long a step took."), Type: dto.MetricType_GAUGE.Enum(),
+			Name: new(fmt.Sprintf("batch_job_step_%d_seconds", f)),
+			Help: new("How long a step took."), Type: dto.MetricType_GAUGE.Enum(),
 		}
 		for i := range series {
 			mf.Metric = append(mf.Metric, &dto.Metric{
 				Label: pairs("host", fmt.Sprintf("host-%d.example.org", i), "step", fmt.Sprint(i%7)),
-				Gauge: &dto.Gauge{Value: proto.Float64(float64(i) * 1.5)},
+				Gauge: &dto.Gauge{Value: new(float64(i) * 1.5)},
 			})
 		}
 		out = append(out, mf)
@@ -76,12 +76,12 @@ func gauges(families, series int) []*dto.MetricFamily {
 }
 
 func histograms(series, buckets int) []*dto.MetricFamily {
-	mf := &dto.MetricFamily{Name: proto.String("batch_job_request_seconds"), Type: dto.MetricType_HISTOGRAM.Enum()}
+	mf := &dto.MetricFamily{Name: new("batch_job_request_seconds"), Type: dto.MetricType_HISTOGRAM.Enum()}
 	for i := range series {
-		h := &dto.Histogram{SampleCount: proto.Uint64(100), SampleSum: proto.Float64(12.5)}
+		h := &dto.Histogram{SampleCount: proto.Uint64(100), SampleSum: new(12.5)}
 		for n := range buckets {
 			h.Bucket = append(h.Bucket, &dto.Bucket{
-				UpperBound: proto.Float64(0.005 * float64(int(1)<<n)), CumulativeCount: proto.Uint64(uint64(n * 10)),
+				UpperBound: new(0.005 * float64(int(1)<<n)), CumulativeCount: new(uint64(n * 10)),
 			})
 		}
 		mf.Metric = append(mf.Metric, &dto.Metric{Label: pairs("handler", fmt.Sprintf("/api/%d", i), "method", "GET"), Histogram: h})
@@ -92,7 +92,7 @@ func histograms(series, buckets int) []*dto.MetricFamily {
 func pairs(kv ...string) []*dto.LabelPair {
 	var out []*dto.LabelPair
 	for i := 0; i < len(kv); i += 2 {
-		out = append(out, &dto.LabelPair{Name: proto.String(kv[i]), Value: proto.String(kv[i+1])})
+		out = append(out, &dto.LabelPair{Name: new(kv[i]), Value: new(kv[i+1])})
 	}
 	return out
 }

@@ -10,7 +10,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/prometheus/model/value"
 	"google.golang.org/protobuf/encoding/prototext"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/pushbridge/pushbridge/convert"
 	"github.com/pushbridge/pushbridge/group"
@@ -409,16 +408,16 @@ func TestRule_S5(t *testing.T) {
 	var mfs []*dto.MetricFamily
 	for i, v := range append(keep, stale) {
 		mfs = append(mfs, &dto.MetricFamily{
-			Name: proto.String("g" + string(rune('a'+i))), Type: dto.MetricType_GAUGE.Enum(),
-			Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: proto.Float64(v)}}},
+			Name: new("g" + string(rune('a'+i))), Type: dto.MetricType_GAUGE.Enum(),
+			Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: new(v)}}},
 		})
 	}
 	mfs = append(mfs, families(t,
 		`name:"h" type:HISTOGRAM metric:{histogram:{`+oneNative+twoBuckets+`}}`,
 		`name:"s" type:SUMMARY metric:{summary:{sample_count:1 quantile:{quantile:1 value:0}}}`)...)
-	mfs[len(mfs)-2].Metric[0].Histogram.SampleSum = proto.Float64(stale)
-	mfs[len(mfs)-1].Metric[0].Summary.SampleSum = proto.Float64(stale)
-	mfs[len(mfs)-1].Metric[0].Summary.Quantile[0].Value = proto.Float64(stale)
+	mfs[len(mfs)-2].Metric[0].Histogram.SampleSum = new(stale)
+	mfs[len(mfs)-1].Metric[0].Summary.SampleSum = new(stale)
+	mfs[len(mfs)-1].Metric[0].Summary.Quantile[0].Value = new(stale)
 
 	series := seriesOf(t, push(t, mfs...), both)
 	for i, want := range append(keep, math.Float64frombits(value.NormalNaN)) {
@@ -502,15 +501,18 @@ func TestSkipped(t *testing.T) {
 		{
 			"duplicate identity", `name:"h" type:HISTOGRAM metric:{histogram:{sample_count:1}}
 				metric:{label:{name:"x" value:""} histogram:{` + oneNative + twoBuckets + `}}`,
-			nativeOnly, convert.Skipped{convert.DuplicateIdentity: 5},
+			nativeOnly,
+			convert.Skipped{convert.DuplicateIdentity: 5},
 		},
 		{
 			"native", `name:"h" type:HISTOGRAM metric:{histogram:{` + oneNative + twoBuckets + `}}`,
-			classicOnly, convert.Skipped{convert.NativeNotSent: 1},
+			classicOnly,
+			convert.Skipped{convert.NativeNotSent: 1},
 		},
 		{
 			"classic", `name:"h" type:HISTOGRAM metric:{histogram:{` + oneNative + ` bucket:{upper_bound:1}}}`,
-			nativeOnly, convert.Skipped{convert.ClassicNotSent: 4},
+			nativeOnly,
+			convert.Skipped{convert.ClassicNotSent: 4},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
