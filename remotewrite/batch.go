@@ -1,0 +1,113 @@
+package remotewrite
+
+import (
+	"time"
+
+	"github.com/pushbridge/pushbridge/convert"
+)
+
+// batch is what goes into one request: whole records where they fit, or a part
+// of one. Once it was tried it does not change: a retry sends the same bytes,
+// since the receiver may have stored them without our knowing (rule R-3).
+type batch struct {
+	kind     kind
+	protocol Protocol
+	series   []convert.Series // in order, the shard's own, from to to
+	from, to int
+	fresh    bool // begins with a record, not with the rest of one
+	parts    []part
+	drops    tally  // of samples that never made it into series
+	last     uint64 // sequence of the newest record in it
+}
+
+// part is a record, or a part of one, in a batch.
+type part struct {
+	item  item
+	whole bool // the record ends here
+}
+
+// done returns the sequence of the newest record that ends in b, 0 for none.
+func (b *batch) done() uint64 {
+	for i := len(b.parts) - 1; i >= 0; i-- {
+		if p := &b.parts[i]; p.whole && p.item.kind != passing {
+			return p.item.seq
+		}
+	}
+	return 0
+}
+
+// ended counts the records that end in b.
+func (b *batch) ended() int64 {
+	var n int64
+	for i := range b.parts {
+		if b.parts[i].whole {
+			n++
+		}
+	}
+	return n
+}
+
+// newest returns the largest timestamp of its records.
+func (b *batch) newest() int64 {
+	var t int64
+	for i := range b.parts {
+		t = max(t, b.parts[i].item.record.Time)
+	}
+	return t
+}
+
+// cuttable says whether a refused batch is worth cutting up. A small push that is
+// refused stays together: cutting it would cost a request per sample, on every
+// push, for as long as its job is misconfigured.
+func (b *batch) cuttable() bool {
+	return b.kind != careful && (len(b.parts) > 1 || len(b.series) > uncutSamples)
+}
+
+const (
+	uncutSamples = 100
+	cutBudget    = 64 // requests for one refused batch, the first included
+)
+
+// middle returns where to cut series: between two records if there is such a
+// place near the middle, else between two families, else in the middle.
+func middle(series []convert.Series) int {
+	n := len(series)
+	family := 0
+	for d := range n / 4 {
+		for _, at := range [2]int{n/2 - d, n/2 + d} {
+			if at <= 0 || at >= n {
+				continue
+			}
+			if series[at].Time != series[at-1].Time {
+				return at
+			}
+			if family == 0 && series[at].Family.Name != series[at-1].Family.Name {
+				family = at
+			}
+		}
+	}
+	if family != 0 {
+		return family
+	}
+	return max(n/2, 1)
+}
+
+// census counts series by what the receiver calls them.
+type census struct{ samples, histograms, exemplars int }
+
+func countSeries(series []convert.Series) census {
+	var c census
+	for i := range series {
+		if native(&series[i]) {
+			c.histograms++
+		} else {
+			c.samples++
+		}
+		c.exemplars += len(series[i].Exemplars)
+	}
+	return c
+}
+
+// maxAhead is how far ahead of the clock a sample may be. Thanos with default
+// flags takes any, and then refuses every live sample of the tenant (rule S-4).
+const maxAhead = 10 * time.Minute

@@ -1,0 +1,67 @@
+package remotewrite
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// bookMetrics show the books, all from one snapshot.
+type bookMetrics struct {
+	d *Destination
+
+	accepted, delivered, dropped, inDoubt, pending *prometheus.Desc
+	refresh, refreshPending, protocol              *prometheus.Desc
+	promPending                                    *prometheus.Desc
+}
+
+func newBookMetrics(d *Destination) *bookMetrics {
+	own := prometheus.Labels{"destination": d.config.Label()}
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(ownNamespace, ownSubsystem, name), help, labels, own)
+	}
+	return &bookMetrics{
+		d:              d,
+		accepted:       desc("samples_accepted_total", "Samples that the destination has to send: delivered, dropped, in doubt and pending together."),
+		delivered:      desc("samples_delivered_total", "Samples that the receiver took."),
+		dropped:        desc("samples_dropped_total", "Samples that were not delivered and never will be, by reason.", "reason"),
+		inDoubt:        desc("samples_in_doubt_total", "Samples that were sent before a restart and refused after it: stored probably, but not for certain."),
+		pending:        desc("samples_pending", "Samples in the log or on the way that are not settled."),
+		refresh:        desc("refresh_samples_total", "Samples of refreshes and of the first state of a new destination, by outcome.", "outcome"),
+		refreshPending: desc("refresh_samples_pending", "Samples of refreshes on the way."),
+		protocol:       desc("protocol_version", "Remote write version in use: 1 or 2."),
+		promPending: prometheus.NewDesc(
+			prometheus.BuildFQName(promNamespace, promSubsystem, "samples_pending"),
+			"Samples that wait to be sent, in the log and in shards.", nil,
+			prometheus.Labels{"remote_name": d.config.Label(), "url": d.config.Redacted()}),
+	}
+}
+
+// Describe sends the descriptions.
+func (b *bookMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		b.accepted, b.delivered, b.dropped, b.inDoubt, b.pending, b.refresh, b.refreshPending, b.protocol, b.promPending,
+	} {
+		ch <- d
+	}
+}
+
+// Collect sends one snapshot.
+func (b *bookMetrics) Collect(ch chan<- prometheus.Metric) {
+	s, dropped := b.d.books.snapshot()
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge := func(d *prometheus.Desc, v uint64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v))
+	}
+	counter(b.accepted, s.Accepted)
+	counter(b.delivered, s.Delivered)
+	for i, n := range dropped {
+		counter(b.dropped, n, reason(i).String())
+	}
+	counter(b.inDoubt, s.InDoubt)
+	gauge(b.pending, s.Pending)
+	gauge(b.promPending, s.Pending)
+	counter(b.refresh, s.Refresh.Delivered, "delivered")
+	counter(b.refresh, s.Refresh.Dropped, "dropped")
+	counter(b.refresh, s.Refresh.Skipped, "skipped")
+	gauge(b.refreshPending, s.Refresh.Pending)
+	gauge(b.protocol, uint64(b.d.negotiation.current()))
+}

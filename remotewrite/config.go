@@ -1,0 +1,293 @@
+package remotewrite
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	promconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/relabel"
+	"github.com/prometheus/sigv4"
+)
+
+// Config is one section of remote_write, field by field as Prometheus has it, so
+// that a section can be pasted from a prometheus.yml. Take its zero value from
+// DefaultConfig, or unmarshal it from YAML.
+type Config struct {
+	URL                  *promconfig.URL   `yaml:"url"`
+	Name                 string            `yaml:"name,omitempty"`
+	ProtobufMessage      ProtobufMessage   `yaml:"protobuf_message,omitempty"`
+	RemoteTimeout        model.Duration    `yaml:"remote_timeout,omitempty"`
+	Headers              map[string]string `yaml:"headers,omitempty"`
+	WriteRelabelConfigs  []*relabel.Config `yaml:"write_relabel_configs,omitempty"`
+	SendExemplars        bool              `yaml:"send_exemplars,omitempty"`
+	SendNativeHistograms bool              `yaml:"send_native_histograms,omitempty"`
+	RoundRobinDNS        bool              `yaml:"round_robin_dns,omitempty"`
+
+	// Accepted, without effect: see Unused.
+	ConvertNHCBToClassic bool `yaml:"convert_nhcb_to_classic,omitempty"`
+	FailedRequestLogging bool `yaml:"failed_request_logging,omitempty"`
+
+	Queue    QueueConfig    `yaml:"queue_config,omitempty"`
+	Metadata MetadataConfig `yaml:"metadata_config,omitempty"`
+
+	HTTPClient promconfig.HTTPClientConfig `yaml:",inline"`
+	SigV4      *sigv4.SigV4Config          `yaml:"sigv4,omitempty"`
+
+	// Known, and refused with a clear error: this build has neither.
+	AzureAD   any `yaml:"azuread,omitempty"`
+	GoogleIAM any `yaml:"google_iam,omitempty"`
+
+	// given notes which of the fields without effect the user wrote.
+	given []string
+}
+
+// QueueConfig is the queue_config of a section.
+type QueueConfig struct {
+	Capacity          int            `yaml:"capacity,omitempty"`
+	MaxShards         int            `yaml:"max_shards,omitempty"`
+	MinShards         int            `yaml:"min_shards,omitempty"`
+	MaxSamplesPerSend int            `yaml:"max_samples_per_send,omitempty"`
+	BatchSendDeadline model.Duration `yaml:"batch_send_deadline,omitempty"`
+	MinBackoff        model.Duration `yaml:"min_backoff,omitempty"`
+	MaxBackoff        model.Duration `yaml:"max_backoff,omitempty"`
+
+	// RetryOnRateLimit is true unless it was set to false: with a durable queue
+	// there is no reason to throw away what a receiver asks to get later.
+	RetryOnRateLimit bool `yaml:"retry_on_http_429"`
+
+	SampleAgeLimit model.Duration `yaml:"sample_age_limit,omitempty"`
+}
+
+// MetadataConfig is the metadata_config of a section. It governs remote write
+// 1.0 only: 2.0 carries metadata with every series.
+type MetadataConfig struct {
+	Send              bool           `yaml:"send"`
+	SendInterval      model.Duration `yaml:"send_interval"`
+	MaxSamplesPerSend int            `yaml:"max_samples_per_send,omitempty"`
+}
+
+// ProtobufMessage names the message that a destination is sent.
+type ProtobufMessage string
+
+// The messages. Negotiate tries remote write 2.0 first and falls back to 1.0.
+const (
+	Negotiate ProtobufMessage = ""
+	Message1  ProtobufMessage = "prometheus.WriteRequest"
+	Message2  ProtobufMessage = "io.prometheus.write.v2.Request"
+)
+
+// defaultShards is the number of shards where the configuration allows it: a
+// fixed one, since what shards win is time on the wire, not CPU.
+const defaultShards = 4
+
+// DefaultConfig is the configuration of a destination of which only the url is
+// known.
+func DefaultConfig(u *promconfig.URL) Config {
+	c := defaults()
+	c.URL = u
+	return c
+}
+
+func defaults() Config {
+	return Config{
+		RemoteTimeout: model.Duration(30 * time.Second),
+		Queue: QueueConfig{
+			Capacity:          10000,
+			MaxShards:         50,
+			MinShards:         1,
+			MaxSamplesPerSend: 2000,
+			BatchSendDeadline: model.Duration(5 * time.Second),
+			MinBackoff:        model.Duration(30 * time.Millisecond),
+			MaxBackoff:        model.Duration(5 * time.Second),
+			RetryOnRateLimit:  true,
+		},
+		Metadata: MetadataConfig{
+			Send:              true,
+			SendInterval:      model.Duration(time.Minute),
+			MaxSamplesPerSend: 2000,
+		},
+		// The http client's own default has HTTP/2 on: one connection that
+		// stalls would then stall every shard (rules H-7 and Y-2).
+		HTTPClient: promconfig.HTTPClientConfig{FollowRedirects: true},
+	}
+}
+
+// UnmarshalYAML fills in defaults before, and validates after.
+func (c *Config) UnmarshalYAML(unmarshal func(any) error) error {
+	*c = defaults()
+	type plain Config
+	if err := unmarshal((*plain)(c)); err != nil {
+		return err
+	}
+	c.noteGiven(unmarshal)
+	return c.Validate()
+}
+
+// noteGiven finds the fields without effect that were written at all.
+func (c *Config) noteGiven(unmarshal func(any) error) {
+	var fields struct {
+		Queue map[string]any `yaml:"queue_config"`
+		Rest  map[string]any `yaml:",inline"`
+	}
+	if unmarshal(&fields) != nil {
+		return // strict or not, the section itself was fine
+	}
+	for _, name := range []string{"convert_nhcb_to_classic", "failed_request_logging"} {
+		if _, ok := fields.Rest[name]; ok {
+			c.given = append(c.given, name)
+		}
+	}
+	if _, ok := fields.Queue["batch_send_deadline"]; ok {
+		c.given = append(c.given, "queue_config.batch_send_deadline")
+	}
+}
+
+// Unused names the fields that were set and change nothing here: native
+// histograms with custom buckets never arise, refused requests are always
+// logged, and a batch never waits while the line is idle.
+func (c *Config) Unused() []string { return c.given }
+
+// SetDirectory makes relative file names relative to dir, the directory of the
+// configuration file.
+func (c *Config) SetDirectory(dir string) { c.HTTPClient.SetDirectory(dir) }
+
+// Validate checks the section as Prometheus does, and a little more where it
+// would only fail later. It also fills in what the http client's own validation
+// fills in.
+func (c *Config) Validate() error {
+	for _, check := range []func() error{
+		c.validateURL, c.validateMessage, c.validateHeaders, c.validateRelabel,
+		c.HTTPClient.Validate, c.Queue.validate, c.validateMetadata, c.validateAuth,
+	} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	if c.RemoteTimeout <= 0 {
+		return errors.New("remote_timeout must be positive")
+	}
+	return nil
+}
+
+func (c *Config) validateURL() error {
+	switch {
+	case c.URL == nil || c.URL.URL == nil || c.URL.String() == "":
+		return errors.New("url for remote_write is empty")
+	case c.URL.Scheme != "http" && c.URL.Scheme != "https":
+		return fmt.Errorf("url %q: scheme must be http or https", c.URL.Redacted())
+	case c.URL.Host == "":
+		return fmt.Errorf("url %q: no host", c.URL.Redacted())
+	}
+	return nil
+}
+
+func (c *Config) validateMessage() error {
+	switch c.ProtobufMessage {
+	case Negotiate, Message1, Message2:
+		return nil
+	}
+	return fmt.Errorf("protobuf_message %q: must be %s or %s, or absent to negotiate", string(c.ProtobufMessage), Message1, Message2)
+}
+
+// validateHeaders refuses headers that the protocol or the auth settings own
+// (rule H-4). The http client checks http_headers by the same list.
+func (c *Config) validateHeaders() error {
+	for name := range c.Headers {
+		key := http.CanonicalHeaderKey(name)
+		if key == "Authorization" {
+			return errors.New("headers: Authorization must be set by basic_auth, authorization, oauth2 or sigv4")
+		}
+		if _, ok := promconfig.ReservedHeaders[key]; ok {
+			return fmt.Errorf("headers: %s is a reserved header, it must not be changed", name)
+		}
+	}
+	return nil
+}
+
+func (c *Config) validateRelabel() error {
+	for i, r := range c.WriteRelabelConfigs {
+		if r == nil {
+			return errors.New("write_relabel_configs: empty or null rule")
+		}
+		if err := r.Validate(model.UTF8Validation); err != nil {
+			return fmt.Errorf("write_relabel_configs: rule %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+func (c *Config) validateMetadata() error {
+	switch {
+	case !c.Metadata.Send:
+	case c.Metadata.SendInterval <= 0:
+		return errors.New("metadata_config: send_interval must be positive")
+	case c.Metadata.MaxSamplesPerSend <= 0:
+		return errors.New("metadata_config: max_samples_per_send must be positive")
+	}
+	return nil
+}
+
+func (q *QueueConfig) validate() error {
+	for _, f := range []struct {
+		name  string
+		value int
+	}{
+		{"max_shards", q.MaxShards},
+		{"min_shards", q.MinShards},
+		{"max_samples_per_send", q.MaxSamplesPerSend},
+		{"capacity", q.Capacity},
+	} {
+		if f.value <= 0 {
+			return fmt.Errorf("queue_config: %s must be positive", f.name)
+		}
+	}
+	switch {
+	case q.MinShards > q.MaxShards:
+		return errors.New("queue_config: min_shards must not be greater than max_shards")
+	case q.MaxBackoff < q.MinBackoff:
+		return errors.New("queue_config: max_backoff must not be less than min_backoff")
+	}
+	return nil
+}
+
+// validateAuth allows one auth method, and of those only what this build has.
+func (c *Config) validateAuth() error {
+	var set []string
+	for _, m := range []struct {
+		name string
+		on   bool
+	}{
+		{"basic_auth", c.HTTPClient.BasicAuth != nil},
+		{"authorization", c.HTTPClient.Authorization != nil},
+		{"oauth2", c.HTTPClient.OAuth2 != nil},
+		{"sigv4", c.SigV4 != nil},
+		{"azuread", c.AzureAD != nil},
+		{"google_iam", c.GoogleIAM != nil},
+	} {
+		if m.on {
+			set = append(set, m.name)
+		}
+	}
+	switch {
+	case len(set) > 1:
+		return fmt.Errorf("at most one of basic_auth, authorization, oauth2, sigv4, azuread or google_iam must be configured, found %s", strings.Join(set, ", "))
+	case c.AzureAD != nil:
+		return errors.New("azuread: not part of this build; use oauth2 with the token_url of the tenant")
+	case c.GoogleIAM != nil:
+		return errors.New("google_iam: not part of this build; put an authenticating proxy in front of the destination")
+	case c.SigV4 != nil:
+		return c.SigV4.Validate()
+	}
+	return nil
+}
+
+// shards is the number of shards of a destination.
+func (q *QueueConfig) shards() int { return min(max(defaultShards, q.MinShards), q.MaxShards) }
+
+// Shards is the number of shards that the destination has, and its cursor must
+// have.
+func (c *Config) Shards() int { return c.Queue.shards() }

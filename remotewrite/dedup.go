@@ -1,0 +1,143 @@
+package remotewrite
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"slices"
+
+	"github.com/pushbridge/pushbridge/convert"
+	"github.com/pushbridge/pushbridge/group"
+)
+
+// hashSeed is the same for all, so that hashes can be compared.
+var hashSeed = maphash.MakeSeed()
+
+// hashLabels hashes a sorted label set.
+func hashLabels(l []group.Label) uint64 {
+	var h uint64
+	for i := range l {
+		h = bits.RotateLeft64(h, 5)*0x9e3779b97f4a7c15 ^ maphash.String(hashSeed, l[i].Name)
+		h = bits.RotateLeft64(h, 5)*0x9e3779b97f4a7c15 ^ maphash.String(hashSeed, l[i].Value)
+	}
+	return h
+}
+
+// sampleSet finds samples of one series with one timestamp (rule L-4). It is a
+// hash table that is emptied by beginning a new generation.
+type sampleSet struct {
+	slots []sampleSlot // a power of two, at most half full
+	used  int
+	gen   uint32
+}
+
+type sampleSlot struct {
+	hash uint64
+	at   int32 // index in the series given to compact
+	gen  uint32
+}
+
+// clear empties the set.
+func (s *sampleSet) clear() {
+	s.used = 0
+	if s.gen++; s.gen == 0 {
+		clear(s.slots)
+		s.gen = 1
+	}
+}
+
+// compact drops each sample of series[from:] whose label set and timestamp are
+// in the set, and adds the others. What it returns shares memory with series,
+// and indices below from stay.
+func (s *sampleSet) compact(series []convert.Series, from int) []convert.Series {
+	s.grow(len(series) - from)
+	kept := series[:from]
+	for i := from; i < len(series); i++ {
+		if !s.add(series, kept, i) {
+			continue
+		}
+		if len(kept) < i {
+			kept = append(kept, series[i])
+		} else {
+			kept = series[:i+1]
+		}
+	}
+	return kept
+}
+
+// add adds series[i], which will stand at the end of kept, unless it is there.
+func (s *sampleSet) add(series, kept []convert.Series, i int) bool {
+	x := &series[i]
+	h := hashLabels(x.Labels) + uint64(x.Time)
+	mask := uint64(len(s.slots) - 1)
+	for at := h & mask; ; at = (at + 1) & mask {
+		slot := &s.slots[at]
+		if slot.gen != s.gen {
+			*slot = sampleSlot{hash: h, at: int32(len(kept)), gen: s.gen}
+			s.used++
+			return true
+		}
+		if slot.hash == h && kept[slot.at].Time == x.Time && slices.Equal(kept[slot.at].Labels, x.Labels) {
+			return false
+		}
+	}
+}
+
+// grow makes room for n more.
+func (s *sampleSet) grow(n int) {
+	need := 2 * (s.used + n)
+	if need <= len(s.slots) {
+		return
+	}
+	old, gen := s.slots, s.gen
+	s.slots = make([]sampleSlot, 1<<bits.Len(uint(max(need, 1024))))
+	s.used, s.gen = 0, 1
+	mask := uint64(len(s.slots) - 1)
+	for _, slot := range old {
+		if slot.gen != gen {
+			continue
+		}
+		at := slot.hash & mask
+		for s.slots[at].gen == s.gen {
+			at = (at + 1) & mask
+		}
+		s.slots[at] = sampleSlot{hash: slot.hash, at: slot.at, gen: s.gen}
+		s.used++
+	}
+}
+
+// sentExemplars remembers, for each series, the newest exemplar that was sent:
+// a push repeats old ones (rule E-3). It is a small cache. What falls out of it
+// is sent once more, which is harmless.
+type sentExemplars struct{ slots []exemplarSlot }
+
+type exemplarSlot struct {
+	hash uint64
+	time int64
+}
+
+const exemplarSlots = 1 << 14
+
+// filter returns the exemplars of x that are newer than those before, and how
+// many are not.
+func (s *sentExemplars) filter(x *convert.Series) (fresh []convert.Exemplar, old int) {
+	if s.slots == nil {
+		s.slots = make([]exemplarSlot, exemplarSlots)
+	}
+	h := hashLabels(x.Labels)
+	slot := &s.slots[h%exemplarSlots]
+	if slot.hash != h {
+		*slot = exemplarSlot{hash: h}
+	}
+	fresh = x.Exemplars
+	for len(fresh) > 0 && fresh[0].Time <= slot.time {
+		fresh = fresh[1:]
+	}
+	kept := fresh[:0]
+	for _, e := range fresh {
+		if e.Time > slot.time {
+			slot.time = e.Time
+			kept = append(kept, e)
+		}
+	}
+	return kept, len(x.Exemplars) - len(kept)
+}

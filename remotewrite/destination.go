@@ -1,0 +1,253 @@
+package remotewrite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
+
+	"github.com/pushbridge/pushbridge/convert"
+	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/queue"
+)
+
+// Log is the log that destinations read.
+type Log = queue.Log[*group.Record]
+
+// Options are what a Destination needs beside its configuration.
+type Options struct {
+	Log    *Log
+	Cursor *queue.Cursor // of Config.ID, with Config.Shards shards
+
+	// Initial is set while the destination is owed the current state, that is
+	// when OpenCursor said that the cursor is new. It returns every group once,
+	// newly stamped, and the sequence of a record in the log, or on its way there,
+	// that these come behind: the clock mark that keeps their timestamps.
+	Initial func() (records []*group.Record, behind uint64)
+
+	External      group.Labels          // labels that every series gets, unless it has them
+	Escaping      model.EscapingScheme  // of names that are not [a-zA-Z_:][a-zA-Z0-9_:]*; 0: as is
+	AlsoClassic   bool                  // send classic buckets beside native histograms
+	FlushDeadline time.Duration         // 5 s: how long Run goes on after ctx has ended
+	Intake        *Intake               // shared by all destinations; may be nil
+	Transport     http.RoundTripper     // replaces what the configuration asks for, auth included
+	Logger        *slog.Logger          // discards
+	Registerer    prometheus.Registerer // none
+	Now           func() time.Time      // time.Now
+}
+
+func (o Options) withDefaults() Options {
+	if o.FlushDeadline == 0 {
+		o.FlushDeadline = 5 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+func (o *Options) escaping() model.EscapingScheme { return o.Escaping }
+
+// Destination reads the log and sends what it reads to one url.
+type Destination struct {
+	config Config
+	o      Options
+	log    *slog.Logger
+	now    func() time.Time
+
+	client      *client
+	cursor      *queue.Cursor
+	negotiation *negotiation
+	gate        gate
+	report      *reporter
+	metrics     *metrics
+	books       books
+	metadata    *metadataSender
+	shards      []*shard
+
+	lagging     atomic.Bool  // reads segments, not the ring
+	stopped     atomic.Bool  // Run has ended
+	owed        atomic.Bool  // the current state was not sent yet: nothing is acknowledged
+	initialLeft atomic.Int64 // its records that are not settled; one more until all were put
+}
+
+// NewDestination prepares a destination. It starts nothing and sends nothing.
+func NewDestination(c Config, o Options) (*Destination, error) {
+	o = o.withDefaults()
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("destination %s: %w", c.Label(), err)
+	}
+	if n := o.Cursor.Shards(); n != c.Shards() {
+		return nil, fmt.Errorf("destination %s: cursor has %d shards, want %d", c.Label(), n, c.Shards())
+	}
+	cl, err := newClient(&c, o.Transport, o.Now)
+	if err != nil {
+		return nil, fmt.Errorf("destination %s: %w", c.Label(), err)
+	}
+	d := &Destination{
+		config: c, o: o, now: o.Now,
+		log:         o.Logger.With("destination", c.Label()),
+		client:      cl,
+		cursor:      o.Cursor,
+		negotiation: newNegotiation(c.ProtobufMessage),
+		metrics:     newMetrics(&c, o.Intake),
+	}
+	d.report = newReporter(d.log, o.Now)
+	d.metadata = newMetadataSender(d)
+	d.books.backlog = o.Log.SamplesAfter
+	for i := range c.Shards() {
+		d.shards = append(d.shards, newShard(d, i))
+	}
+	d.resume()
+	d.owed.Store(o.Initial != nil)
+	return d, nil
+}
+
+// ID is the ID of the destination's configuration.
+func (d *Destination) ID() string { return d.config.ID() }
+
+// Run sends until ctx ends, and then what is there for at most FlushDeadline. A
+// request that fails after that is not repeated: what is not acknowledged is
+// sent after the next start. It returns an error only if it cannot work at all.
+func (d *Destination) Run(ctx context.Context) error {
+	unregister, err := d.metrics.register(d.o.Registerer, newBookMetrics(d))
+	if err != nil {
+		return fmt.Errorf("destination %s: %w", d.config.Label(), err)
+	}
+	defer unregister()
+	defer d.stopped.Store(true)
+	if u := d.config.Unused(); len(u) > 0 {
+		d.log.Info("settings without effect here are ignored", "fields", u)
+	}
+	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		if sleep(hard, d.o.FlushDeadline) {
+			cancel()
+		}
+	})
+	defer stop()
+	return d.run(ctx, hard)
+}
+
+// run starts the shards and hands out records until the end.
+func (d *Destination) run(ctx, hard context.Context) error {
+	d.resume()
+	var wg, extra sync.WaitGroup
+	extraCtx, endExtra := context.WithCancel(ctx)
+	extra.Go(func() { d.metadata.run(extraCtx) })
+	for _, s := range d.shards {
+		wg.Go(func() { s.run(ctx, hard) })
+	}
+	x := &dispatcher{d: d, reader: d.o.Log.NewReader(d.cursor.Acknowledged())}
+	err := x.run(ctx, hard)
+	for _, s := range d.shards {
+		s.in.close()
+	}
+	wg.Wait()
+	endExtra()
+	extra.Wait()
+	x.moveIdle()
+	return errors.Join(err, x.reader.Close())
+}
+
+// resume takes the positions from the cursor.
+func (d *Destination) resume() {
+	var settled uint64
+	for _, s := range d.shards {
+		s.acked, s.doubtful = d.cursor.Position(s.n)
+		settled = max(settled, s.acked)
+	}
+	d.books.resume(d.cursor.Acknowledged(), settled)
+}
+
+// shardOf returns the shard of a job. Series of different groups are the same
+// only when the groups share the job, so a shard has all that must stay in order.
+func (d *Destination) shardOf(job string) *shard {
+	if len(d.shards) == 1 {
+		return d.shards[0]
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(job))
+	return d.shards[h.Sum32()%uint32(len(d.shards))]
+}
+
+// convertOptions says what a batch in p may hold.
+func (d *Destination) convertOptions(p Protocol) convert.Options {
+	return convert.Options{
+		SendNative:  p == Protocol2 || d.config.SendNativeHistograms,
+		AlsoClassic: d.o.AlsoClassic,
+	}
+}
+
+// account puts an outcome into the books.
+func (d *Destination) account(k kind, o outcome) {
+	if k == passing {
+		d.books.refreshed(o)
+		return
+	}
+	d.books.settle(o)
+}
+
+// noteAhead shows how far ahead of the clock b is, if that is too far.
+func (d *Destination) noteAhead(b *batch, now time.Time) {
+	ahead := time.UnixMilli(b.newest()).Sub(now)
+	if ahead <= maxAhead {
+		ahead = 0
+	}
+	d.metrics.ahead.Set(ahead.Seconds())
+}
+
+// noteUnsent tells about samples that never came into a batch.
+func (d *Destination) noteUnsent(drops *tally) {
+	for i, n := range drops {
+		if n == 0 {
+			continue
+		}
+		d.metrics.unsent(reason(i), n)
+		d.report.drop(refusal{why: reason(i), samples: n})
+	}
+}
+
+// understood notes that the receiver took a request in p.
+func (d *Destination) understood(p Protocol) {
+	if d.negotiation.understood(p) {
+		d.log.Info("receiver understands remote write 2.0 now")
+	}
+}
+
+// fellBack notes that the receiver does not understand 2.0.
+func (d *Destination) fellBack(a answer) {
+	sure := a.status != http.StatusBadRequest
+	if d.negotiation.fallBack(d.now(), sure) {
+		d.metrics.fallbacks.Inc()
+		d.log.Info("receiver does not understand remote write 2.0, sending 1.0", "status", a.status, "answer", a.text)
+	}
+}
+
+// initialSettled counts the records of the first state in b. When all of them
+// are settled, positions may be acknowledged.
+func (d *Destination) initialSettled(b *batch) {
+	for i := range b.parts {
+		if p := &b.parts[i]; p.whole && p.item.initial {
+			d.initialDone()
+		}
+	}
+}
+
+func (d *Destination) initialDone() {
+	if d.initialLeft.Add(-1) == 0 {
+		d.owed.Store(false)
+	}
+}

@@ -1,0 +1,206 @@
+package remotewrite
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/queue"
+)
+
+// dispatcher reads the log and hands each record to the shard of its job.
+type dispatcher struct {
+	d      *Destination
+	reader *queue.Reader[*group.Record]
+	at     uint64 // sequence up to which everything was handed out
+	since  int    // records since idle shards were moved along
+
+	initial *[]*group.Record // to be handed out behind the record at behind; nil when it was
+	behind  uint64
+}
+
+const (
+	moveEvery     = 1024            // records
+	moveInterval  = time.Second     // or this long
+	readRetryWait = 2 * time.Second // after an error of the disk
+)
+
+// run hands out records until ctx ends, and then what can be had at once.
+func (x *dispatcher) run(ctx, hard context.Context) error {
+	x.at = x.d.cursor.Acknowledged()
+	if x.d.owed.Load() {
+		records, behind := x.d.o.Initial()
+		x.initial, x.behind = &records, behind
+		x.d.initialLeft.Add(1)
+		if err := x.handOutInitial(hard); err != nil {
+			return nil
+		}
+	}
+	for {
+		it, err := x.next(ctx)
+		var gap *queue.GapError
+		switch {
+		case errors.As(err, &gap):
+			x.gap(gap)
+		case err != nil && ctx.Err() != nil:
+			return nil
+		case err != nil:
+			x.d.report.failed(reading, "read log: "+err.Error())
+			if !sleep(ctx, readRetryWait) {
+				return nil
+			}
+			continue
+		default:
+			x.d.report.readAgain()
+			if err := x.record(hard, it); err != nil {
+				return nil // the shards have ended, or the deadline has passed
+			}
+		}
+		if err := x.handOutInitial(hard); err != nil {
+			return nil
+		}
+		x.afterEach()
+	}
+}
+
+// next returns what comes next. Before it waits it moves idle shards along, and
+// while it waits again now and then.
+func (x *dispatcher) next(ctx context.Context) (queue.Item[*group.Record], error) {
+	it, ok, err := x.reader.TryNext()
+	for !ok && err == nil {
+		x.moveIdle()
+		x.noteLag()
+		if ctx.Err() != nil {
+			return it, ctx.Err()
+		}
+		wait, cancel := context.WithTimeout(ctx, moveInterval)
+		it, err = x.reader.Next(wait)
+		cancel()
+		if err == nil {
+			return it, nil
+		}
+		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+			err = nil
+			continue
+		}
+		if ctx.Err() != nil {
+			it, ok, err = x.reader.TryNext() // what came at the last moment
+			if !ok && err == nil {
+				err = ctx.Err()
+			}
+			return it, err
+		}
+	}
+	return it, err
+}
+
+// gap counts what can never be read.
+func (x *dispatcher) gap(g *queue.GapError) {
+	why := reasonOfGap(g.Reason)
+	x.d.books.miss(g.To, g.Samples, why)
+	x.d.metrics.unsent(why, g.Samples)
+	x.d.report.missed(g)
+	x.at = max(x.at, g.To)
+}
+
+// record hands a record to its shard.
+func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) error {
+	out := item{record: it.Record, seq: it.Seq, samples: it.Record.Samples()}
+	s := x.d.shardOf(it.Record.Labels.Job())
+	switch {
+	case it.Ephemeral:
+		out.kind = passing
+	case out.samples == 0 || it.Seq <= s.acked:
+		x.reached(it.Seq)
+		return nil
+	case it.Seq <= s.doubtful:
+		out.kind = careful
+	}
+	if err := x.put(ctx, s, out); err != nil {
+		return err
+	}
+	if !it.Ephemeral {
+		x.at = it.Seq
+	}
+	return nil
+}
+
+// reached notes that everything up to seq was handed out or is of no concern.
+func (x *dispatcher) reached(seq uint64) {
+	x.at = seq
+	x.d.books.reached(seq)
+}
+
+// put puts it into the inbox of s and waits while that is full.
+func (x *dispatcher) put(ctx context.Context, s *shard, it item) error {
+	if it.samples == 0 {
+		return nil
+	}
+	s.unsettled.Add(1)
+	if it.kind == passing {
+		x.d.books.arrived(uint64(it.samples))
+	} else {
+		x.d.books.accept(it.seq, uint64(it.samples))
+		x.d.metrics.highest.raise(it.record.Time)
+	}
+	if s.in.tryPut(it) {
+		return nil
+	}
+	x.d.metrics.enqueueRetries.Inc()
+	x.noteLag()
+	return s.in.put(ctx, it, s.gone)
+}
+
+// handOutInitial hands out the first state once everything in front of it was.
+func (x *dispatcher) handOutInitial(ctx context.Context) error {
+	if x.initial == nil || x.at < x.behind {
+		return nil
+	}
+	for _, r := range *x.initial {
+		s := x.d.shardOf(r.Labels.Job())
+		x.d.initialLeft.Add(1)
+		it := item{record: r, seq: x.at, kind: passing, samples: r.Samples(), initial: true}
+		if it.samples == 0 {
+			x.d.initialDone()
+			continue
+		}
+		if err := x.put(ctx, s, it); err != nil {
+			return err
+		}
+	}
+	x.initial = nil
+	x.d.initialDone()
+	return nil
+}
+
+// afterEach moves idle shards along once in a while.
+func (x *dispatcher) afterEach() {
+	if x.since++; x.since >= moveEvery {
+		x.moveIdle()
+	}
+}
+
+// moveIdle acknowledges what was read for shards that have nothing to do: their
+// position would keep segments otherwise.
+func (x *dispatcher) moveIdle() {
+	x.since = 0
+	if x.d.owed.Load() {
+		return
+	}
+	for _, s := range x.d.shards {
+		if s.unsettled.Load() > 0 {
+			continue
+		}
+		if err := x.d.cursor.Acked(s.n, x.at); err != nil {
+			x.d.report.cursorFailed(err)
+		}
+	}
+}
+
+// noteLag notes whether the ring has moved on without us.
+func (x *dispatcher) noteLag() {
+	x.d.lagging.Store(x.reader.Lagging())
+	_, samples := x.reader.Skipped()
+	x.d.books.skipped(samples)
+}

@@ -1,0 +1,40 @@
+// Package remotewrite sends what the log holds to receivers of Prometheus remote
+// write, versions 1.0 and 2.0: one Destination for each section of the
+// configuration, each at its own pace.
+//
+// # Promises
+//
+//  1. Order. Samples of a series that are sent for the first time are strictly
+//     newer than those before, whatever fails, also over restarts. A shard has one
+//     request on its way, and a batch that was tried does not change.
+//  2. At least once. The cursor passes a record only when each of its samples was
+//     delivered, or counted as dropped with a reason, or counted as in doubt.
+//  3. What may have arrived already is never in one request with what is new: the
+//     records between a cursor's acknowledged and sent positions go out alone.
+//  4. The books balance: accepted = delivered + dropped + in doubt + pending, in
+//     every snapshot.
+//  5. Independence. A destination holds Capacity samples for each shard, and what
+//     is in one batch; everything else waits in the log. Nothing that happens to
+//     it reaches another destination, or a push.
+//  6. One place decides what an answer means: judge, in retry.go.
+//
+// # Flow
+//
+//	queue.Reader ─► dispatcher ─► shard (hash of the job) ─► convert ─► relabel ─► batch
+//	                                                                                │
+//	     cursor ◄── books ◄── judge ◄── client ◄── encode 1.0 or 2.0 ◄──────────────┘
+//
+// # Use
+//
+//	c := remotewrite.DefaultConfig(url)
+//	cursor, isNew, err := log.OpenCursor(c.ID(), c.Shards())
+//	o := remotewrite.Options{Log: log, Cursor: cursor}
+//	if isNew {
+//		o.Initial = … // group.Store.Restate
+//	}
+//	d, err := remotewrite.NewDestination(c, o)
+//	err = d.Run(ctx)
+//
+// Each rule of the protocol, and the test that shows it, is in
+// docs/remote-write.md.
+package remotewrite

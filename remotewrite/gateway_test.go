@@ -1,0 +1,249 @@
+package remotewrite
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/queue"
+)
+
+// gateway is what stands in front of destinations: a state and a real log. Stop
+// it and make another one in the same directory for a restart.
+type gateway struct {
+	t     testing.TB
+	store *group.Store
+	log   *Log
+	now   func() time.Time
+
+	cancel context.CancelFunc
+	ended  chan error
+	once   sync.Once
+}
+
+var recordCodec = queue.Codec[*group.Record]{
+	Encode:  group.EncodeRecord,
+	Decode:  group.DecodeRecord,
+	Samples: (*group.Record).Samples,
+	Time:    func(r *group.Record) int64 { return r.Time },
+	Size:    (*group.Record).Size,
+}
+
+type gatewayOptions struct {
+	dir   string // "": memory only
+	now   func() time.Time
+	queue queue.Options
+}
+
+func newGateway(t testing.TB, o gatewayOptions) *gateway {
+	t.Helper()
+	if o.now == nil {
+		o.now = time.Now
+	}
+	g := &gateway{t: t, now: o.now, ended: make(chan error, 1)}
+	g.store = group.NewStore(group.Options{CheckConsistency: true, Now: o.now})
+	q := o.queue
+	q.Dir, q.Now, q.Abort = o.dir, o.now, g.store.Abort
+	log, err := queue.Open(q, recordCodec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.log = log
+	if err := log.Replay(0, func(r *group.Record, seq uint64) error { g.store.Restore(r, seq); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	g.store.FinishRestore(log.Floor())
+	return g
+}
+
+// start runs the log. Open cursors before.
+func (g *gateway) start() *gateway {
+	ctx, cancel := context.WithCancel(context.Background())
+	g.cancel = cancel
+	go func() { g.ended <- g.log.Run(ctx) }()
+	g.t.Cleanup(g.stop)
+	return g
+}
+
+func (g *gateway) stop() {
+	g.once.Do(func() {
+		g.cancel()
+		if err := <-g.ended; err != nil {
+			g.t.Error(err)
+		}
+		if err := g.log.Close(); err != nil {
+			g.t.Error(err)
+		}
+	})
+}
+
+// put pushes text to the group with these labels, name and value in turn, and
+// waits until it is durable.
+func (g *gateway) put(text string, labels ...string) {
+	g.t.Helper()
+	g.change(group.KindPut, text, labels)
+}
+
+func (g *gateway) post(text string, labels ...string) {
+	g.t.Helper()
+	g.change(group.KindPost, text, labels)
+}
+
+func (g *gateway) delete(labels ...string) { g.t.Helper(); g.change(group.KindDelete, "", labels) }
+
+func (g *gateway) change(k group.Kind, text string, labels []string) {
+	g.t.Helper()
+	c := group.Change{Kind: k, Labels: groupingKey(labels...)}
+	if k != group.KindDelete {
+		c.Part = partOf(g.t, text)
+	}
+	if err := g.apply(c); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func (g *gateway) apply(c group.Change) error {
+	done := make(chan error, 1)
+	queued := false
+	err := g.store.Apply(c, g.now(), func(r *group.Record) {
+		queued = true
+		g.log.Append(r, func(seq uint64, err error) {
+			if err == nil {
+				g.store.Commit(r, seq)
+			}
+			done <- err
+		})
+	})
+	if err != nil || !queued {
+		return err
+	}
+	return <-done
+}
+
+// initial is what Options.Initial wants.
+func (g *gateway) initial() ([]*group.Record, uint64) {
+	var seq uint64
+	return g.store.Restate(g.now(), func() uint64 { return seq }, func(r *group.Record) { seq = g.log.Append(r, nil) })
+}
+
+func groupingKey(labels ...string) group.Labels {
+	var l []group.Label
+	for i := 0; i < len(labels); i += 2 {
+		l = append(l, group.Label{Name: labels[i], Value: labels[i+1]})
+	}
+	return group.NewLabels(l)
+}
+
+// partOf parses the text exposition format.
+func partOf(t testing.TB, text string) *group.Part {
+	t.Helper()
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	d := expfmt.NewDecoder(strings.NewReader(text), expfmt.NewFormat(expfmt.TypeTextPlain))
+	var all []*dto.MetricFamily
+	for {
+		f := &dto.MetricFamily{}
+		err := d.Decode(f)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, f)
+	}
+	return partOfDTO(t, all...)
+}
+
+func partOfDTO(t testing.TB, families ...*dto.MetricFamily) *group.Part {
+	t.Helper()
+	p, err := group.FromDTO(families, group.BuildOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// destination makes a destination for c. Call it before start.
+func (g *gateway) destination(c Config, o Options) *Destination {
+	g.t.Helper()
+	cursor, isNew, err := g.log.OpenCursor(c.ID(), c.Shards())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	o.Log, o.Cursor, o.Now = g.log, cursor, g.now
+	if isNew {
+		o.Initial = g.initial
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	d, err := NewDestination(c, o)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return d
+}
+
+// running runs d until the returned function is called, which waits for its end.
+func running(t testing.TB, d *Destination) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// await waits until ok, for facts only: it fails after long.
+func await(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never happened: %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// settled waits until nothing is pending, and returns the books.
+func settled(t testing.TB, d *Destination) Books {
+	t.Helper()
+	var b Books
+	await(t, "nothing pending", func() bool {
+		b, _ = d.books.snapshot()
+		return b.Pending == 0 && b.Refresh.Pending == 0 && !d.owed.Load()
+	})
+	checkBooks(t, b)
+	return b
+}
+
+func checkBooks(t testing.TB, b Books) {
+	t.Helper()
+	sum := b.Delivered + b.InDoubt + b.Pending
+	for _, n := range b.Dropped {
+		sum += n
+	}
+	if sum != b.Accepted {
+		t.Errorf("books do not balance: %+v", b)
+	}
+}

@@ -1,0 +1,115 @@
+package remotewrite
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	promconfig "github.com/prometheus/common/config"
+)
+
+// ID names the cursor of the destination: its name, or without one a hash of the
+// url and of the headers that name a tenant. Whatever else changes, credentials
+// and timeouts and relabelling, the destination goes on where it was.
+func (c *Config) ID() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	sum := sha256.Sum256([]byte(c.place()))
+	return "url-" + hex.EncodeToString(sum[:8])
+}
+
+// Label is the destination's name in metrics and logs: its name, or the first
+// six digits of the hash in its ID.
+func (c *Config) Label() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return strings.TrimPrefix(c.ID(), "url-")[:6]
+}
+
+// Redacted is the url without its password, for people to see.
+func (c *Config) Redacted() string { return redact(c.URL) }
+
+func redact(u *promconfig.URL) string {
+	if u == nil {
+		return ""
+	}
+	return u.Redacted()
+}
+
+// place is where samples go: url without password, and tenant.
+func (c *Config) place() string {
+	var u url.URL
+	if c.URL != nil && c.URL.URL != nil {
+		u = *c.URL.URL
+	}
+	if u.User != nil {
+		u.User = url.User(u.User.Username())
+	}
+	parts := []string{u.String()}
+	for name, value := range c.Headers {
+		if namesTenant(name) {
+			parts = append(parts, http.CanonicalHeaderKey(name)+": "+value)
+		}
+	}
+	if h := c.HTTPClient.HTTPHeaders; h != nil {
+		for name, value := range h.Headers {
+			if namesTenant(name) {
+				parts = append(parts, http.CanonicalHeaderKey(name)+": "+strings.Join(value.Values, ", "))
+			}
+		}
+	}
+	slices.Sort(parts[1:])
+	return strings.Join(parts, "\n")
+}
+
+// namesTenant says whether a header names a tenant: X-Scope-OrgID of Mimir and
+// Cortex, THANOS-TENANT, and what others are called.
+func namesTenant(header string) bool {
+	h := strings.ToLower(header)
+	return strings.Contains(h, "tenant") || strings.Contains(h, "orgid") || strings.Contains(h, "org-id") ||
+		strings.Contains(h, "account") || strings.Contains(h, "project")
+}
+
+// Name gives a name to each section that cannot be told apart from one before it
+// by url and tenant, since each needs a cursor of its own: the same url may be
+// fed twice with different relabelling. It returns an error where two sections
+// have the same name.
+func Name(sections []*Config) error {
+	seen := make(map[string]bool, len(sections))
+	for _, c := range sections {
+		if c.Name != "" && seen[c.Name] {
+			return fmt.Errorf("remote_write: found two sections with the name %q", c.Name)
+		}
+		seen[c.ID()] = true
+		if c.Name == "" {
+			seen[c.Label()] = true
+		}
+	}
+	count := make(map[string]int)
+	for _, c := range sections {
+		if c.Name != "" {
+			continue
+		}
+		id, label := c.ID(), c.Label()
+		if count[id]++; count[id] > 1 {
+			c.Name = freeName(label, count[id], seen)
+			seen[c.Name] = true
+		}
+	}
+	return nil
+}
+
+func freeName(label string, n int, taken map[string]bool) string {
+	for ; ; n++ {
+		if name := label + "-" + strconv.Itoa(n); !taken[name] {
+			return name
+		}
+	}
+}

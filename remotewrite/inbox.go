@@ -1,0 +1,137 @@
+package remotewrite
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/pushbridge/pushbridge/group"
+)
+
+// kind says how a record is sent.
+type kind uint8
+
+const (
+	stored  kind = iota // from the log
+	passing             // never stored: a refresh, or the first state of a new destination
+	careful             // perhaps sent before a restart: alone, and a refusal proves nothing
+)
+
+// item is a record on its way through a shard.
+type item struct {
+	record  *group.Record
+	seq     uint64
+	kind    kind
+	samples int  // record.Samples()
+	initial bool // belongs to the first state of a new destination
+
+	// set keeps records together that were tried together: they are not mixed
+	// with others, 0 mixes with 0.
+	set uint32
+}
+
+// inbox is what waits for a shard: a queue with a bound on samples. One side
+// puts, one side takes.
+type inbox struct {
+	limit int
+
+	mu      sync.Mutex
+	items   []item
+	head    int
+	samples int
+	closed  bool
+
+	more chan struct{} // something was put, or closed
+	room chan struct{} // something was taken
+}
+
+func newInbox(limit int) *inbox {
+	return &inbox{limit: limit, more: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+}
+
+// errGone is what put returns when nobody takes any more.
+var errGone = errors.New("shard has stopped")
+
+// tryPut puts it unless the inbox is full. One item always fits.
+func (b *inbox) tryPut(it item) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.samples > 0 && b.samples+it.samples > b.limit {
+		return false
+	}
+	b.items = append(b.items, it)
+	b.samples += it.samples
+	signal(b.more)
+	return true
+}
+
+// put waits until it fits, ctx ends, or gone is closed.
+func (b *inbox) put(ctx context.Context, it item, gone <-chan struct{}) error {
+	for !b.tryPut(it) {
+		select {
+		case <-b.room:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-gone:
+			return errGone
+		}
+	}
+	return nil
+}
+
+// close says that nothing more will be put.
+func (b *inbox) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	signal(b.more)
+}
+
+// peek returns the next item and leaves it there.
+func (b *inbox) peek() (it item, ok, closed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.head == len(b.items) {
+		return item{}, false, b.closed
+	}
+	return b.items[b.head], true, false
+}
+
+// take removes the item that peek returned.
+func (b *inbox) take() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.samples -= b.items[b.head].samples
+	b.items[b.head] = item{}
+	b.head++
+	if b.head == len(b.items) {
+		b.items, b.head = b.items[:0], 0
+	} else if b.head > 1024 && 2*b.head > len(b.items) {
+		n := copy(b.items, b.items[b.head:])
+		clear(b.items[n:])
+		b.items, b.head = b.items[:n], 0
+	}
+	signal(b.room)
+}
+
+// wait waits for an item. It returns false when there will be none.
+func (b *inbox) wait(ctx context.Context) (item, bool) {
+	for {
+		it, ok, closed := b.peek()
+		if ok || closed {
+			return it, ok
+		}
+		select {
+		case <-b.more:
+		case <-ctx.Done():
+			return item{}, false
+		}
+	}
+}
+
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,174 @@
+package remotewrite
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/golang/snappy"
+
+	"github.com/pushbridge/pushbridge/convert"
+)
+
+// metadataSender sends the metadata of families to receivers of 1.0, in requests
+// of its own (rule M1-2). It is best effort: samples never wait for it.
+type metadataSender struct {
+	d    *Destination
+	back backoff
+
+	mu       sync.Mutex
+	families map[string]*family
+	wake     chan struct{}
+}
+
+// family is what is known of one, and when it last had a sample.
+type family struct {
+	info convert.FamilyInfo
+	seen time.Time
+	due  bool
+}
+
+const (
+	gatherMetadata = time.Second // new families come in crowds
+	forgetFamily   = time.Hour   // of which nothing was sent any more
+)
+
+func newMetadataSender(d *Destination) *metadataSender {
+	return &metadataSender{
+		d:        d,
+		back:     newBackoff(&d.config.Queue),
+		families: make(map[string]*family),
+		wake:     make(chan struct{}, 1),
+	}
+}
+
+// note remembers the families of series.
+func (m *metadataSender) note(series []convert.Series) {
+	if !m.d.config.Metadata.Send {
+		return
+	}
+	now := m.d.now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last, news := "", false
+	for i := range series {
+		f := &series[i].Family
+		if f.Name == last || series[i].Stale {
+			continue
+		}
+		last = f.Name
+		news = m.noteLocked(f, now) || news
+	}
+	if news {
+		signal(m.wake)
+	}
+}
+
+func (m *metadataSender) noteLocked(f *convert.FamilyInfo, now time.Time) bool {
+	known := m.families[f.Name]
+	if known != nil && known.info == *f {
+		known.seen = now
+		return false
+	}
+	// Copies: the strings of a push keep all of its text alive.
+	info := convert.FamilyInfo{
+		Name: strings.Clone(f.Name), Help: strings.Clone(f.Help), Unit: strings.Clone(f.Unit), Type: f.Type,
+	}
+	m.families[info.Name] = &family{info: info, seen: now, due: true}
+	return true
+}
+
+// run sends new families soon, and all of them every send_interval.
+func (m *metadataSender) run(ctx context.Context) {
+	if !m.d.config.Metadata.Send {
+		return
+	}
+	tick := time.NewTicker(time.Duration(m.d.config.Metadata.SendInterval))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			m.allDue()
+		case <-m.wake:
+			if !sleep(ctx, gatherMetadata) {
+				return
+			}
+		}
+		if m.d.negotiation.current() == Protocol1 {
+			m.send(ctx, m.take())
+		}
+	}
+}
+
+// allDue makes all families due, and forgets those that nothing was sent of for
+// long.
+func (m *metadataSender) allDue() {
+	limit := m.d.now().Add(-forgetFamily)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.families, func(_ string, f *family) bool { return f.seen.Before(limit) })
+	for _, f := range m.families {
+		f.due = true
+	}
+}
+
+// take returns the families that are due, by name.
+func (m *metadataSender) take() []convert.FamilyInfo {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var due []convert.FamilyInfo
+	for _, f := range m.families {
+		if f.due {
+			f.due = false
+			due = append(due, f.info)
+		}
+	}
+	slices.SortFunc(due, func(a, b convert.FamilyInfo) int { return strings.Compare(a.Name, b.Name) })
+	return due
+}
+
+func (m *metadataSender) send(ctx context.Context, due []convert.FamilyInfo) {
+	for part := range slices.Chunk(due, m.d.config.Metadata.MaxSamplesPerSend) {
+		if !m.sendPart(ctx, part) {
+			return
+		}
+	}
+}
+
+// sendPart sends one request by the same rules as samples. It returns false at
+// the end.
+func (m *metadataSender) sendPart(ctx context.Context, part []convert.FamilyInfo) bool {
+	var body buffer
+	body.fill(func(dst []byte) []byte { return snappy.Encode(dst, appendMetadata1(nil, part)) })
+	n := float64(len(part))
+	for attempt := 0; ; attempt++ {
+		if !sleep(ctx, m.d.gate.left(m.d.now())) {
+			return false
+		}
+		m.d.metrics.metadata.sent.Add(n)
+		m.d.metrics.metadata.bytes.Add(float64(len(body.bytes)))
+		a := m.d.client.post(ctx, &body, Protocol1, attempt)
+		switch judge(a, m.d.negotiation.terms(Protocol1)) {
+		case delivered:
+			m.back.reset()
+			return true
+		case again:
+		case refused, rejected, partly, speak1:
+			m.d.metrics.metadata.failed.Add(n)
+			m.d.log.Debug("metadata refused", "status", a.status, "answer", a.problem())
+			return true
+		}
+		m.d.metrics.metadata.retried.Add(n)
+		if a.retryAfter > 0 {
+			m.d.gate.close(m.d.now(), a.retryAfter)
+		}
+		if !sleep(ctx, m.back.next(a.retryAfter)) {
+			return false
+		}
+	}
+}

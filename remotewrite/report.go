@@ -1,0 +1,203 @@
+package remotewrite
+
+import (
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/queue"
+)
+
+// reporter turns what happens to requests into few log lines and a status: one
+// line when a destination starts failing, one when it works again, and one
+// example a minute for each reason that samples are dropped for.
+type reporter struct {
+	log *slog.Logger
+	now func() time.Time
+
+	mu          sync.Mutex
+	failing     map[int]bool // shards whose latest try failed
+	since       time.Time    // when the first of them began to
+	lastError   string
+	errorAt     time.Time
+	lastSuccess time.Time
+	dropped     [numReasons]dropLog
+	cursor      dropLog
+}
+
+// dropLog limits the lines for one reason: one at once, and while it goes on
+// fewer and fewer.
+type dropLog struct {
+	next     time.Time     // not before this
+	interval time.Duration // between the latest two
+	since    uint64        // samples dropped since the latest
+}
+
+const (
+	minDropLog = time.Minute
+	maxDropLog = time.Hour
+)
+
+// due notes n samples. It returns how many there were since the latest line if
+// it is time for another, else 0.
+func (d *dropLog) due(now time.Time, n uint64) uint64 {
+	d.since += n
+	if now.Before(d.next) {
+		return 0
+	}
+	if now.After(d.next.Add(d.interval)) {
+		d.interval = 0 // it was quiet for a while
+	}
+	d.interval = min(max(2*d.interval, minDropLog), maxDropLog)
+	d.next = now.Add(d.interval)
+	n, d.since = d.since, 0
+	return n
+}
+
+// reading stands for the dispatcher, where a shard's number is wanted.
+const reading = -1
+
+func newReporter(log *slog.Logger, now func() time.Time) *reporter {
+	return &reporter{log: log, now: now, failing: make(map[int]bool)}
+}
+
+// failed notes that a try of a shard failed and will be repeated.
+func (r *reporter) failed(shard int, text string) {
+	r.mu.Lock()
+	first := len(r.failing) == 0
+	r.failing[shard] = true
+	r.lastError, r.errorAt = text, r.now()
+	if first {
+		r.since = r.errorAt
+	}
+	r.mu.Unlock()
+	if first {
+		r.log.Warn("sending fails, will be tried again until it works", "err", text)
+	}
+}
+
+// answered notes that a shard got an answer that settles a request.
+func (r *reporter) answered(shard int, success bool) {
+	r.mu.Lock()
+	now := r.now()
+	was := len(r.failing)
+	delete(r.failing, shard)
+	recovered, since := was > 0 && len(r.failing) == 0, r.since
+	if success {
+		r.lastSuccess = now
+	}
+	r.mu.Unlock()
+	if recovered {
+		r.log.Info("sending works again", "failed_for", now.Sub(since).Round(time.Millisecond))
+	}
+}
+
+// refusal is what is told about samples that were dropped.
+type refusal struct {
+	why      reason
+	samples  uint64
+	example  []group.Label // of one of them
+	status   int           // of the answer, if there was one
+	text     string
+	location string
+}
+
+// drop notes samples that were given up.
+func (r *reporter) drop(f refusal) {
+	if f.samples == 0 || f.why.quiet() {
+		return
+	}
+	r.mu.Lock()
+	now := r.now()
+	n := r.dropped[f.why].due(now, f.samples)
+	if f.why.failed() {
+		r.lastError, r.errorAt = f.message(), now
+	}
+	r.mu.Unlock()
+	if n == 0 {
+		return
+	}
+	if f.why == clockAhead {
+		r.log.Error("samples dropped: their timestamps are more than ten minutes ahead of the clock; "+
+			"if the clock is right, start once with --storage.reset-clock", f.attributes(n)...)
+		return
+	}
+	r.log.Warn("samples dropped", f.attributes(n)...)
+}
+
+func (f *refusal) message() string {
+	if f.text != "" {
+		return f.text
+	}
+	return f.why.String()
+}
+
+func (f *refusal) attributes(samples uint64) []any {
+	a := []any{"reason", f.why.String(), "samples", samples}
+	if f.example != nil {
+		a = append(a, "example", seriesName(f.example))
+	}
+	if f.status != 0 {
+		a = append(a, "status", f.status)
+	}
+	if f.text != "" {
+		a = append(a, "answer", f.text)
+	}
+	if f.location != "" {
+		a = append(a, "location", f.location)
+	}
+	return a
+}
+
+// readAgain notes that the log can be read.
+func (r *reporter) readAgain() {
+	r.mu.Lock()
+	failing := r.failing[reading]
+	r.mu.Unlock()
+	if failing {
+		r.answered(reading, false)
+	}
+}
+
+// cursorFailed notes that a position could not be written. Nothing is lost by
+// it: the next one that is written covers it.
+func (r *reporter) cursorFailed(err error) {
+	r.mu.Lock()
+	n := r.cursor.due(r.now(), 1)
+	r.mu.Unlock()
+	if n > 0 {
+		r.log.Warn("cannot write the cursor: after a restart more is sent twice", "err", err)
+	}
+}
+
+// missed notes records that can never be read.
+func (r *reporter) missed(g *queue.GapError) {
+	r.log.Warn("samples dropped", "reason", reasonOfGap(g.Reason).String(), "samples", g.Samples,
+		"from_seq", g.From, "to_seq", g.To, "exact", g.Exact)
+}
+
+// succeededSince says whether anything was delivered after t.
+func (r *reporter) succeededSince(t time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lastSuccess.After(t)
+}
+
+// seriesName prints a label set as people write it: name{a="b"}.
+func seriesName(l []group.Label) string {
+	var name string
+	rest := make(group.Labels, 0, len(l))
+	for _, p := range l {
+		if p.Name == nameLabel {
+			name = p.Value
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	if len(rest) == 0 {
+		return name
+	}
+	return strings.Clone(name) + rest.String()
+}

@@ -1,0 +1,376 @@
+package remotewrite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/golang/snappy"
+
+	"github.com/pushbridge/pushbridge/convert"
+)
+
+var (
+	// errStopped: the end came before the matter was settled.
+	errStopped = errors.New("stopped")
+
+	// errMisunderstood: the receiver does not know 2.0, and nothing was stored.
+	errMisunderstood = errors.New("receiver does not understand remote write 2.0")
+)
+
+// sender gets batches answered, one request at a time.
+type sender struct {
+	d     *Destination
+	shard int
+	back  backoff
+
+	encoder2 encoder2
+	raw      []byte
+	packed   buffer
+}
+
+// send sends b until every sample of it is accounted for. It returns
+// errMisunderstood or errStopped, with nothing accounted for in the first case.
+func (s *sender) send(ctx, hard context.Context, b *batch) error {
+	w := &delivery{sender: s, batch: b, budget: cutBudget, undecided: true}
+	series := w.sendable()
+	if len(series) == 0 {
+		w.decided()
+		return nil
+	}
+	if b.kind == careful {
+		s.d.metrics.doubtful.Inc()
+	}
+	defer s.d.metrics.atHand(countSeries(series))()
+	err := w.settle(ctx, hard, series, 0)
+	if err == nil && b.protocol == Protocol1 && w.stored == 0 {
+		s.d.negotiation.refused()
+	}
+	return err
+}
+
+// delivery is the work on one batch.
+type delivery struct {
+	*sender
+	batch  *batch
+	budget int    // requests that are left
+	stored uint64 // samples that the receiver took
+
+	// Until the first final answer the batch may turn out to be in the wrong
+	// protocol, and then all of it begins anew: so long drops are not counted.
+	undecided bool
+	held      []held
+}
+
+// held is a drop to be counted.
+type held struct {
+	census  census
+	refusal refusal
+}
+
+// sendable leaves out what must not be sent at all.
+func (w *delivery) sendable() []convert.Series {
+	series := w.batch.series
+	now := w.d.now()
+	limit := now.Add(maxAhead).UnixMilli()
+	series = w.leave(series, clockAhead, func(x *convert.Series) bool { return x.Time > limit })
+	w.d.noteAhead(w.batch, now)
+	if w.batch.protocol == Protocol1 {
+		series = w.leave(series, nhcbNotSupported, customBuckets)
+		if !w.d.config.SendNativeHistograms {
+			series = w.leave(series, nativeNotSent, native)
+		}
+	}
+	return w.fresh(series)
+}
+
+// fresh leaves out what is older than sample_age_limit (rule R-6).
+func (w *delivery) fresh(series []convert.Series) []convert.Series {
+	limit := time.Duration(w.d.config.Queue.SampleAgeLimit)
+	if limit <= 0 {
+		return series
+	}
+	oldest := w.d.now().Add(-limit).UnixMilli()
+	return w.leave(series, tooOld, func(x *convert.Series) bool { return x.Time < oldest })
+}
+
+// leave leaves out what drop says. What is left is in new memory if anything is
+// dropped: a batch that was tried stays what it was.
+func (w *delivery) leave(series []convert.Series, why reason, drop func(*convert.Series) bool) []convert.Series {
+	if !slices.ContainsFunc(series, func(x convert.Series) bool { return drop(&x) }) {
+		return series
+	}
+	var kept, gone []convert.Series
+	for i := range series {
+		if drop(&series[i]) {
+			gone = append(gone, series[i])
+		} else {
+			kept = append(kept, series[i])
+		}
+	}
+	w.giveUp(gone, refusal{why: why})
+	return kept
+}
+
+// customBuckets says whether s is a histogram with custom buckets.
+func customBuckets(s *convert.Series) bool {
+	const schema = -53
+	return s.Hist != nil && s.Hist.Schema == schema || s.FloatHist != nil && s.FloatHist.Schema == schema
+}
+
+// giveUp accounts for series that will not be delivered.
+func (w *delivery) giveUp(series []convert.Series, f refusal) {
+	f.samples, f.example = uint64(len(series)), series[0].Labels
+	h := held{countSeries(series), f}
+	if w.undecided {
+		w.held = append(w.held, h)
+		return
+	}
+	w.count(h)
+}
+
+func (w *delivery) count(h held) {
+	w.d.metrics.gaveUp(h.census, h.refusal.why)
+	var o outcome
+	o.dropped[h.refusal.why] = h.refusal.samples
+	w.d.account(w.batch.kind, o)
+	w.d.report.drop(h.refusal)
+}
+
+// decided says that b is in the right protocol, or that it does not matter.
+func (w *delivery) decided() {
+	w.undecided = false
+	for _, h := range w.held {
+		w.count(h)
+	}
+	w.held = nil
+}
+
+// settle sends series in one request and does what the answer says. reserved is
+// how many requests are needed for what comes after them.
+func (w *delivery) settle(ctx, hard context.Context, series []convert.Series, reserved int) error {
+	w.budget--
+	a, v, series, err := w.exchange(ctx, hard, series)
+	if err != nil {
+		return err
+	}
+	if v == speak1 {
+		return w.misunderstood(ctx, hard, series, reserved, a)
+	}
+	w.decided()
+	switch v {
+	case delivered:
+		w.deliver(uint64(len(series)))
+	case partly:
+		w.partly(series, a)
+	case refused:
+		if len(series) > 1 && w.batch.cuttable() && w.budget-reserved >= 2 {
+			return w.cut(ctx, hard, series, reserved)
+		}
+		w.refuse(series, a, refusedSamples)
+	case rejected:
+		w.refuse(series, a, reasonOfAnswer(a))
+	case again, speak1: // all samples are too old by now; and see above
+	}
+	return nil
+}
+
+// cut sends the halves of series, the first one first: order.
+func (w *delivery) cut(ctx, hard context.Context, series []convert.Series, reserved int) error {
+	at := middle(series)
+	for i, half := range [][]convert.Series{series[:at], series[at:]} {
+		w.d.metrics.cuts.Inc()
+		if err := w.settle(ctx, hard, half, reserved+1-i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// misunderstood falls back to 1.0. A whole batch is converted anew for it; a part
+// of one, which only a receiver gets that changes its mind, goes on as it is.
+func (w *delivery) misunderstood(ctx, hard context.Context, series []convert.Series, reserved int, a answer) error {
+	w.d.fellBack(a)
+	if w.undecided {
+		return errMisunderstood
+	}
+	w.batch.protocol = Protocol1
+	return w.settle(ctx, hard, series, reserved)
+}
+
+func (w *delivery) deliver(n uint64) {
+	w.stored += n
+	w.d.account(w.batch.kind, outcome{delivered: n})
+	w.d.understood(w.batch.protocol)
+}
+
+// partly accounts for series of which the receiver says how many it stored, not
+// which (rule N-5). Without headers it is none.
+func (w *delivery) partly(series []convert.Series, a answer) {
+	success := a.status/100 == 2
+	stored := a.written.of(countSeries(series), success)
+	if stored > 0 {
+		w.deliver(uint64(stored))
+	}
+	if stored == len(series) {
+		return
+	}
+	why := refusedSamples
+	if success {
+		why = notWritten
+	}
+	w.refuse(series[stored:], a, why) // as many as were not stored, whichever they are
+}
+
+// of returns how many of c were stored. Counts that the receiver left out are
+// taken for all in a success and for none otherwise.
+func (x written) of(c census, success bool) int {
+	n := 0
+	for _, p := range []struct {
+		told int64
+		sent int
+	}{{x.samples, c.samples}, {x.histograms, c.histograms}} {
+		switch {
+		case p.told >= 0:
+			n += int(min(p.told, int64(p.sent)))
+		case success:
+			n += p.sent
+		}
+	}
+	return n
+}
+
+// refuse accounts for series that the receiver did not take. What may have been
+// stored before a restart is in doubt, not lost: an old sample is refused also
+// when it is the receiver's own.
+func (w *delivery) refuse(series []convert.Series, a answer, why reason) {
+	if w.batch.kind == careful && a.status/100 == 4 {
+		w.d.account(careful, outcome{inDoubt: uint64(len(series))})
+		return
+	}
+	w.giveUp(series, refusal{why: why, status: a.status, text: a.problem(), location: a.location})
+}
+
+// reasonOfAnswer names why an answer means that nothing was, or will be, taken.
+func reasonOfAnswer(a answer) reason {
+	switch {
+	case a.err != nil:
+		return badAnswer
+	case a.status == http.StatusTooManyRequests:
+		return rateLimited
+	case a.status == http.StatusUnsupportedMediaType || a.status/100 == 2 && !a.written.any():
+		return notUnderstood
+	case a.status/100 == 2:
+		return notWritten
+	case a.status/100 == 3:
+		return redirected
+	case a.status/100 == 4:
+		return rejectedBatch
+	}
+	return badAnswer
+}
+
+// problem is what is wrong, for people.
+func (a answer) problem() string {
+	switch {
+	case a.err != nil:
+		return a.err.Error()
+	case a.text != "":
+		return a.text
+	}
+	return fmt.Sprintf("status %d %s", a.status, http.StatusText(a.status))
+}
+
+// exchange sends series until there is a final answer. It returns those that were
+// in the last request: too old ones are dropped before each try. The verdict is
+// again only when none is left.
+func (w *delivery) exchange(ctx, hard context.Context, series []convert.Series) (answer, verdict, []convert.Series, error) {
+	b := w.batch
+	w.encode(b.protocol, series)
+	watch := newStuckWatch(w.d, b)
+	defer watch.end()
+	for attempt := 0; ; attempt++ {
+		if !w.passGate(ctx) {
+			return answer{}, again, nil, errStopped
+		}
+		if attempt > 0 {
+			if kept := w.fresh(series); len(kept) < len(series) {
+				if series = kept; len(series) == 0 {
+					return answer{}, again, nil, nil
+				}
+				w.encode(b.protocol, series)
+			}
+		}
+		a := w.try(hard, b.protocol, series, attempt)
+		if hard.Err() != nil && a.err != nil {
+			return a, again, nil, errStopped
+		}
+		v := judge(a, w.d.negotiation.terms(b.protocol))
+		if v != again {
+			w.answered(a)
+			return a, v, series, nil
+		}
+		watch.failed(a)
+		w.d.metrics.retried(countSeries(series))
+		if err := w.waitAfter(ctx, a); err != nil {
+			return a, again, nil, err
+		}
+	}
+}
+
+func (s *sender) try(ctx context.Context, p Protocol, series []convert.Series, attempt int) answer {
+	s.d.metrics.sending(countSeries(series), len(s.packed.bytes))
+	start := time.Now()
+	a := s.d.client.post(ctx, &s.packed, p, attempt)
+	s.d.metrics.batchDuration.Observe(time.Since(start).Seconds())
+	return a
+}
+
+// answered notes a final answer.
+func (s *sender) answered(a answer) {
+	success := a.err == nil && a.status/100 == 2
+	if success {
+		s.back.reset()
+	}
+	s.d.report.answered(s.shard, success)
+}
+
+// waitAfter waits before the next try: as long as the receiver said, with all
+// shards, or else as the backoff says. At the end it does not wait at all.
+func (s *sender) waitAfter(ctx context.Context, a answer) error {
+	s.d.report.failed(s.shard, a.problem())
+	delay := s.back.next(a.retryAfter)
+	if a.retryAfter > 0 {
+		s.d.gate.close(s.d.now(), a.retryAfter)
+	}
+	if !sleep(ctx, delay) {
+		return errStopped
+	}
+	return nil
+}
+
+// passGate waits until the receiver may be asked again.
+func (s *sender) passGate(ctx context.Context) bool {
+	for {
+		d := s.d.gate.left(s.d.now())
+		if d == 0 {
+			return true
+		}
+		if !sleep(ctx, d) {
+			return false
+		}
+	}
+}
+
+// encode makes packed the request that holds series.
+func (s *sender) encode(p Protocol, series []convert.Series) {
+	if p == Protocol1 {
+		s.raw = appendRequest1(s.raw[:0], series)
+	} else {
+		s.raw = s.encoder2.append(s.raw[:0], series)
+	}
+	s.packed.fill(func(dst []byte) []byte { return snappy.Encode(dst, s.raw) })
+}

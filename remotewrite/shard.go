@@ -1,0 +1,346 @@
+package remotewrite
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/pushbridge/pushbridge/convert"
+)
+
+// maxBatchBytes bounds a request before compression. Prometheus and
+// VictoriaMetrics refuse more than 32 MiB (rule R-7).
+const maxBatchBytes = 3 << 20
+
+// shard sends the records of some jobs, one request at a time: order before
+// throughput (rules R-5 and S-3). Everything but in, unsettled and oldest belongs
+// to the goroutine that runs it.
+type shard struct {
+	n    int
+	d    *Destination
+	in   *inbox
+	gone chan struct{} // closed when run has ended
+
+	// Where the cursor was when the destination started: records up to acked are
+	// settled, those up to doubtful were perhaps sent.
+	acked, doubtful uint64
+
+	unsettled atomic.Int64 // items put and not settled
+	oldest    atomic.Int64 // timestamp of the batch at hand, 0 for none
+
+	conv    convert.Converter
+	relabel *relabeler
+	seen    sampleSet
+	sent    sentExemplars
+	sender  sender
+
+	// What was converted and is not settled yet. It all goes at once: see unload.
+	protocol Protocol
+	series   []convert.Series
+	ended    []convert.Series
+	loaded   []loaded
+	again    []item // to be converted anew, before what is in the inbox
+	sets     uint32
+}
+
+// loaded is a converted record: series[from:to], as far as they are in no batch
+// yet.
+type loaded struct {
+	item     item
+	from, to int
+	drops    tally
+	started  bool // a part of it was in a batch
+}
+
+func newShard(d *Destination, n int) *shard {
+	s := &shard{
+		n:       n,
+		d:       d,
+		in:      newInbox(d.config.Queue.Capacity),
+		gone:    make(chan struct{}),
+		relabel: newRelabeler(d.o.External, d.config.WriteRelabelConfigs, d.o.escaping()),
+	}
+	s.sender = sender{d: d, shard: n, back: newBackoff(&d.config.Queue)}
+	return s
+}
+
+// run works until the inbox is closed and empty, or a batch cannot be settled
+// before the end. ctx ends all waiting, hard also the request on the way.
+func (s *shard) run(ctx, hard context.Context) {
+	defer close(s.gone)
+	for {
+		b := s.gather(hard)
+		if b == nil {
+			return
+		}
+		s.oldest.Store(b.newest())
+		err := s.settle(ctx, hard, b)
+		s.oldest.Store(0)
+		if err != nil {
+			return
+		}
+	}
+}
+
+// gather makes the next batch of what is there: it waits for the first record
+// and not for more. Nil means that there will be none.
+func (s *shard) gather(ctx context.Context) *batch {
+	if len(s.loaded) == 0 {
+		it, ok := s.wait(ctx)
+		if !ok {
+			return nil
+		}
+		s.protocol = s.d.negotiation.choose(s.d.now())
+		s.load(it)
+	}
+	first := s.loaded[0].item
+	b := &batch{kind: first.kind, protocol: s.protocol}
+	f := filling{max: s.d.config.Queue.MaxSamplesPerSend}
+	for s.fill(b, &f) {
+		it, ok := s.peek()
+		if !ok || !mixes(first, it) || f.samples+it.samples > f.max {
+			break
+		}
+		s.drop()
+		s.load(it)
+	}
+	b.series = s.series[b.from:b.to]
+	return b
+}
+
+// mixes says whether two records may share a request.
+func mixes(a, b item) bool { return a.kind == b.kind && a.set == b.set && a.kind != careful }
+
+// filling is how full a batch is.
+type filling struct {
+	max                       int
+	samples, exemplars, bytes int
+}
+
+// takes counts x in, unless it does not fit any more. The first one always fits.
+func (f *filling) takes(x *convert.Series) bool {
+	n := sizeSeries1(x) + len(x.Family.Help)
+	samples, exemplars := f.samples+1, f.exemplars+len(x.Exemplars)
+	if f.samples > 0 && (samples > f.max || samples+exemplars > f.max+max(f.max/10, 1) && exemplars > 0 || f.bytes+n > maxBatchBytes) {
+		return false
+	}
+	f.samples, f.exemplars, f.bytes = samples, exemplars, f.bytes+n
+	return true
+}
+
+// fill moves loaded records into b. It returns false when b is full: then a
+// record, or the rest of it, stays for the next batch. Only a record that stands
+// first in a batch is split, so that a push which fits into one request is never
+// spread over two.
+func (s *shard) fill(b *batch, f *filling) bool {
+	for len(s.loaded) > 0 {
+		r := &s.loaded[0]
+		before, at := *f, r.from
+		for at < r.to && f.takes(&s.series[at]) {
+			at++
+		}
+		if at < r.to {
+			if len(b.parts) > 0 {
+				*f = before
+				return false
+			}
+			at = splitAt(s.series, r.from, at)
+		}
+		b.add(r, at)
+		if r.from < r.to {
+			return false
+		}
+		s.loaded = s.loaded[1:]
+	}
+	return true
+}
+
+// splitAt moves a split behind from, at at, back to where a family begins, if
+// that is not far: the buckets of a histogram belong together.
+func splitAt(series []convert.Series, from, at int) int {
+	for i := at; i > from+(at-from)/2; i-- {
+		if series[i].Family.Name != series[i-1].Family.Name {
+			return i
+		}
+	}
+	return at
+}
+
+// add takes the series of r before at into b. Records are loaded one behind the
+// other, so that those of a batch are next to each other.
+func (b *batch) add(r *loaded, at int) {
+	if len(b.parts) == 0 {
+		b.from, b.fresh = r.from, !r.started
+	}
+	b.to, r.from, r.started = at, at, true
+	whole := at == r.to
+	if whole {
+		b.drops.add(&r.drops)
+	}
+	b.parts = append(b.parts, part{item: r.item, whole: whole})
+	b.last = max(b.last, r.item.seq)
+}
+
+// wait returns the next record, and takes it.
+func (s *shard) wait(ctx context.Context) (item, bool) {
+	it, ok := s.peek()
+	if !ok {
+		if it, ok = s.in.wait(ctx); !ok {
+			return it, false
+		}
+	}
+	s.drop()
+	return it, true
+}
+
+// peek returns the next record without waiting.
+func (s *shard) peek() (item, bool) {
+	if len(s.again) > 0 {
+		return s.again[0], true
+	}
+	it, ok, _ := s.in.peek()
+	return it, ok
+}
+
+// drop takes what peek returned.
+func (s *shard) drop() {
+	if len(s.again) > 0 {
+		s.again = s.again[1:]
+		return
+	}
+	s.in.take()
+}
+
+// load converts a record: series, final labels, stale markers, in this order,
+// since markers are what ended and has no series any more (rule ST-2a).
+func (s *shard) load(it item) {
+	l := loaded{item: it, from: len(s.series)}
+	o := s.d.convertOptions(s.protocol)
+	live, skipped := s.conv.Append(s.series, it.record, o)
+	live = live[:l.from+len(s.relabel.all(live[l.from:], &l.drops))]
+	ended, skippedEnded := s.conv.AppendEnded(s.ended[:0], it.record, o)
+	s.ended = s.relabel.all(ended, &l.drops)
+	n := len(live)
+	live = s.conv.Markers(live, s.ended, live[l.from:])
+	l.drops[markerNotNeeded] += uint64(len(s.ended) - (len(live) - n))
+	n = len(live)
+	live = s.seen.compact(live, l.from)
+	l.drops[duplicateSeries] += uint64(n - len(live))
+	for i := range skipped {
+		l.drops[reasonOfSkip(convert.Reason(i))] += uint64(skipped[i] + skippedEnded[i])
+	}
+	s.exemplars(live[l.from:])
+	if s.protocol == Protocol1 {
+		s.d.metadata.note(live[l.from:])
+	}
+	s.series, l.to = live, len(live)
+	s.loaded = append(s.loaded, l)
+}
+
+// exemplars leaves those that are to be sent.
+func (s *shard) exemplars(series []convert.Series) {
+	for i := range series {
+		x := &series[i]
+		switch {
+		case len(x.Exemplars) == 0:
+		case !s.d.config.SendExemplars:
+			x.Exemplars = nil
+		default:
+			var old int
+			x.Exemplars, old = s.sent.filter(x)
+			s.d.metrics.duplicates.Add(float64(old))
+		}
+	}
+}
+
+// settle closes the matter of b: it was delivered, or what was not is counted.
+// An error means that the end came first; then nothing of it is acknowledged.
+func (s *shard) settle(ctx, hard context.Context, b *batch) error {
+	if err := s.noteSent(ctx, b); err != nil {
+		return err
+	}
+	err := s.sender.send(ctx, hard, b)
+	if errors.Is(err, errMisunderstood) {
+		if b.fresh {
+			s.reconvert(b)
+			return nil
+		}
+		// Half of a record is with the receiver. What is left of it goes out as it
+		// was converted.
+		b.protocol, s.protocol = Protocol1, Protocol1
+		err = s.sender.send(ctx, hard, b)
+	}
+	if err != nil {
+		return err
+	}
+	s.finish(b)
+	return nil
+}
+
+// noteSent writes down, before a request leaves, that the records in it may have
+// arrived.
+func (s *shard) noteSent(ctx context.Context, b *batch) error {
+	if b.kind == passing || len(b.series) == 0 {
+		return nil
+	}
+	for {
+		err := s.d.cursor.Sent(s.n, b.last)
+		if err == nil {
+			return nil
+		}
+		s.d.report.failed(s.n, "write cursor: "+err.Error())
+		if !sleep(ctx, s.sender.back.next(0)) {
+			return errStopped
+		}
+	}
+}
+
+// finish writes down that b is settled.
+func (s *shard) finish(b *batch) {
+	s.d.account(b.kind, outcome{dropped: b.drops})
+	s.d.noteUnsent(&b.drops)
+	if seq := b.done(); seq > 0 && !s.d.owed.Load() {
+		if err := s.d.cursor.Acked(s.n, seq); err != nil {
+			// The next one that works covers this one too.
+			s.d.report.cursorFailed(err)
+		}
+	}
+	s.d.metrics.highestSent.raise(b.newest())
+	s.d.initialSettled(b)
+	s.unsettled.Add(-b.ended())
+	if len(s.loaded) == 0 || !s.loaded[0].started {
+		s.unload()
+	}
+}
+
+// unload forgets everything that was converted. Records of which nothing was
+// sent are converted again when their turn comes.
+func (s *shard) unload() {
+	var rest []item
+	for i := range s.loaded {
+		rest = append(rest, s.loaded[i].item)
+	}
+	s.again = append(rest, s.again...)
+	clear(s.series)
+	clear(s.ended)
+	s.series, s.ended, s.loaded = s.series[:0], s.ended[:0], s.loaded[:0]
+	s.seen.clear()
+	s.relabel.reset()
+	s.conv.Reset()
+}
+
+// reconvert takes b apart, so that its records are converted again for 1.0, in
+// batches of their own: they were tried once, and new ones were not.
+func (s *shard) reconvert(b *batch) {
+	s.sets++
+	var tried []item
+	for _, p := range b.parts {
+		p.item.set = s.sets
+		tried = append(tried, p.item)
+	}
+	if last := b.parts[len(b.parts)-1]; !last.whole {
+		s.loaded = s.loaded[1:] // the rest of that one
+	}
+	s.unload()
+	s.again = append(tried, s.again...)
+}
