@@ -25,8 +25,9 @@ type transition struct {
 // lock; the index's hasher must have been prepared for the group.
 type checker struct {
 	view, claim []uint64 // hashes of part's metrics, see index
+	empty       []bool   // the metric has empty labels, so that the two mean different things
+	empties     bool     // one of empty is set
 	sorted      []uint64
-	false       []uint64 // hashes that met another series by chance
 	a, b        []Label
 }
 
@@ -78,8 +79,6 @@ func (s *Shape) find(name string) (*Family, bool) {
 // check refuses a transition after which the view would not be consistent, and
 // finds what it must not deliver. It changes nothing.
 func (s *Store) check(t *transition) error {
-	c := &s.checker
-	c.false = c.false[:0]
 	if t.part != nil {
 		if err := t.checkGrouping(); err != nil {
 			return err
@@ -115,7 +114,7 @@ func (t *transition) checkGrouping() error {
 // hashPart hashes the metrics of p.
 func (s *Store) hashPart(p *Part) {
 	c, x := &s.checker, &s.index
-	c.view, c.claim = c.view[:0], c.claim[:0]
+	c.view, c.claim, c.empty, c.empties = c.view[:0], c.claim[:0], c.empty[:0], false
 	x.hash.use(p.Shape)
 	for i := range p.Shape.families {
 		f := &p.Shape.families[i]
@@ -123,7 +122,8 @@ func (s *Store) hashPart(p *Part) {
 		for j, metrics := 0, p.Shape.Metrics(f); j < len(metrics); j++ {
 			v, d := x.hash.sums(&metrics[j])
 			view, claim := x.keys(name, v, d)
-			c.view, c.claim = append(c.view, view), append(c.claim, claim)
+			c.view, c.claim, c.empty = append(c.view, view), append(c.claim, claim), append(c.empty, v != d)
+			c.empties = c.empties || v != d
 		}
 	}
 }
@@ -263,7 +263,6 @@ func (s *Store) checkSeries(t *transition) error {
 				Other: s.labelsOf(owner), Reason: "exists already with the same name and labels",
 			}
 		}
-		c.false = append(c.false, h)
 	}
 	return nil
 }
@@ -280,8 +279,6 @@ func (s *Store) findTwice(t *transition) (int, bool) {
 		}
 		if n, ok := s.firstTwice(t, c.sorted[i]); ok && (found < 0 || n < found) {
 			found = n
-		} else if !ok {
-			c.false = append(c.false, c.sorted[i])
 		}
 	}
 	return found, found >= 0

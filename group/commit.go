@@ -1,6 +1,9 @@
 package group
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // addOwnFamilies asks for the gateway's own metrics and puts them into the index.
 func (s *Store) addOwnFamilies() {
@@ -185,11 +188,10 @@ func (s *Store) settleIndexLocked() {
 func (s *Store) allDiffer(h uint64) bool {
 	seen := map[string]bool{}
 	x := &s.index
-	for _, slot := range append([]uint32{x.series.first[h]}, x.series.more[h]...) {
-		if slot == gatewaySlot {
-			return false
-		}
-		for _, name := range s.seriesWithHash(s.slots[slot].pending, h) {
+	slots := append([]uint32{x.series.first[h]}, x.series.more[h]...)
+	slices.Sort(slots)
+	for _, slot := range slices.Compact(slots) {
+		for _, name := range s.seriesWithHash(slot, h) {
 			if seen[name] {
 				return false
 			}

@@ -31,8 +31,10 @@ const (
 )
 
 func newHasher() hasher {
-	seed := maphash.MakeSeed()
-	return hasher{seed: seed, k: [2]uint64{maphash.String(seed, "0"), maphash.String(seed, "1")}}
+	// The keys come from another seed: as hashes of strings under this one they
+	// would cancel out where those strings occur.
+	keys := maphash.MakeSeed()
+	return hasher{seed: maphash.MakeSeed(), k: [2]uint64{maphash.String(keys, "0"), maphash.String(keys, "1")}}
 }
 
 func (h *hasher) string(s string) uint64 { return maphash.String(h.seed, s) }

@@ -23,7 +23,8 @@ type index struct {
 	// both, and are found in series.
 	claims owners
 
-	mask uint64 // of hashes; fewer bits in tests, to make them meet
+	mask    uint64 // of hashes; fewer bits in tests, to make them meet
+	checked bool   // what is added was found to be unlike all that is there
 }
 
 func newIndex() index {
@@ -101,9 +102,10 @@ func (o *owners) remove(h uint64, slot uint32) {
 
 // tolerate notes that the owners of h differ really.
 func (o *owners) tolerate(h uint64) {
-	if _, ok := o.benign[h]; !ok {
+	n := len(o.more[h])
+	if _, ok := o.benign[h]; !ok && n > 0 {
 		o.benign[h] = struct{}{}
-		o.extra -= len(o.more[h])
+		o.extra -= n
 	}
 }
 
@@ -119,7 +121,7 @@ func (o *owners) any(h uint64, slot uint32, f func(owner uint32) bool) bool {
 	return slices.ContainsFunc(o.more[h], func(s uint32) bool { return s != slot && f(s) })
 }
 
-// view and claim hashes of the metric with sums v and d in a family whose name
+// keys returns the view and claim hashes of the metric with sums v and d in a family whose name
 // has the hash name.
 func (x *index) keys(name, v, d uint64) (view, claim uint64) {
 	view = x.hash.mix(name, v) & x.mask
@@ -171,6 +173,9 @@ var ownSeries = [...]struct {
 func (x *index) changeSeries(slot uint32, h uint64, add bool) {
 	if add {
 		x.series.add(h, slot)
+		if x.checked {
+			x.series.tolerate(h)
+		}
 	} else {
 		x.series.remove(h, slot)
 	}
@@ -195,9 +200,12 @@ func (x *index) changeGroup(slot uint32, g *Group, add bool) {
 	x.changeOwn(slot, g.Shows(), g.Hide, add)
 }
 
-// seriesWithHash returns the identities of g's series whose hash is h.
-func (s *Store) seriesWithHash(g *Group, h uint64) []string {
-	x := &s.index
+// seriesWithHash returns the identities of a slot's series whose hash is h.
+func (s *Store) seriesWithHash(slot uint32, h uint64) []string {
+	if slot == gatewaySlot {
+		return s.gatewayWithHash(h)
+	}
+	g, x := s.slots[slot].pending, &s.index
 	x.hash.group(g.Labels)
 	var out []string
 	for _, m := range g.Members {
@@ -215,6 +223,20 @@ func (s *Store) seriesWithHash(g *Group, h uint64) []string {
 		view, _ := x.keys(x.hash.string(o.name), x.hash.view, x.hash.series)
 		if view == h && g.Shows()&o.own != 0 {
 			out = append(out, metricString(o.name, g.Labels.AppendView(nil, nil, &Metric{})))
+		}
+	}
+	return out
+}
+
+func (s *Store) gatewayWithHash(h uint64) []string {
+	var out []string
+	for _, f := range s.own {
+		for _, l := range f.Series {
+			s.index.hash.group(l)
+			view, _ := s.index.keys(s.index.hash.string(f.Name), s.index.hash.view, s.index.hash.series)
+			if view == h {
+				out = append(out, metricString(f.Name, withInstance(l)))
+			}
 		}
 	}
 	return out

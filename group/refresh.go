@@ -1,6 +1,9 @@
 package group
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // RefreshSlots is the number of slots that one refresh interval is cut into.
 const RefreshSlots = 60
@@ -11,7 +14,7 @@ const RefreshSlots = 60
 // KindClock record, which is, with the largest of their timestamps: it must be
 // durable before they are sent. Refresh returns the number of groups.
 //
-// Groups with explicit timestamps are left alone until their next untimed push.
+// Families with explicit timestamps are left alone until their next push.
 func (s *Store) Refresh(slot int, interval time.Duration, now time.Time, enqueue, emit func(*Record)) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,7 +47,7 @@ func (s *Store) refreshLocked(e *entry, limit int64, now time.Time) *Record {
 	var due []Member
 	for _, m := range g.Members {
 		// last is smaller only after ResetClock.
-		if m.Part.Times == nil && min(m.Part.Time, e.last) <= limit {
+		if min(m.Part.Time, e.last) <= limit && !m.timed() {
 			due = append(due, m)
 		}
 	}
@@ -62,8 +65,8 @@ func (s *Store) restateLocked(e *entry, members []Member, now time.Time) *Record
 	}
 }
 
-// Restate returns every group once, newly stamped, for a new destination, and
-// what cut returns: the sequence after which that destination reads on. enqueue
+// Restate returns every group once, newly stamped (but for explicit timestamps),
+// for a new destination, and what cut returns: the sequence after which that destination reads on. enqueue
 // gets one KindClock record with the largest timestamp. The records describe what
 // is pending, so they must wait until that clock record is durable, and be
 // thrown away when it fails.
@@ -76,7 +79,7 @@ func (s *Store) Restate(now time.Time, cut func() uint64, enqueue func(*Record))
 		if e == nil || e.pending == nil {
 			continue
 		}
-		r := s.restateLocked(e, untimed(e.pending.Members), now)
+		r := s.restateLocked(e, e.pending.Members, now)
 		records = append(records, r)
 		mark = max(mark, r.Time)
 	}
@@ -84,13 +87,8 @@ func (s *Store) Restate(now time.Time, cut func() uint64, enqueue func(*Record))
 	return records, cut()
 }
 
-// untimed returns the members whose metrics have no explicit timestamps.
-func untimed(members []Member) []Member {
-	out := make([]Member, 0, len(members))
-	for _, m := range members {
-		if m.Part.Times == nil {
-			out = append(out, m)
-		}
-	}
-	return out
+// timed reports whether a metric of m has an explicit timestamp.
+func (m Member) timed() bool {
+	p, f := m.Part, m.Of()
+	return p.Times != nil && slices.ContainsFunc(p.Times[f.first:f.first+f.count], func(t int64) bool { return t != NoTime })
 }

@@ -169,7 +169,9 @@ func (s *Store) transitLocked(id string, old *Group, r *Record, now time.Time, e
 	}
 	if !same {
 		t.slot = e.slot
-		s.index.apply(&t, r, s.checker.false)
+		s.index.checked = s.o.CheckConsistency
+		s.index.apply(&t, r)
+		s.index.checked = false
 	}
 	s.enqueueLocked(e, r, enqueue)
 	return nil
@@ -232,7 +234,7 @@ func (s *Store) diffLocked(t *transition) (ended []Ended, adds bool) {
 func ownEnded(name string) Ended { return Ended{Family: name, Type: Gauge, What: ComponentValue} }
 
 // apply brings the index in step with a transition.
-func (x *index) apply(t *transition, r *Record, falseHits []uint64) {
+func (x *index) apply(t *transition, r *Record) {
 	x.change(t.slot, t.replaced, false)
 	if t.old == nil {
 		x.changeOwn(t.slot, t.shows, t.hide, true)
@@ -241,9 +243,6 @@ func (x *index) apply(t *transition, r *Record, falseHits []uint64) {
 		x.changeOwn(t.slot, t.shows, t.hide, true)
 	}
 	x.change(t.slot, r.Members, true)
-	for _, h := range falseHits {
-		x.series.tolerate(h)
-	}
 }
 
 // deleteLocked ends a group at time ts.

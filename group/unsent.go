@@ -6,7 +6,7 @@ import "slices"
 // owns already (rule L-6): they are shown, but not sent.
 func (s *Store) findUnsent(t *transition) {
 	c := &s.checker
-	if s.o.CheckConsistency && len(s.index.claims.first) == 0 && slices.Equal(c.view, c.claim) {
+	if s.o.CheckConsistency && len(s.index.claims.first) == 0 && !c.empties {
 		return // no series anywhere has an empty label: the usual case
 	}
 	twice := c.repeatedClaims()
@@ -28,7 +28,7 @@ func (s *Store) claimed(t *transition, n int) bool {
 	if s.index.claims.any(c.claim[n], t.slot, has) {
 		return true
 	}
-	if c.view[n] == c.claim[n] && s.o.CheckConsistency {
+	if !c.empty[n] && s.o.CheckConsistency {
 		return false // checkSeries has looked
 	}
 	return s.index.series.any(c.claim[n], t.slot, has)
@@ -139,7 +139,7 @@ func (s *Store) checkOwn(t *transition) error {
 			c.a = appendIdentity(c.a[:0], t.labels, nil, &Metric{}, true)
 			return s.slotHasSeries(slot, o.name, c.a, true)
 		}
-		if x.claims.any(claim, t.slot, has) || (view != claim || !s.o.CheckConsistency) && x.series.any(claim, t.slot, has) {
+		if x.claims.any(claim, t.slot, has) || (x.hash.view != x.hash.series || !s.o.CheckConsistency) && x.series.any(claim, t.slot, has) {
 			t.hide |= o.own
 		}
 	}

@@ -1,0 +1,321 @@
+package group
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// This file says, in the plainest way and from protobuf only, what the package
+// says with indexes and hashes.
+
+// identity prints a delivered series.
+func identity(name string, labels []Label) string {
+	var kept []Label
+	for _, l := range labels {
+		if l.Value != "" {
+			kept = append(kept, l)
+		}
+	}
+	sortLabels(kept)
+	return metricString(name, kept)
+}
+
+func pairs(m *dto.Metric) []Label {
+	var out []Label
+	for _, p := range m.Label {
+		out = append(out, Label{p.GetName(), p.GetValue()})
+	}
+	return out
+}
+
+// expand returns the delivered series of one metric of a view.
+func expand(mf *dto.MetricFamily, m *dto.Metric) []string {
+	name, own := mf.GetName(), pairs(m)
+	with := func(label string, v float64) []Label {
+		return append(slices.Clone(own), Label{label, labels.FormatOpenMetricsFloat(v)})
+	}
+	switch {
+	case m.Summary != nil:
+		out := []string{identity(name+"_sum", own), identity(name+"_count", own)}
+		for _, q := range m.Summary.Quantile {
+			out = append(out, identity(name, with("quantile", q.GetQuantile())))
+		}
+		return out
+	case m.Histogram != nil:
+		return expandHistogram(name, own, m.Histogram, with)
+	default:
+		return []string{identity(name, own)}
+	}
+}
+
+func expandHistogram(name string, own []Label, h *dto.Histogram, with func(string, float64) []Label) []string {
+	var out []string
+	if isNative(h) {
+		out = append(out, identity(name, own))
+		if len(h.Bucket) == 0 {
+			return out
+		}
+	}
+	out = append(out, identity(name+"_sum", own), identity(name+"_count", own), identity(name+"_bucket", with("le", math.Inf(1))))
+	for _, b := range h.Bucket {
+		out = append(out, identity(name+"_bucket", with("le", b.GetUpperBound())))
+	}
+	return out
+}
+
+// delivered returns what a group version is delivered as; own timestamps say
+// which series have a time of their own.
+func delivered(g *Group) (series, timed map[string]bool) {
+	series, timed = map[string]bool{}, map[string]bool{}
+	deliverMembers(g.Members, g.Labels, series, timed)
+	for _, o := range ownSeries {
+		if g.Hide&o.own == 0 {
+			series[identity(o.name, g.Labels)] = true
+		}
+	}
+	return series, timed
+}
+
+func deliverMembers(members []Member, g Labels, series, timed map[string]bool) {
+	for _, m := range members {
+		mf := m.DTO(g)
+		for i, metric := range mf.Metric {
+			if m.Part.IsUnsent(uint32(m.Of().First() + i)) {
+				continue
+			}
+			for _, id := range expand(mf, metric) {
+				if metric.TimestampMs != nil {
+					timed[id] = true
+				} else {
+					series[id] = true
+				}
+			}
+		}
+	}
+}
+
+// endedSeries returns what r says has ended.
+func endedSeries(r *Record) map[string]bool {
+	out := map[string]bool{}
+	for i := range r.Ended {
+		e := &r.Ended[i]
+		own := slices.Clone(r.Labels)
+		for _, l := range e.Labels {
+			if _, ok := r.Labels.Lookup(l.Name); !ok {
+				own = append(own, l)
+			}
+		}
+		for _, id := range expandEnded(e, own) {
+			out[id] = true
+		}
+	}
+	return out
+}
+
+func expandEnded(e *Ended, own []Label) []string {
+	var out []string
+	add := func(what Component, name string, more ...Label) {
+		if e.What&what != 0 {
+			out = append(out, identity(name, append(slices.Clone(own), more...)))
+		}
+	}
+	add(ComponentValue, e.Family)
+	add(ComponentNative, e.Family)
+	add(ComponentSum, e.Family+"_sum")
+	add(ComponentCount, e.Family+"_count")
+	add(ComponentInf, e.Family+"_bucket", Label{"le", "+Inf"})
+	for _, b := range e.Bounds {
+		if e.Type == Summary {
+			add(ComponentBounds, e.Family, Label{"quantile", labels.FormatOpenMetricsFloat(b)})
+		} else {
+			add(ComponentBounds, e.Family+"_bucket", Label{"le", labels.FormatOpenMetricsFloat(b)})
+		}
+	}
+	return out
+}
+
+// receiver is a strict backend.
+type receiver struct {
+	last  map[string]int64 // newest timestamp of each series
+	live  map[string]bool  // newest sample is no marker
+	timed map[string]bool
+}
+
+func newReceiver() *receiver {
+	return &receiver{last: map[string]int64{}, live: map[string]bool{}, timed: map[string]bool{}}
+}
+
+// take sends r. It returns what a strict receiver has to complain about.
+func (x *receiver) take(r *Record) error {
+	if r.Kind == KindClock {
+		return nil
+	}
+	series, timed := map[string]bool{}, map[string]bool{}
+	deliverMembers(r.Members, r.Labels, series, timed)
+	if r.Kind != KindDelete {
+		for _, o := range ownSeries {
+			if r.Hide&o.own == 0 {
+				series[identity(o.name, r.Labels)] = true
+			}
+		}
+	}
+	for id := range timed {
+		x.timed[id] = true
+		delete(x.live, id)
+	}
+	for id := range series {
+		if last, ok := x.last[id]; ok && last >= r.Time {
+			return fmt.Errorf("%s at %d is not newer than %d", id, r.Time, last)
+		}
+		x.last[id], x.live[id] = r.Time, true
+		delete(x.timed, id)
+	}
+	return x.takeEnded(r, series, timed)
+}
+
+func (x *receiver) takeEnded(r *Record, series, timed map[string]bool) error {
+	for id := range endedSeries(r) {
+		switch {
+		case series[id] || timed[id]:
+			return fmt.Errorf("%s has a marker beside a sample", id)
+		case !x.live[id]:
+			return fmt.Errorf("%s ends at %d, but does not live", id, r.Time)
+		case x.last[id] >= r.Time:
+			return fmt.Errorf("the marker of %s at %d is not newer than %d", id, r.Time, x.last[id])
+		}
+		x.last[id] = r.Time
+		delete(x.live, id)
+	}
+	return nil
+}
+
+// gathered checks groups as a Pushgateway does: by gathering all of them.
+func gathered(groups []*Group) error {
+	g := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		var mfs []*dto.MetricFamily
+		for _, g := range groups {
+			for _, m := range g.Members {
+				mfs = append(mfs, m.DTO(g.Labels))
+			}
+			if g.ID != "" || g.Push != 0 { // not the gateway
+				mfs = append(mfs, ownDTO(g)...)
+			}
+		}
+		for _, mf := range mfs {
+			mf.Help = nil // the view shows one of them
+			for _, m := range mf.Metric {
+				m.TimestampMs = nil
+			}
+		}
+		return mfs, nil
+	})
+	_, err := prometheus.Gatherers{g}.Gather()
+	return err
+}
+
+func ownDTO(g *Group) []*dto.MetricFamily {
+	b := NewBuilder()
+	for _, o := range ownSeries {
+		if g.Shows()&o.own != 0 {
+			b.Family(o.name, Gauge)
+			b.Metric(FormSingle, nil, nil, 0)
+		}
+	}
+	var mfs []*dto.MetricFamily
+	for _, m := range b.Part().Members() {
+		mfs = append(mfs, m.DTO(g.Labels))
+	}
+	return mfs
+}
+
+// printGroups prints everything about groups that must survive a restart.
+func printGroups(groups []*Group) string {
+	groups = slices.SortedFunc(slices.Values(groups), func(a, b *Group) int { return cmp.Compare(a.ID, b.ID) })
+	var b strings.Builder
+	for _, g := range groups {
+		fmt.Fprintf(&b, "%s push=%d fail=%d ttl=%d born=%d seq=%d hide=%d samples=%d\n",
+			g.Labels, g.Push, g.Fail, g.TTL, g.Born, g.Seq, g.Hide, g.samples)
+		for _, m := range g.Members {
+			series, timed := map[string]bool{}, map[string]bool{}
+			deliverMembers([]Member{m}, g.Labels, series, timed)
+			fmt.Fprintf(&b, "  %d %d %s\n   %v %v\n", m.Part.Time, m.Part.Pushed, m.DTO(g.Labels), sortedKeys(series), sortedKeys(timed))
+		}
+	}
+	return b.String()
+}
+
+// printIndex prints an index by the names of the groups, whatever their slots.
+func printIndex(s *Store, x *index) string {
+	name := func(slot uint32) string {
+		if e := s.slots[slot]; e != nil && e.pending != nil {
+			return e.pending.Labels.String()
+		}
+		return fmt.Sprintf("slot %d", slot)
+	}
+	var lines []string
+	list := func(what string, o *owners) {
+		for h, first := range o.first {
+			all := []string{name(first)}
+			for _, slot := range o.more[h] {
+				all = append(all, name(slot))
+			}
+			slices.Sort(all)
+			lines = append(lines, fmt.Sprintf("%s %x %v", what, h, all))
+		}
+		if len(o.first) < len(o.more) || len(o.more) < len(o.benign) {
+			lines = append(lines, what+" keeps what is gone")
+		}
+	}
+	list("series", &x.series)
+	list("claim", &x.claims)
+	for n, info := range x.names.byName {
+		lines = append(lines, fmt.Sprintf("name %s %v %d", n, info.count, info.total))
+	}
+	lines = append(lines, fmt.Sprint("conflicts ", x.series.extra, x.names.clashes))
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// rebuilt is the index of s made anew from the groups.
+func rebuilt(s *Store) *index {
+	x := newIndex()
+	x.hash, x.mask = s.index.hash, s.index.mask
+	for _, f := range s.own {
+		x.addGateway(f)
+	}
+	for _, e := range s.slots {
+		if e != nil {
+			x.changeGroup(e.slot, e.pending, true)
+		}
+	}
+	keep := s.index
+	s.index = x
+	if s.o.CheckConsistency {
+		s.settleIndexLocked()
+	}
+	x, s.index = s.index, keep
+	return &x
+}
+
+func pendingGroups(s *Store) []*Group {
+	var out []*Group
+	for _, e := range s.slots {
+		if e != nil && e.pending != nil {
+			out = append(out, e.pending)
+		}
+	}
+	return out
+}
+
+func keysOf(m map[string]bool) []string { return slices.Sorted(maps.Keys(m)) }
+
+var _ testing.TB
