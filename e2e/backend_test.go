@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -53,8 +54,8 @@ func waitQuery(t testing.TB, b backend, expr string, want ...string) {
 
 // line prints a series and its value as the queries return them.
 func line(l labels.Labels, value string) string {
-	name := l.Get(labels.MetricName)
-	rest := labels.NewBuilder(l).Del(labels.MetricName).Labels()
+	name := l.Get(model.MetricNameLabel)
+	rest := labels.NewBuilder(l).Del(model.MetricNameLabel).Labels()
 	if rest.IsEmpty() && name != "" {
 		return name + " " + value
 	}

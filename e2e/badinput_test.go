@@ -41,7 +41,9 @@ func TestBadInputChangesNothing(t *testing.T) {
 		{"gzip bomb of 1 GiB", "/metrics/job/good/instance/a", bomb, []string{"Content-Encoding", "gzip"}, 413},
 		{
 			"protobuf length prefix of 2^62", "/metrics/job/good/instance/a",
-			string(binary.AppendUvarint(nil, 1<<62)) + "abc", []string{"Content-Type", protobufType}, 413,
+			string(binary.AppendUvarint(nil, 1<<62)) + "abc",
+			[]string{"Content-Type", protobufType},
+			413,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -161,7 +161,7 @@ func onPath(t *testing.T, name, pkg string) string {
 }
 
 // command runs a program to its end, which must be a good one.
-func command(t *testing.T, pkg, dir, path string, args ...string) string {
+func command(t *testing.T, pkg, dir, path string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
@@ -171,5 +171,4 @@ func command(t *testing.T, pkg, dir, path string, args ...string) string {
 	if err != nil {
 		t.Fatalf("%s: %v (is %s installed?)\n%s", strings.Join(slices.Insert(args, 0, path), " "), err, pkg, out)
 	}
-	return string(out)
 }

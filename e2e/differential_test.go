@@ -53,9 +53,11 @@ func (s step) String() string { return s.method + " " + s.path }
 func put(path, body string) step {
 	return step{method: http.MethodPut, path: "/metrics/job/" + path, body: body}
 }
+
 func post(path, body string) step {
 	return step{method: http.MethodPost, path: "/metrics/job/" + path, body: body}
 }
+
 func remove(path string) step      { return step{method: http.MethodDelete, path: "/metrics/job/" + path} }
 func ask(method, path string) step { return step{method: method, path: path} }
 

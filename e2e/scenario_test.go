@@ -124,13 +124,13 @@ func textScenarios() []scenario {
 
 func bodyScenarios() []scenario {
 	family := &dto.MetricFamily{
-		Name: proto.String("m"), Help: proto.String("help"), Type: dto.MetricType_GAUGE.Enum(),
+		Name: new("m"), Help: new("help"), Type: dto.MetricType_GAUGE.Enum(),
 		Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: proto.Float64(1)}}},
 	}
 	body := delimited(family)
-	twice := delimited(family, &dto.MetricFamily{Name: proto.String("m"), Type: dto.MetricType_COUNTER.Enum(), Metric: []*dto.Metric{{Counter: &dto.Counter{Value: proto.Float64(2)}}}})
-	untyped := delimited(&dto.MetricFamily{Name: proto.String("m"), Metric: []*dto.Metric{{Counter: &dto.Counter{Value: proto.Float64(2)}}}})
-	empty := delimited(&dto.MetricFamily{Name: proto.String("m"), Type: dto.MetricType_GAUGE.Enum()})
+	twice := delimited(family, &dto.MetricFamily{Name: new("m"), Type: dto.MetricType_COUNTER.Enum(), Metric: []*dto.Metric{{Counter: &dto.Counter{Value: proto.Float64(2)}}}})
+	untyped := delimited(&dto.MetricFamily{Name: new("m"), Metric: []*dto.Metric{{Counter: &dto.Counter{Value: proto.Float64(2)}}}})
+	empty := delimited(&dto.MetricFamily{Name: new("m"), Type: dto.MetricType_GAUGE.Enum()})
 	zip := []string{"Content-Encoding", "gzip"}
 	return []scenario{
 		{name: "protobuf", steps: []step{put("a", body).with("Content-Type", protobufType)}},

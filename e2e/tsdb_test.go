@@ -12,6 +12,7 @@ import (
 
 	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql"
@@ -153,5 +154,17 @@ func stored(it chunkenc.Iterator, kind chunkenc.ValueType) sample {
 }
 
 func named(name string) *labels.Matcher {
-	return labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, name)
+	return labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, name)
+}
+
+// add stores a sample directly, at a time relative to now.
+func (p *inProcess) add(t testing.TB, series labels.Labels, ahead int64, v float64) {
+	t.Helper()
+	app := p.db.Appender(t.Context())
+	if _, err := app.Append(0, series, time.Now().UnixMilli()+ahead, v); err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Commit(); err != nil {
+		t.Fatal(err)
+	}
 }
