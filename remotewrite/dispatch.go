@@ -30,8 +30,7 @@ const (
 func (x *dispatcher) run(ctx, hard context.Context) error {
 	x.at = x.d.cursor.Acknowledged()
 	if x.d.owed.Load() {
-		records, behind := x.d.o.Initial()
-		x.initial, x.behind = &records, behind
+		x.askInitial()
 		x.d.initialLeft.Add(1)
 		if err := x.handOutInitial(hard); err != nil {
 			return nil
@@ -152,8 +151,19 @@ func (x *dispatcher) put(ctx context.Context, s *shard, it item) error {
 	return s.in.put(ctx, it, s.gone)
 }
 
+// askInitial asks for the first state.
+func (x *dispatcher) askInitial() {
+	records, behind := x.d.o.Initial()
+	x.initial, x.behind = &records, behind
+}
+
 // handOutInitial hands out the first state once everything in front of it was.
+// When the log passes over the record that it comes behind, that one could not be
+// written, and with it perhaps groups that the state has: then it asks again.
 func (x *dispatcher) handOutInitial(ctx context.Context) error {
+	for x.initial != nil && x.at > x.behind {
+		x.askInitial()
+	}
 	if x.initial == nil || x.at < x.behind {
 		return nil
 	}

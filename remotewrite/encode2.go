@@ -86,11 +86,12 @@ func (e *encoder2) add(s *convert.Series) {
 	e.body = appendLen(e.body, 5, n)
 	e.body = appendRefs(e.body, 1, packed, e.lastRefs)
 	if native(s) {
+		e.body = append(e.body, exemplars...) // where the generated code has them
 		e.body = x.append(e.body, 3)
 	} else {
 		e.body = appendSample(e.body, 2, s, start)
+		e.body = append(e.body, exemplars...)
 	}
-	e.body = append(e.body, exemplars...)
 	e.body = appendLen(e.body, 5, meta)
 	e.body = appendInt(e.body, 1, e.meta.typ)
 	e.body = appendInt(e.body, 3, e.meta.help)
