@@ -1,0 +1,245 @@
+package ingest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/golang/snappy"
+)
+
+// DecodeBody undoes the Content-Encoding of a request before next sees it, and
+// puts the bounds on its body. It belongs around every route outside /api: a
+// bad gzip header is answered 400 there whatever the path and method, as
+// Pushgateway does. Wrapping twice is harmless.
+func (h *Handler) DecodeBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, done := r.Body.(*body); done {
+			next.ServeHTTP(w, r)
+			return
+		}
+		b, err := openBody(w, r, h.limits)
+		if err != nil {
+			h.refuse(w, r, nil, err)
+			return
+		}
+		defer b.release()
+		r.Body = b
+		next.ServeHTTP(w, r)
+	})
+}
+
+// body is a request body, decompressed and bounded. Its errors are ready to be
+// answered.
+type body struct {
+	io.Reader           // decompressed
+	raw       io.Closer // as sent
+	encoding  string    // "gzip", "snappy" or ""
+	ignored   string    // a Content-Encoding that we do not know
+	left      int64     // decompressed bytes that may still come
+	limits    Limits
+	gzip      *gzip.Reader
+	snappy    *snappy.Reader
+}
+
+var (
+	gzipReaders   = sync.Pool{New: func() any { return new(gzip.Reader) }}
+	snappyReaders = sync.Pool{New: func() any { return snappy.NewReader(nil) }}
+)
+
+func openBody(w http.ResponseWriter, r *http.Request, l Limits) (*body, error) {
+	raw := http.MaxBytesReader(w, r.Body, l.MaxBodyBytes)
+	b := &body{raw: raw, left: l.MaxDecodedBytes, limits: l}
+	switch enc := strings.ToLower(r.Header.Get("Content-Encoding")); enc {
+	case "gzip":
+		b.encoding = enc
+		b.gzip = gzipReaders.Get().(*gzip.Reader)
+		b.Reader = b.gzip
+		if err := b.gzip.Reset(raw); err != nil {
+			b.release()
+			return nil, b.readError(err)
+		}
+	case "snappy":
+		b.encoding = enc
+		b.snappy = snappyReaders.Get().(*snappy.Reader)
+		b.snappy.Reset(raw)
+		b.Reader = b.snappy
+	default:
+		b.ignored = enc
+		b.Reader = raw
+	}
+	return b, nil
+}
+
+// Read implements io.Reader and keeps the bound on what decompression yields.
+func (b *body) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, b.tooLarge()
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.Reader.Read(p)
+	b.left -= int64(n)
+	if b.left < 0 {
+		return n, b.tooLarge()
+	}
+	if err != nil && err != io.EOF { //nolint:errorlint // io.EOF is never wrapped by a Reader
+		err = b.readError(err)
+	}
+	return n, err
+}
+
+// Close closes the body as sent.
+func (b *body) Close() error { return b.raw.Close() }
+
+// release hands the decompressor to the next request.
+func (b *body) release() {
+	if b.gzip != nil {
+		gzipReaders.Put(b.gzip)
+	}
+	if b.snappy != nil {
+		b.snappy.Reset(nil)
+		snappyReaders.Put(b.snappy)
+	}
+	b.gzip, b.snappy, b.Reader = nil, nil, eofReader{}
+}
+
+type eofReader struct{}
+
+func (eofReader) Read([]byte) (int, error) { return 0, io.EOF }
+
+func (b *body) tooLarge() error {
+	return &TooLargeError{What: "decompressed body", Limit: b.limits.MaxDecodedBytes, Flag: FlagMaxDecodedBytes}
+}
+
+// readError says what a failed read means for the one who sent the body.
+func (b *body) readError(err error) error {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return &TooLargeError{What: "body", Limit: b.limits.MaxBodyBytes, Flag: FlagMaxBodyBytes}
+	}
+	if b.encoding != "" {
+		if errors.Is(err, io.ErrUnexpectedEOF) || err == io.EOF { //nolint:errorlint // gzip returns it bare for an empty body
+			return bodyErrorf("decode %s body: it ends too early: %w", b.encoding, err)
+		}
+		return bodyErrorf("decode %s body: %w", b.encoding, err)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return bodyErrorf("read body: it is shorter than its Content-Length: %w", err)
+	}
+	return bodyErrorf("read body: %w", err)
+}
+
+// hintEncoding adds to a parse error that the body may have been compressed in a
+// way that is ignored, as Pushgateway does.
+func hintEncoding(r *http.Request, err error) error {
+	b, ok := r.Body.(*body)
+	if err == nil || !ok || b.ignored == "" || b.ignored == "identity" {
+		return err
+	}
+	return bodyErrorf("%w (Content-Encoding %q is not known and was ignored: use gzip or snappy)", err, b.ignored)
+}
+
+func bodyErrorf(format string, args ...any) error {
+	return &MalformedError{Part: "body", Err: fmt.Errorf(format, args...)}
+}
+
+// Sizes of the buffer that a body is read into.
+const (
+	firstBuffer  = 4 << 10
+	pooledBuffer = 1 << 20
+	spare        = 1 // normalizeText appends a newline
+)
+
+var bodyBuffers = sync.Pool{New: func() any { return new(make([]byte, 0, firstBuffer)) }}
+
+// readBody reads the whole body, charging l for the room it takes as it goes.
+// The result is good until recycle.
+func readBody(r *http.Request, limits Limits, l *lease) (*[]byte, error) {
+	if r.ContentLength > limits.MaxBodyBytes {
+		return nil, &TooLargeError{What: "body", Limit: limits.MaxBodyBytes, Flag: FlagMaxBodyBytes}
+	}
+	buf := bodyBuffers.Get().(*[]byte)
+	room := max(firstBuffer, int(min(r.ContentLength, pooledBuffer))+bytes.MinRead) // some of it to see the end
+	most := int(limits.MaxDecodedBytes) + bytes.MinRead
+	if err := grow(buf, 0, room, l); err != nil {
+		return buf, err
+	}
+	for {
+		n, err := r.Body.Read((*buf)[len(*buf) : room-spare])
+		*buf = (*buf)[:len(*buf)+n]
+		if err == io.EOF { //nolint:errorlint // io.EOF is never wrapped by a Reader
+			return buf, nil
+		}
+		if err != nil {
+			return buf, err
+		}
+		if len(*buf) < room-spare {
+			continue
+		}
+		// Doubling leaves less behind for the collector than smaller steps do, and
+		// a last small step would leave the most.
+		more := 2 * room
+		if more > most/2 {
+			more = max(most, room+bytes.MinRead)
+		}
+		if err := grow(buf, room, more, l); err != nil {
+			return buf, err
+		}
+		room = more
+	}
+}
+
+// grow makes room for size bytes in a buffer that l has paid for up to paid.
+func grow(buf *[]byte, paid, size int, l *lease) error {
+	if size <= cap(*buf) {
+		return l.take(int64(size - paid))
+	}
+	if err := l.take(int64(size)); err != nil {
+		return err
+	}
+	grown := make([]byte, len(*buf), size)
+	copy(grown, *buf)
+	*buf = grown
+	l.give(int64(paid)) // for a moment there were both
+	return nil
+}
+
+// recycle keeps a buffer of ordinary size for the next push.
+func recycle(buf *[]byte) {
+	if buf == nil || cap(*buf) > 2*pooledBuffer {
+		return
+	}
+	*buf = (*buf)[:0]
+	bodyBuffers.Put(buf)
+}
+
+// normalizeText makes line ends those of the text format: CRLF becomes LF, and a
+// last line without an end gets one. It works in place.
+func normalizeText(b []byte) []byte {
+	if len(b) == 0 {
+		return b
+	}
+	if b[len(b)-1] != '\n' {
+		b = append(b, '\n')
+	}
+	crlf := []byte("\r\n")
+	to := bytes.Index(b, crlf)
+	if to < 0 {
+		return b
+	}
+	for from := to + 1; from < len(b); {
+		n := bytes.Index(b[from:], crlf)
+		if n < 0 {
+			n = len(b) - from
+		}
+		to += copy(b[to:], b[from:from+n])
+		from += n + 1
+	}
+	return b[:to]
+}

@@ -1,0 +1,312 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/queue"
+)
+
+// Options are the settings of a Handler. The zero value works.
+type Options struct {
+	Prefix    string // route prefix: "" or "/some/path", no slash at the end
+	Unchecked bool   // --push.disable-consistency-check: answer 202, refuse nothing that parses
+	UTF8Names bool   // --push.enable-utf8-names
+	AdminAPI  bool   // --web.enable-admin-api: the wipe exists
+	Limits    Limits
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Now        func() time.Time // default time.Now
+}
+
+// Handler answers the write side of the Pushgateway API.
+type Handler struct {
+	writer    *Writer
+	prefix    string
+	unchecked bool
+	utf8Names bool
+	adminAPI  bool
+	limits    Limits
+	budget    *budget
+	logger    *slog.Logger
+	now       func() time.Time
+	metrics   *metrics
+
+	pushes  http.Handler // instrumented, for requests that match the push API
+	deletes http.Handler
+	wipes   http.Handler
+	decoded http.Handler // what ServeHTTP does once the body is decoded
+}
+
+// NewHandler returns a Handler that changes the state through w.
+func NewHandler(w *Writer, o Options) *Handler {
+	h := &Handler{
+		writer: w, prefix: o.Prefix, unchecked: o.Unchecked, utf8Names: o.UTF8Names, adminAPI: o.AdminAPI,
+		limits: o.Limits.withDefaults(), logger: o.Logger, now: o.Now,
+	}
+	if h.logger == nil {
+		h.logger = slog.New(slog.DiscardHandler)
+	}
+	if h.now == nil {
+		h.now = time.Now
+	}
+	h.budget = &budget{limit: h.limits.MaxInFlightBytes}
+	h.metrics = newMetrics(o.Registerer, h.budget)
+	h.pushes = h.metrics.push(h.push)
+	h.deletes = h.metrics.counted("delete", h.delete)
+	h.wipes = h.metrics.counted("wipe", h.wipe)
+	h.decoded = h.DecodeBody(http.HandlerFunc(h.route))
+	return h
+}
+
+// Owns reports whether h answers requests for the decoded path p: everything
+// below the push API's path, whatever its case, and the wipe.
+func (h *Handler) Owns(p string) bool {
+	if h.ownsWipe(p) {
+		return true
+	}
+	root := h.prefix + pushPath
+	p = cleanPath(p)
+	return len(p) >= len(root) && strings.EqualFold(p[:len(root)], root)
+}
+
+func (h *Handler) ownsWipe(p string) bool {
+	return strings.TrimSuffix(p, "/") == h.prefix+wipePath
+}
+
+// ServeHTTP answers the requests whose path h owns, and 404 to others. Paths
+// with empty or dot components are sent to the clean path first.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p, other := cleaned(r); other {
+		redirect(w, r, p)
+		return
+	}
+	if h.ownsWipe(r.URL.Path) {
+		h.ServeWipe(w, r)
+		return
+	}
+	h.decoded.ServeHTTP(w, r)
+}
+
+// route answers by method, once the body is decoded.
+func (h *Handler) route(w http.ResponseWriter, r *http.Request) {
+	if _, ok := match(h.prefix, r.URL.Path); !ok {
+		h.noTarget(w, r)
+		return
+	}
+	switch r.Method {
+	case http.MethodPut, http.MethodPost:
+		h.pushes.ServeHTTP(w, r)
+	case http.MethodDelete:
+		h.deletes.ServeHTTP(w, r)
+	default:
+		otherMethod(w, r, pushMethods)
+	}
+}
+
+// push is one PUT or POST, step by step.
+func (h *Handler) push(w http.ResponseWriter, r *http.Request) {
+	key, err := h.groupingKey(r)
+	if err != nil {
+		h.refuse(w, r, nil, err)
+		return
+	}
+	if err := h.writer.Ready(); err != nil {
+		h.refuse(w, r, key, err) // before the body is read: that would be for nothing
+		return
+	}
+	families, err := h.families(r)
+	if err != nil {
+		h.refuse(w, r, key, err)
+		return
+	}
+	if err := h.store(r.Context(), kindOf(r.Method), key, families); err != nil {
+		h.refuse(w, r, key, err)
+		return
+	}
+	if h.unchecked {
+		w.WriteHeader(http.StatusAccepted)
+	}
+}
+
+func kindOf(method string) group.Kind {
+	if method == http.MethodPut {
+		return group.KindPut
+	}
+	return group.KindPost
+}
+
+func (h *Handler) groupingKey(r *http.Request) (group.Labels, error) {
+	t, _ := match(h.prefix, r.URL.Path)
+	key, err := t.groupingKey(h.utf8Names)
+	if err != nil {
+		return nil, err
+	}
+	return key, h.limits.checkKey(key)
+}
+
+// families reads and parses the body, within the memory that all pushes share.
+func (h *Handler) families(r *http.Request) ([]*dto.MetricFamily, error) {
+	l := &lease{b: h.budget}
+	defer l.close()
+	buf, err := readBody(r, h.limits, l)
+	defer recycle(buf)
+	if err != nil {
+		return nil, err
+	}
+	h.metrics.decoded.Add(float64(len(*buf)))
+	if isProtobuf(r) {
+		if err := l.take(protoCost(*buf)); err != nil {
+			return nil, err
+		}
+		return parseProto(*buf, h.limits.MaxDecodedBytes)
+	}
+	text := normalizeText(*buf)
+	if err := l.take(textCost(text)); err != nil {
+		return nil, err
+	}
+	families, err := parseText(text, h.utf8Names)
+	return families, hintEncoding(r, err)
+}
+
+// store turns families into a change of the group and waits until it is kept.
+// A push that is refused sets the group's failure time.
+func (h *Handler) store(ctx context.Context, kind group.Kind, key group.Labels, families []*dto.MetricFamily) error {
+	now := h.now()
+	part, err := group.FromDTO(families, group.BuildOptions{
+		MaxLabelName: h.limits.MaxLabelLength, MaxLabelValue: h.limits.MaxLabelLength,
+	})
+	if err == nil {
+		err = h.writer.Do(ctx, group.Change{Kind: kind, Labels: key, Part: part}, now)
+	}
+	if !setsFailureTime(err) {
+		return err
+	}
+	failed := group.Change{Kind: group.KindFail, Labels: key, Err: err}
+	if h.unchecked {
+		return h.writer.Do(ctx, failed, now)
+	}
+	if noted := h.writer.Note(failed, now); noted != nil && !errors.Is(noted, group.ErrLimit) {
+		h.logger.Warn("failure time not kept", "group", key.String(), "err", noted)
+	}
+	return err
+}
+
+// setsFailureTime reports whether err refuses what was pushed, as opposed to
+// how it was pushed or when.
+func setsFailureTime(err error) bool {
+	if _, ok := errors.AsType[*group.InvalidError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[*group.ConflictError](err)
+	return ok || errors.Is(err, group.ErrLimit)
+}
+
+// delete ends a group. One that is not there has ended already.
+func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
+	key, err := h.groupingKey(r)
+	if err == nil {
+		err = h.writer.Do(r.Context(), group.Change{Kind: group.KindDelete, Labels: key}, h.now())
+	}
+	if err != nil && !errors.Is(err, group.ErrAbsent) {
+		h.refuse(w, r, key, err)
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// reason is why a request was refused, as the metric has it.
+type reason string
+
+const (
+	reasonPath        reason = "path"
+	reasonBody        reason = "body"
+	reasonTooLarge    reason = "too_large"
+	reasonInvalid     reason = "invalid"
+	reasonConflict    reason = "conflict"
+	reasonLimit       reason = "limit"
+	reasonBusy        reason = "busy"
+	reasonUnavailable reason = "unavailable"
+	reasonGone        reason = "client_gone"
+	reasonInternal    reason = "internal"
+)
+
+var reasons = []reason{
+	reasonPath, reasonBody, reasonTooLarge, reasonInvalid, reasonConflict, reasonLimit,
+	reasonBusy, reasonUnavailable, reasonGone, reasonInternal,
+}
+
+// classify is the one place that maps errors to statuses. retryAfter is the
+// value of the header of that name, in seconds; empty for no header.
+func classify(err error) (status int, why reason, retryAfter string) {
+	if e, ok := errors.AsType[*MalformedError](err); ok {
+		return http.StatusBadRequest, reason(e.Part), ""
+	}
+	if _, ok := errors.AsType[*TooLargeError](err); ok {
+		return http.StatusRequestEntityTooLarge, reasonTooLarge, ""
+	}
+	if errors.Is(err, group.ErrLimit) {
+		return http.StatusBadRequest, reasonLimit, ""
+	}
+	if _, ok := errors.AsType[*group.InvalidError](err); ok {
+		return http.StatusBadRequest, reasonInvalid, ""
+	}
+	if _, ok := errors.AsType[*group.ConflictError](err); ok {
+		return http.StatusBadRequest, reasonConflict, ""
+	}
+	switch {
+	case errors.Is(err, ErrInFlight), errors.Is(err, queue.ErrBusy):
+		return http.StatusServiceUnavailable, reasonBusy, "1"
+	case errors.Is(err, ErrNotKept):
+		return http.StatusServiceUnavailable, reasonUnavailable, "5"
+	case errors.Is(err, context.Canceled):
+		return http.StatusServiceUnavailable, reasonGone, "1"
+	}
+	return http.StatusInternalServerError, reasonInternal, ""
+}
+
+// refuse answers err and says so in log and metric.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, key group.Labels, err error) {
+	status, why, retryAfter := classify(err)
+	h.metrics.refused.WithLabelValues(string(why)).Inc()
+	h.logger.Log(r.Context(), why.level(), "request refused",
+		"method", r.Method, "path", r.URL.Path, "group", key.String(), "source", r.RemoteAddr, "status", status, "err", err)
+	if retryAfter != "" {
+		w.Header().Set("Retry-After", retryAfter)
+	}
+	http.Error(w, h.answer(why, err), status)
+}
+
+// answer is the text for the client: what was wrong, and what to change.
+func (h *Handler) answer(why reason, err error) string {
+	switch why {
+	case reasonInvalid, reasonConflict:
+		return "pushed metrics are invalid or inconsistent with existing metrics: " + err.Error()
+	case reasonLimit:
+		return err.Error() + h.limits.flags()
+	case reasonPath, reasonBody, reasonTooLarge, reasonBusy, reasonUnavailable, reasonGone, reasonInternal:
+	}
+	return err.Error()
+}
+
+// level is that of the log line: clients that push garbage must not fill the log
+// of an operator, who does want to know what the state refused.
+func (why reason) level() slog.Level {
+	switch why {
+	case reasonInvalid, reasonConflict, reasonLimit, reasonTooLarge:
+		return slog.LevelWarn
+	case reasonInternal:
+		return slog.LevelError
+	case reasonPath, reasonBody, reasonBusy, reasonUnavailable, reasonGone:
+	}
+	return slog.LevelDebug
+}

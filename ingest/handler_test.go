@@ -1,0 +1,427 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/queue"
+)
+
+// step is one request and its answer.
+type step struct {
+	request string // method and path
+	body    string // text, or protobuf written as text behind "proto:"
+	status  int
+	say     string // part of the answer's body; empty: the body is empty
+}
+
+func (s step) run(t *testing.T, g *gateway) {
+	t.Helper()
+	method, path, _ := strings.Cut(s.request, " ")
+	contentType := "text/plain"
+	body, isProto := strings.CutPrefix(s.body, "proto:")
+	if isProto {
+		body, contentType = delimited(t, body), protoType
+	}
+	w := g.do(method, path, body, "Content-Type: "+contentType)
+	answer := w.Body.String()
+	if w.Code != s.status || !strings.Contains(answer, s.say) || (s.say == "") != (answer == "") {
+		t.Errorf("%s: got %d %q, want %d %q", s.request, w.Code, answer, s.status, s.say)
+	}
+}
+
+func put(path, body string) step  { return step{"PUT /metrics/job/" + path, body, 200, ""} }
+func post(path, body string) step { return step{"POST /metrics/job/" + path, body, 200, ""} }
+func del(path string) step        { return step{"DELETE /metrics/job/" + path, "", 202, ""} }
+
+// refused is a PUT that is answered 400.
+func refused(path, body, say string) step { return step{"PUT /metrics/job/" + path, body, 400, say} }
+
+const inconsistent = "pushed metrics are invalid or inconsistent with existing metrics: "
+
+func TestAnswers(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		options Options
+		steps   []step
+		want    string // the state afterwards
+	}{
+		{
+			name: "PUT is answered 200 with an empty body", steps: []step{put("a", "m 1\n")},
+			want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 1\n",
+		},
+		{
+			name: "POST is answered 200 with an empty body", steps: []step{post("a", "m 1\n")},
+			want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 1\n",
+		},
+		{name: "DELETE is answered 202", steps: []step{put("a", "m 1\n"), del("a")}},
+		{name: "DELETE of an absent group is answered 202", steps: []step{del("a")}},
+		{name: "DELETE takes exactly one group", steps: []step{put("a/x/1", ""), put("a", ""), del("a")}, want: "{job=\"a\",x=\"1\"} pushed\n"},
+		{name: "DELETE with a malformed path", steps: []step{{"DELETE /metrics/job/a/x", "", 400, "odd number"}}},
+		{name: "malformed text leaves no trace", steps: []step{refused("a", "m\n", "line 1, column 2")}},
+		{name: "malformed path leaves no trace", steps: []step{refused("a/x", "m 1\n", "odd number of components")}},
+		{name: "the path is looked at before the body", steps: []step{refused("a/x", "m\n", "odd number of components")}},
+		{
+			name: "malformed text leaves a group as it was", steps: []step{put("a", "m 1\n"), refused("a", "m 2\nn\n", "line 2")},
+			want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 1\n",
+		},
+		{
+			name: "explicit timestamp", steps: []step{refused("a", "m 1 1000\n", inconsistent+"metric m: pushed metrics must not have timestamps")},
+			want: "{job=\"a\"} failed\n",
+		},
+		{
+			name: "explicit timestamp 0", steps: []step{refused("a", "m{x=\"y\"} 1 0\n", inconsistent+"metric m{x=\"y\"}: pushed metrics must not have timestamps")},
+			want: "{job=\"a\"} failed\n",
+		},
+		{
+			name: "duplicate series in one push", steps: []step{refused("a", "m{x=\"1\"} 1\nm{x=\"1\"} 2\n", inconsistent+"metric m{instance=\"\",job=\"a\",x=\"1\"}")},
+			want: "{job=\"a\"} failed\n",
+		},
+		{
+			name: "a refused push keeps the families", steps: []step{put("a", "m 1\n"), refused("a", "n 1 2\n", inconsistent)},
+			want: "{job=\"a\"} pushed failed\n\tm{instance=\"\",job=\"a\"} 1\n",
+		},
+		{
+			name: "a refused POST keeps the families", steps: []step{put("a", "m 1\n"), {"POST /metrics/job/a", "m 1 2\n", 400, inconsistent}},
+			want: "{job=\"a\"} pushed failed\n\tm{instance=\"\",job=\"a\"} 1\n",
+		},
+		{
+			name: "success keeps the failure time", steps: []step{refused("a", "n 1 2\n", inconsistent), put("a", "")},
+			want: "{job=\"a\"} pushed failed\n",
+		},
+		{
+			name: "DELETE resets both times", steps: []step{refused("a", "n 1 2\n", inconsistent), put("a", ""), del("a"), put("a", "")},
+			want: "{job=\"a\"} pushed\n",
+		},
+
+		{name: "unchecked push is answered 202", options: Options{Unchecked: true}, steps: []step{{"PUT /metrics/job/a", "m 1\n", 202, ""}}, want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 1\n"},
+		{
+			name: "unchecked push with a timestamp is dropped", options: Options{Unchecked: true},
+			steps: []step{{"PUT /metrics/job/a", "m 1\n", 202, ""}, {"PUT /metrics/job/a", "m 2 0\n", 202, ""}},
+			want:  "{job=\"a\"} pushed failed\n\tm{instance=\"\",job=\"a\"} 1\n",
+		},
+		{
+			name: "unchecked pushes may be inconsistent", options: Options{Unchecked: true},
+			steps: []step{{"PUT /metrics/job/a", "# TYPE m gauge\nm 1\n", 202, ""}, {"PUT /metrics/job/b", "# TYPE m counter\nm 1\n", 202, ""}},
+			want:  "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 1\n{job=\"b\"} pushed\n\tm{instance=\"\",job=\"b\"} 1\n1 conflict\n",
+		},
+		{name: "unchecked push that is malformed", options: Options{Unchecked: true}, steps: []step{refused("a", "m\n", "line 1")}},
+
+		{
+			name: "wipe ends every group", options: Options{AdminAPI: true},
+			steps: []step{put("a", "m 1\n"), put("b/x/y", "m 1\n"), refused("c", "m 1 1", inconsistent), {"PUT /api/v1/admin/wipe", "", 202, ""}},
+		},
+		{name: "wipe of nothing", options: Options{AdminAPI: true}, steps: []step{{"PUT /api/v1/admin/wipe", "", 202, ""}}},
+		{
+			name: "wipe is PUT only", options: Options{AdminAPI: true},
+			steps: []step{put("a", ""), {"POST /api/v1/admin/wipe", "", 405, "Method Not Allowed"}, {"DELETE /api/v1/admin/wipe", "", 405, "Method Not Allowed"}},
+			want:  "{job=\"a\"} pushed\n",
+		},
+		{
+			name:  "wipe without the admin API",
+			steps: []step{put("a", ""), {"PUT /api/v1/admin/wipe", "", 404, "404"}, {"GET /api/v1/admin/wipe", "", 404, "404"}, {"OPTIONS /api/v1/admin/wipe", "", 200, ""}},
+			want:  "{job=\"a\"} pushed\n",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := newGateway(t, tc.options)
+			for _, s := range tc.steps {
+				s.run(t, g)
+			}
+			if diff := cmp.Diff(tc.want, g.state()); diff != "" {
+				t.Errorf("state (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestGroups(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		steps []step
+		want  string // the state afterwards
+	}{
+		{name: "PUT replaces the group", steps: []step{put("a", "m 1\nn 1\n"), put("a", "m 2\n")}, want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 2\n"},
+		{name: "PUT with an empty body empties the group", steps: []step{put("a", "m 1\n"), put("a", "")}, want: "{job=\"a\"} pushed\n"},
+		{
+			name: "POST with an empty body keeps the families", steps: []step{put("a", "m 1\n"), post("a", "")},
+			want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 1\n",
+		},
+		{name: "POST with an empty body makes a group", steps: []step{post("a", "")}, want: "{job=\"a\"} pushed\n"},
+		{
+			name: "POST replaces whole families", steps: []step{put("a", "m{x=\"1\"} 1\nm{x=\"2\"} 2\nn 1\n"), post("a", "m{x=\"3\"} 3\n")},
+			want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\",x=\"3\"} 3\n\tn{instance=\"\",job=\"a\"} 1\n",
+		},
+		{
+			name: "POST may change the type", steps: []step{put("a", "# TYPE m gauge\nm 1\nn 1\n"), post("a", "# TYPE m counter\nm 3\n")},
+			want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 3\n\tn{instance=\"\",job=\"a\"} 1\n",
+		},
+		{
+			name: "labels of the URL win", steps: []step{put("a/x/1", "m{x=\"2\",job=\"b\",y=\"3\"} 1\n")},
+			want: "{job=\"a\",x=\"1\"} pushed\n\tm{instance=\"\",job=\"a\",x=\"1\",y=\"3\"} 1\n",
+		},
+		{
+			name: "instance of the body is kept", steps: []step{put("a", "m{instance=\"i\"} 1\n")},
+			want: "{job=\"a\"} pushed\n\tm{instance=\"i\",job=\"a\"} 1\n",
+		},
+		{
+			name: "instance of the URL wins", steps: []step{put("a/instance/u", "m{instance=\"i\"} 1\n")},
+			want: "{instance=\"u\",job=\"a\"} pushed\n\tm{instance=\"u\",job=\"a\"} 1\n",
+		},
+		{
+			name: "an empty label makes another series", steps: []step{put("a", "m{x=\"\"} 1\nm 2\n")},
+			want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\",x=\"\"} 1\n\tm{instance=\"\",job=\"a\"} 2\n",
+		},
+		{
+			name: "same series in two groups", steps: []step{put("a/x/1", "m{y=\"2\"} 1\n"), refused("a/y/2", "m{x=\"1\"} 1\n", inconsistent+"metric m{instance=\"\",job=\"a\",x=\"1\",y=\"2\"}")},
+			want: "{job=\"a\",x=\"1\"} pushed\n\tm{instance=\"\",job=\"a\",x=\"1\",y=\"2\"} 1\n{job=\"a\",y=\"2\"} failed\n",
+		},
+		{
+			name: "the message names the other group", steps: []step{put("a/x/1", "m{y=\"2\"} 1\n"), refused("a/y/2", "m{x=\"1\"} 1\n", "in group {job=\"a\",x=\"1\"}")},
+			want: "{job=\"a\",x=\"1\"} pushed\n\tm{instance=\"\",job=\"a\",x=\"1\",y=\"2\"} 1\n{job=\"a\",y=\"2\"} failed\n",
+		},
+		{
+			name: "type conflict between groups", steps: []step{put("a", "# TYPE m gauge\nm 1\n"), refused("b", "# TYPE m counter\nm 1\n", inconsistent+"metric family \"m\"")},
+			want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 1\n{job=\"b\"} failed\n",
+		},
+		{
+			name: "summary against a family with its count's name", steps: []step{put("a", "s_count 1\n"), refused("b", "# TYPE s summary\ns_count 1\n", inconsistent)},
+			want: "{job=\"a\"} pushed\n\ts_count{instance=\"\",job=\"a\"} 1\n{job=\"b\"} failed\n",
+		},
+		{
+			name: "a family with a histogram's bucket name", steps: []step{put("a", "# TYPE h histogram\nh_count 1\n"), refused("b", "h_bucket 1\n", inconsistent)},
+			want: "{job=\"a\"} pushed\n\th_bucket{instance=\"\",job=\"a\",le=\"+Inf\"} 1\n\th_sum{instance=\"\",job=\"a\"} 0\n\th_count{instance=\"\",job=\"a\"} 1\n{job=\"b\"} failed\n",
+		},
+		{
+			name: "different help between groups", steps: []step{put("a", "# HELP m one\nm 1\n"), put("b", "# HELP m two\nm 1\n")},
+			want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 1\n{job=\"b\"} pushed\n\tm{instance=\"\",job=\"b\"} 1\n",
+		},
+		{
+			name: "own family with the same type", steps: []step{put("a", "# TYPE go_goroutines gauge\ngo_goroutines 1\n")},
+			want: "{job=\"a\"} pushed\n\tgo_goroutines{instance=\"\",job=\"a\"} 1\n",
+		},
+		{
+			name: "own family with another type", steps: []step{refused("a", "# TYPE go_goroutines counter\ngo_goroutines 1\n", inconsistent+"metric family \"go_goroutines\"")},
+			want: "{job=\"a\"} failed\n",
+		},
+		{name: "pushed push_time_seconds is overwritten", steps: []step{put("a", "push_time_seconds 1\n")}, want: "{job=\"a\"} pushed\n"},
+		{
+			name: "pushed push_failure_time_seconds is stored", steps: []step{put("a", "push_failure_time_seconds 1\n")},
+			want: "{job=\"a\"} pushed\n\tpush_failure_time_seconds{instance=\"\",job=\"a\"} 1\n",
+		},
+		{
+			name: "own times of two groups collide", steps: []step{put("a", "m 1\n"), refused("a/instance@base64/=", "n 1\n", inconsistent)},
+			want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 1\n",
+		},
+		{
+			name: "reserved label in the body", steps: []step{refused("a", "m{__x=\"y\"} 1\n", inconsistent+"metric m{__x=\"y\"}: invalid label name \"__x\"")},
+			want: "{job=\"a\"} failed\n",
+		},
+		{
+			name:  "protobuf names need not be legacy names",
+			steps: []step{put("a", `proto:name: "m.n" type: UNTYPED metric { label { name: "x.y" value: "z" } untyped { value: 1 } }`)},
+			want:  "{job=\"a\"} pushed\n\t{\"m.n\",instance=\"\",job=\"a\",\"x.y\"=\"z\"} 1\n",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := newGateway(t, Options{})
+			for _, s := range tc.steps {
+				s.run(t, g)
+			}
+			if diff := cmp.Diff(tc.want, g.state()); diff != "" {
+				t.Errorf("state (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestFaults has what Pushgateway accepts and is broken by.
+func TestFaults(t *testing.T) {
+	native := func(rest string) string {
+		return `name: "h" type: HISTOGRAM metric { histogram { sample_count: 2 sample_sum: 3 schema: 1 zero_threshold: 0.1 ` + rest + ` } }`
+	}
+	for _, tc := range []struct {
+		name   string
+		family string // protobuf as text
+		status int
+		say    string
+	}{
+		{"family without a name", `type: GAUGE metric { gauge { value: 1 } }`, 400, "has no name"},
+		{"family without a name and metrics", `help: "x"`, 400, "has no name"},
+		{"unknown type", `name: "m" type: 99`, 400, "unknown metric type 99"},
+		{"gauge histogram without histogram", `name: "m" type: GAUGE_HISTOGRAM metric { gauge { value: 1 } }`, 400, "is not a gauge_histogram"},
+		{"gauge without gauge", `name: "m" type: GAUGE metric { counter { value: 1 } }`, 400, "is not a gauge"},
+		{"native histogram", native(`positive_span { offset: 0 length: 2 } positive_delta: 1 positive_delta: 0`), 200, ""},
+		{"native histogram with missing buckets", native(`positive_span { offset: 0 length: 3 } positive_delta: 1 positive_delta: 0`), 400, "metric h:"},
+		{"native histogram with a negative bucket", native(`positive_span { offset: 0 length: 2 } positive_delta: 1 positive_delta: -2`), 400, "metric h:"},
+		{"native histogram whose count is too small", native(`positive_span { offset: 0 length: 2 } positive_delta: 5 positive_delta: 0`), 400, "metric h:"},
+		{"empty push_failure_time_seconds", `name: "push_failure_time_seconds" type: GAUGE`, 400, "has no metrics"},
+		{"label value that is not UTF-8", `name: "m" type: GAUGE metric { label { name: "x" value: "\xff" } gauge { value: 1 } }`, 400, "is not valid UTF-8"},
+		{"family name that is not UTF-8", `name: "\xff" type: GAUGE metric { gauge { value: 1 } }`, 400, "is not valid UTF-8"},
+		{"classic histogram whose buckets and count disagree", `name: "h" type: HISTOGRAM metric { histogram { sample_count: 1 bucket { upper_bound: 1 cumulative_count: 5 } } }`, 200, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := newGateway(t, Options{})
+			w := g.do("PUT", "/metrics/job/a", delimited(t, tc.family), "Content-Type: "+protoType)
+			if w.Code != tc.status || !strings.Contains(w.Body.String(), tc.say) {
+				t.Errorf("got %d %q, want %d %q", w.Code, w.Body, tc.status, tc.say)
+			}
+			if w := g.do("PUT", "/metrics/job/b", "other 1\n"); w.Code != 200 {
+				t.Errorf("a later push: %d %q", w.Code, w.Body)
+			}
+		})
+	}
+}
+
+func TestRefusedPushesAreBounded(t *testing.T) {
+	g := newGateway(t, Options{})
+	for i := range 2000 {
+		if w := g.do("PUT", fmt.Sprintf("/metrics/job/%d", i), "m 1 1\n"); w.Code != 400 {
+			t.Fatalf("got %d %q", w.Code, w.Body)
+		}
+	}
+	if n := len(g.keys()); n > 1000 {
+		t.Errorf("%d groups exist because of refused pushes", n)
+	}
+}
+
+func TestStateLimits(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		limits Limits
+		steps  []step
+		want   string // the groups afterwards
+	}{
+		{"groups", Limits{MaxGroups: 1}, []step{put("a", "m 1\n"), put("a", "m 2\n"), refused("b", "m 1\n", "--push.max-groups=1")}, `{job="a"}`},
+		{"groups of refused pushes", Limits{MaxGroups: 1}, []step{put("a", "m 1\n"), refused("b", "m 1 1\n", "timestamp")}, `{job="a"}`},
+		{"series of a push", Limits{MaxSeries: 2}, []step{put("a", "m 1\nn 1\n"), refused("b", "m 1\nn 1\no 1\n", "--push.max-series-per-group=2")}, `{job="a"} {job="b"}`},
+		{"series of a group", Limits{MaxSeries: 2}, []step{put("a", "m 1\nn 1\n"), {"POST /metrics/job/a", "o 1\n", 400, "--push.max-series-per-group=2"}}, `{job="a"}`},
+		{"label value in the body", Limits{MaxLabelLength: 5}, []step{put("a", "m{x=\"12345\"} 1\n"), refused("b", "m{x=\"123456\"} 1\n", "--push.max-label-length=5")}, `{job="a"} {job="b"}`},
+		{"label name in the body", Limits{MaxLabelLength: 5}, []step{refused("b", "m{abcdef=\"1\"} 1\n", "--push.max-label-length=5")}, `{job="b"}`},
+		{"label value in the path", Limits{MaxLabelLength: 5}, []step{refused("abcdef", "m 1\n", "--push.max-label-length")}, ``},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := newGateway(t, Options{Limits: tc.limits})
+			for _, s := range tc.steps {
+				s.run(t, g)
+			}
+			if got := strings.Join(g.keys(), " "); got != tc.want {
+				t.Errorf("groups %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestUnavailable(t *testing.T) {
+	g := newGateway(t, Options{AdminAPI: true})
+	put("a", "m 1\n").run(t, g)
+	g.stopLog()
+	for _, request := range []string{"PUT /metrics/job/a", "POST /metrics/job/a", "DELETE /metrics/job/a", "PUT /api/v1/admin/wipe"} {
+		method, path, _ := strings.Cut(request, " ")
+		w := g.do(method, path, "m 2\n")
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "not known to be kept") {
+			t.Errorf("%s: got %d %v %q", request, w.Code, w.Header(), w.Body)
+		}
+	}
+	step{"PUT /metrics/job/a/x", "m 2\n", 400, "odd number"}.run(t, g)
+	if diff := cmp.Diff("{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 1\n", g.state()); diff != "" {
+		t.Errorf("state (-want +got):\n%s", diff)
+	}
+}
+
+func TestClassify(t *testing.T) {
+	for _, tc := range []struct {
+		err        error
+		status     int
+		why        reason
+		retryAfter string
+	}{
+		{pathErrorf("x"), 400, reasonPath, ""},
+		{bodyErrorf("x"), 400, reasonBody, ""},
+		{&TooLargeError{}, 413, reasonTooLarge, ""},
+		{&group.InvalidError{Err: errors.New("x")}, 400, reasonInvalid, ""},
+		{&group.InvalidError{Err: group.ErrLimit}, 400, reasonLimit, ""},
+		{&group.ConflictError{}, 400, reasonConflict, ""},
+		{fmt.Errorf("wrapped: %w", &group.ConflictError{}), 400, reasonConflict, ""},
+		{ErrInFlight, 503, reasonBusy, "1"},
+		{fmt.Errorf("%w: %w", ErrNotKept, queue.ErrBusy), 503, reasonBusy, "1"},
+		{fmt.Errorf("%w: %w", ErrNotKept, queue.ErrFull), 503, reasonUnavailable, "5"},
+		{errors.New("x"), 500, reasonInternal, ""},
+	} {
+		status, why, retryAfter := classify(tc.err)
+		if status != tc.status || why != tc.why || retryAfter != tc.retryAfter {
+			t.Errorf("%v: got %d %s %q", tc.err, status, why, retryAfter)
+		}
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	shared := RequestCounter(reg)
+	g := newGateway(t, Options{Registerer: reg, AdminAPI: true})
+	put("a", "m 1\n").run(t, g)
+	refused("a", "m\n", "line 1").run(t, g)
+	del("a").run(t, g)
+	step{"PUT /api/v1/admin/wipe", "", 202, ""}.run(t, g)
+	step{"GET /metrics/job/a", "", 405, "Method"}.run(t, g)
+
+	const requests = "pushgateway_http_requests_total"
+	want := `
+# HELP pushgateway_http_requests_total HTTP requests processed, scrapes excluded, under the name that Pushgateway uses.
+# TYPE pushgateway_http_requests_total counter
+pushgateway_http_requests_total{code="200",handler="push",method="put"} 1
+pushgateway_http_requests_total{code="202",handler="delete",method="delete"} 1
+pushgateway_http_requests_total{code="202",handler="wipe",method="put"} 1
+pushgateway_http_requests_total{code="400",handler="push",method="put"} 1
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), requests); err != nil {
+		t.Error(err)
+	}
+	if RequestCounter(reg) != shared {
+		t.Error("a second counter of requests")
+	}
+	if got := testutil.ToFloat64(g.metrics.refused.WithLabelValues("body")); got != 1 {
+		t.Errorf("refused for the body: %v", got)
+	}
+	for _, name := range []string{"pushgateway_http_push_size_bytes", "pushgateway_http_push_duration_seconds"} {
+		if n, err := testutil.GatherAndCount(reg, name); err != nil || n != 1 {
+			t.Errorf("%s: %d, %v", name, n, err)
+		}
+	}
+	problems, err := testutil.GatherAndLint(reg)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("lint: %v %v", problems, err)
+	}
+}
+
+func TestLimitsValidate(t *testing.T) {
+	if err := (Limits{}).Validate(); err != nil {
+		t.Error(err)
+	}
+	err := Limits{MaxSeries: -1}.Validate()
+	if err == nil || !strings.Contains(err.Error(), "--push.max-series-per-group") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestOneTime holds that one push has one time.
+func TestOneTime(t *testing.T) {
+	now := time.Unix(1_700_000_000, 123_456_789)
+	g := newGateway(t, Options{Now: func() time.Time { return now }})
+	put("a", "m 1\n").run(t, g)
+	refused("a", "m 1 1\n", inconsistent).run(t, g)
+	g.settle()
+	gr := g.store.Groups()[0]
+	if gr.Push != now.UnixNano() || gr.Fail != now.UnixNano() {
+		t.Errorf("push time %d, failure time %d, want %d", gr.Push, gr.Fail, now.UnixNano())
+	}
+}

@@ -1,0 +1,162 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"github.com/pushbridge/pushbridge/group"
+)
+
+// Flags that the texts of refusals name. The binary defines them.
+const (
+	FlagMaxBodyBytes     = "push.max-body-bytes"
+	FlagMaxDecodedBytes  = "push.max-decoded-bytes"
+	FlagMaxInFlightBytes = "push.max-inflight-bytes"
+	FlagMaxGroups        = "push.max-groups"
+	FlagMaxSeries        = "push.max-series-per-group"
+	FlagMaxLabelLength   = "push.max-label-length"
+)
+
+// Limits bounds what pushes may ask for. The zero value stands for the
+// defaults; unlimited is what Pushgateway is, in number and length.
+type Limits struct {
+	MaxBodyBytes     int64 // of a body as sent; default 64 MiB
+	MaxDecodedBytes  int64 // of a body after decompression; default 256 MiB
+	MaxInFlightBytes int64 // estimated memory of all pushes being read and parsed; default 1 GiB
+
+	// The store keeps these two, see group.Options; here they are for messages.
+	MaxGroups int // 0: unlimited
+	MaxSeries int // samples of one group; 0: unlimited
+
+	MaxLabelLength int // bytes of a label's name or value; 0: unlimited
+}
+
+// The defaults of Limits.
+const (
+	DefaultMaxBodyBytes     = 64 << 20
+	DefaultMaxDecodedBytes  = 256 << 20
+	DefaultMaxInFlightBytes = 1 << 30
+)
+
+func (l Limits) withDefaults() Limits {
+	if l.MaxBodyBytes == 0 {
+		l.MaxBodyBytes = DefaultMaxBodyBytes
+	}
+	if l.MaxDecodedBytes == 0 {
+		l.MaxDecodedBytes = DefaultMaxDecodedBytes
+	}
+	if l.MaxInFlightBytes == 0 {
+		l.MaxInFlightBytes = DefaultMaxInFlightBytes
+	}
+	return l
+}
+
+// Validate names the flag whose value cannot work.
+func (l Limits) Validate() error {
+	for _, v := range []struct {
+		flag  string
+		value int64
+	}{
+		{FlagMaxBodyBytes, l.MaxBodyBytes},
+		{FlagMaxDecodedBytes, l.MaxDecodedBytes},
+		{FlagMaxInFlightBytes, l.MaxInFlightBytes},
+		{FlagMaxGroups, int64(l.MaxGroups)},
+		{FlagMaxSeries, int64(l.MaxSeries)},
+		{FlagMaxLabelLength, int64(l.MaxLabelLength)},
+	} {
+		if v.value < 0 {
+			return fmt.Errorf("--%s must not be negative, is %d", v.flag, v.value)
+		}
+	}
+	return nil
+}
+
+// checkKey refuses grouping labels that are too long. They come with the path,
+// so the refusal leaves no trace.
+func (l Limits) checkKey(key group.Labels) error {
+	if l.MaxLabelLength == 0 {
+		return nil
+	}
+	for _, p := range key {
+		if n := max(len(p.Name), len(p.Value)); n > l.MaxLabelLength {
+			return pathErrorf("label %q in the path has %d bytes, at most %d are allowed (--%s)", p.Name, n, l.MaxLabelLength, FlagMaxLabelLength)
+		}
+	}
+	return nil
+}
+
+// flags names those that set the limits in force on what the state takes.
+func (l Limits) flags() string {
+	var set []string
+	for _, v := range []struct {
+		flag  string
+		value int
+	}{{FlagMaxGroups, l.MaxGroups}, {FlagMaxSeries, l.MaxSeries}, {FlagMaxLabelLength, l.MaxLabelLength}} {
+		if v.value > 0 {
+			set = append(set, fmt.Sprintf("--%s=%d", v.flag, v.value))
+		}
+	}
+	return " (limits: " + strings.Join(set, ", ") + ")"
+}
+
+// MalformedError is a request that cannot be understood. It is answered 400 and
+// leaves no trace in the state.
+type MalformedError struct {
+	Part string // "path" or "body"
+	Err  error
+}
+
+func (e *MalformedError) Error() string { return e.Err.Error() }
+func (e *MalformedError) Unwrap() error { return e.Err }
+
+// TooLargeError is a body that passes a bound whatever else is going on.
+type TooLargeError struct {
+	What  string // "body", "decompressed body", ...
+	Limit int64
+	Flag  string // that sets the bound
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("%s exceeds the limit of %d bytes: push less at a time, or start the gateway with a larger --%s",
+		e.What, e.Limit, e.Flag)
+}
+
+// ErrInFlight says that the pushes being worked on leave no memory for one more.
+var ErrInFlight = errors.New("too many pushes in flight: try again (--" + FlagMaxInFlightBytes + " is the bound)")
+
+// budget counts bytes that pushes hold while they are read and parsed.
+type budget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// lease is one push's part of a budget.
+type lease struct {
+	b *budget
+	n int64
+}
+
+// take adds n bytes to the lease, or says why it cannot: a push that alone
+// would pass the bound is too large, any other may come again.
+func (l *lease) take(n int64) error {
+	if l.n+n > l.b.limit {
+		return &TooLargeError{What: "memory needed to parse the push", Limit: l.b.limit, Flag: FlagMaxInFlightBytes}
+	}
+	if l.b.used.Add(n) > l.b.limit {
+		l.b.used.Add(-n)
+		return ErrInFlight
+	}
+	l.n += n
+	return nil
+}
+
+// give returns n bytes early.
+func (l *lease) give(n int64) {
+	l.n -= n
+	l.b.used.Add(-n)
+}
+
+// close returns the rest.
+func (l *lease) close() { l.give(l.n) }

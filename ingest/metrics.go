@@ -1,0 +1,96 @@
+package ingest
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are the figures of the write side. Those named pushgateway_* are
+// Pushgateway's own names, which dashboards ask for.
+type metrics struct {
+	requests *prometheus.CounterVec
+	size     *prometheus.SummaryVec
+	duration *prometheus.SummaryVec
+	refused  *prometheus.CounterVec
+	decoded  prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer, b *budget) *metrics {
+	objectives := map[float64]float64{0.1: 0.01, 0.5: 0.05, 0.9: 0.01}
+	m := &metrics{
+		size: prometheus.NewSummaryVec(prometheus.SummaryOpts{
+			Name:       "pushgateway_http_push_size_bytes",
+			Help:       "HTTP request size for pushes, as sent, under the name that Pushgateway uses.",
+			Objectives: objectives,
+		}, []string{"method"}),
+		duration: prometheus.NewSummaryVec(prometheus.SummaryOpts{
+			Name:       "pushgateway_http_push_duration_seconds",
+			Help:       "HTTP request duration for pushes, the wait for the disk included, under the name that Pushgateway uses.",
+			Objectives: objectives,
+		}, []string{"method"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pushbridge_ingest_refused_total",
+			Help: "Requests that were refused, by reason.",
+		}, []string{"reason"}),
+		decoded: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pushbridge_ingest_decoded_bytes_total",
+			Help: "Bytes of pushed bodies after decompression.",
+		}),
+	}
+	for _, reason := range reasons {
+		m.refused.WithLabelValues(string(reason))
+	}
+	m.requests = RequestCounter(reg)
+	if reg != nil {
+		reg.MustRegister(m.size, m.duration, m.refused, m.decoded, inFlight(b), inFlightLimit(b))
+	}
+	return m
+}
+
+func inFlight(b *budget) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "pushbridge_ingest_inflight_bytes",
+		Help: "Estimated memory of the pushes that are being read and parsed.",
+	}, func() float64 { return float64(b.used.Load()) })
+}
+
+func inFlightLimit(b *budget) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "pushbridge_ingest_inflight_limit_bytes",
+		Help: "Bound of pushbridge_ingest_inflight_bytes; pushes beyond it are answered 503.",
+	}, func() float64 { return float64(b.limit) })
+}
+
+// RequestCounter returns the counter pushgateway_http_requests_total of reg,
+// with the labels handler, code and method, and registers it when it is not
+// there yet: the read side counts its requests in the same one.
+func RequestCounter(reg prometheus.Registerer) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pushgateway_http_requests_total",
+		Help: "HTTP requests processed, scrapes excluded, under the name that Pushgateway uses.",
+	}, []string{"handler", "code", "method"})
+	if reg == nil {
+		return c
+	}
+	if err := reg.Register(c); err != nil {
+		are, ok := err.(prometheus.AlreadyRegisteredError) //nolint:errorlint // the registry returns it bare
+		if !ok {
+			panic("ingest: " + err.Error())
+		}
+		return are.ExistingCollector.(*prometheus.CounterVec)
+	}
+	return c
+}
+
+// counted counts the requests of one handler.
+func (m *metrics) counted(name string, h http.HandlerFunc) http.Handler {
+	return promhttp.InstrumentHandlerCounter(m.requests.MustCurryWith(prometheus.Labels{"handler": name}), h)
+}
+
+// push measures the requests of the push handler.
+func (m *metrics) push(h http.HandlerFunc) http.Handler {
+	return promhttp.InstrumentHandlerRequestSize(m.size,
+		promhttp.InstrumentHandlerDuration(m.duration, m.counted("push", h)))
+}

@@ -1,0 +1,105 @@
+package ingest
+
+import (
+	"net/http"
+	"path"
+	"strings"
+)
+
+// The routes of the write side, below the route prefix.
+const (
+	pushPath = "/metrics/job"
+	wipePath = "/api/v1/admin/wipe"
+
+	pushMethods = "DELETE, OPTIONS, POST, PUT"
+	wipeMethods = "OPTIONS, PUT"
+)
+
+// target is a request path of the push API, taken apart but not yet decoded.
+type target struct {
+	base64 bool   // the path said job@base64
+	job    string // the component behind it, perhaps empty
+	labels string // the rest, from its slash on, perhaps empty
+}
+
+// match takes the path below prefix apart. The path is the decoded one, so
+// that %2F separates components, as it does in Pushgateway.
+func match(prefix, p string) (t target, ok bool) {
+	rest, ok := strings.CutPrefix(p, prefix+pushPath)
+	if !ok {
+		return target{}, false
+	}
+	rest, t.base64 = strings.CutPrefix(rest, base64Suffix)
+	if len(rest) < 2 || rest[0] != '/' {
+		return target{}, false
+	}
+	t.job = rest[1:]
+	if i := strings.IndexByte(t.job, '/'); i >= 0 {
+		t.job, t.labels = t.job[:i], t.job[i:]
+	}
+	return t, true
+}
+
+// cleaned returns the escaped path of r without empty, "." and ".." components,
+// and whether it differs from what was asked for. %2F and %2E are left alone.
+func cleaned(r *http.Request) (string, bool) {
+	p := r.URL.EscapedPath()
+	c := cleanPath(p)
+	return c, c != p
+}
+
+func cleanPath(p string) string {
+	c := path.Clean("/" + p)
+	if strings.HasSuffix(p, "/") && c != "/" {
+		c += "/"
+	}
+	return c
+}
+
+// canonical returns the push path that p means when case and empty components
+// are overlooked in its fixed part.
+func canonical(prefix, p string) (string, bool) {
+	p = cleanPath(p)
+	for _, fixed := range []string{prefix + pushPath + "/", prefix + pushPath + base64Suffix + "/"} {
+		if len(p) > len(fixed) && strings.EqualFold(p[:len(fixed)], fixed) {
+			return fixed + p[len(fixed):], true
+		}
+	}
+	return "", false
+}
+
+// noTarget answers a request of the push API whose path is none of its routes.
+// Only the methods that have routes there are sent elsewhere.
+func (h *Handler) noTarget(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodPut, http.MethodPost, http.MethodDelete:
+		if r.URL.Path == h.prefix+pushPath+"/" {
+			redirect(w, r, h.prefix+pushPath)
+			return
+		}
+		if p, ok := canonical(h.prefix, r.URL.Path); ok {
+			u := *r.URL
+			u.Path, u.RawPath = p, ""
+			redirect(w, r, u.EscapedPath())
+			return
+		}
+	}
+	http.NotFound(w, r)
+}
+
+// redirect sends r to another escaped path of this server, keeping its query.
+func redirect(w http.ResponseWriter, r *http.Request, escapedPath string) {
+	if r.URL.RawQuery != "" {
+		escapedPath += "?" + r.URL.RawQuery
+	}
+	http.Redirect(w, r, escapedPath, http.StatusTemporaryRedirect)
+}
+
+// otherMethod answers a method that a route does not have.
+func otherMethod(w http.ResponseWriter, r *http.Request, allow string) {
+	w.Header().Set("Allow", allow)
+	if r.Method == http.MethodOptions {
+		return
+	}
+	http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+}
