@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 
-	promconfig "github.com/prometheus/common/config"
 	"github.com/urfave/cli/v2"
 
 	"github.com/pushbridge/pushbridge/remotewrite"
@@ -38,7 +37,7 @@ func checkConfig(w io.Writer, file string, files bool) error {
 			break
 		}
 		if err := checkFiles(d); err != nil {
-			return fmt.Errorf("configuration file %s: remote_write %s: %w", file, d.Label(), err)
+			return fmt.Errorf("configuration file %s: %w", file, err)
 		}
 	}
 	fmt.Fprintf(w, "%s can be used\n", file)
@@ -81,9 +80,8 @@ func checkFiles(d *remotewrite.Config) error {
 			continue
 		}
 		if _, err := os.Stat(name); err != nil {
-			return err
+			return fmt.Errorf("destination %s: %w", d.Label(), err)
 		}
 	}
-	_, err := promconfig.NewTLSConfig(&h.TLSConfig)
-	return err
+	return remotewrite.Check(*d)
 }

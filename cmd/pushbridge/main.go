@@ -41,6 +41,7 @@ func commands() []*cli.Command {
 		serveCommand(),
 		receiveCommand(),
 		checkConfigCommand(),
+		queueCommand(),
 	}
 }
 

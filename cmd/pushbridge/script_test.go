@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -8,7 +9,9 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,7 +34,7 @@ func TestMain(m *testing.M) {
 //	waitfile addr GATEWAY
 //	http PUT http://$GATEWAY/metrics/job/x metrics.prom
 //	stdout '^200 OK'
-//	kill -TERM gateway
+//	kill -INT gateway
 //	wait gateway
 //
 // Scripts wait for facts (a file, a line, an answer), never for time.
@@ -50,6 +53,8 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"waitline": waitLine,
 	"waithttp": waitHTTP,
 	"http":     scriptHTTP,
+	"flip":     flipBit,
+	"sigterm":  sigTerm,
 }
 
 // waitFile is "waitfile FILE [VARIABLE]": it waits until FILE holds a whole
@@ -159,6 +164,34 @@ func printResponse(resp *http.Response) (string, error) {
 	}
 	slices.Sort(lines)
 	return resp.Status + "\n" + strings.Join(append(lines, "", string(body)), "\n"), nil
+}
+
+// sigTerm is "sigterm": it sends SIGTERM, which kill does not know, to all that
+// runs in the background.
+func sigTerm(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: sigterm")
+	}
+	for _, c := range ts.BackgroundCmds() {
+		ts.Check(c.Process.Signal(syscall.SIGTERM))
+	}
+}
+
+// flipBit is "flip FILE OFFSET": it damages one byte.
+func flipBit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: flip FILE OFFSET")
+	}
+	offset, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_RDWR, 0)
+	ts.Check(err)
+	b := make([]byte, 1)
+	_, err = f.ReadAt(b, offset)
+	ts.Check(err)
+	b[0] ^= 1
+	_, err = f.WriteAt(b, offset)
+	ts.Check(errors.Join(err, f.Close()))
 }
 
 const scriptDeadline = 30 * time.Second

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/pushbridge/pushbridge/queue"
+)
+
+const flagJSON = "json"
+
+// queueCommand is `pushbridge queue`.
+func queueCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "queue",
+		Usage: "Looks at a storage directory.",
+		Subcommands: []*cli.Command{{
+			Name:        "inspect",
+			Usage:       "Lists segments, snapshots, the positions of destinations, and damage.",
+			Description: inspectDescription,
+			ArgsUsage:   "DIR",
+			Flags:       []cli.Flag{&cli.BoolFlag{Name: flagJSON, Usage: "Print JSON."}},
+			Action: func(c *cli.Context) error {
+				return inspect(c.App.Writer, c.Args().First(), c.Bool(flagJSON))
+			},
+		}},
+	}
+}
+
+const inspectDescription = `It reads everything, changes nothing and takes no lock: DIR may belong to a
+running pushbridge, whose newest segment can then seem torn, or be a copy.
+The exit code is 1 when something is damaged. A torn end is what a crash
+leaves; nobody was told that it was kept, and it counts as no damage.`
+
+func inspect(w io.Writer, dir string, asJSON bool) error {
+	r, err := queue.Inspect(dir)
+	if err != nil {
+		return err
+	}
+	show := printReport
+	if asJSON {
+		show = printReportJSON
+	}
+	if err := show(w, r); err != nil {
+		return err
+	}
+	damaged := 0
+	for _, d := range r.Damage {
+		if !d.Torn {
+			damaged++
+		}
+	}
+	if damaged > 0 {
+		return fmt.Errorf("%s: %d damaged ranges", dir, damaged)
+	}
+	return nil
+}
+
+func printReportJSON(w io.Writer, r *queue.Report) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(r)
+}
+
+// printReport prints what an operator asks first at the top, and each list as a
+// table below.
+func printReport(w io.Writer, r *queue.Report) error {
+	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(out, "%s: store %s\n", r.Dir, r.Store)
+	if r.Opened != "" {
+		fmt.Fprintf(out, "opened last by %s\n", r.Opened)
+	}
+	fmt.Fprintf(out, "records %s, %d in all, %d samples, %s\n", span(r.First, r.Last), r.Records, r.Samples, sizeOf(r.Bytes))
+	printCursors(out, r.Cursors)
+	printSegments(out, r.Segments)
+	printSnapshots(out, r.Snapshots)
+	printDamage(out, r.Damage)
+	for _, name := range r.Other {
+		fmt.Fprintf(out, "\nnot read: %s", name)
+	}
+	if len(r.Other) > 0 {
+		fmt.Fprintln(out)
+	}
+	return out.Flush()
+}
+
+func printCursors(w io.Writer, cursors []queue.CursorReport) {
+	if len(cursors) == 0 {
+		fmt.Fprintln(w, "\nno destinations")
+		return
+	}
+	fmt.Fprintln(w, "\nDESTINATION\tPENDING RECORDS\tPENDING SAMPLES\tMISSING RECORDS\tOLDEST UNSENT\tFROM\tCLOSED\tACKNOWLEDGED/SENT BY SHARD")
+	for _, c := range cursors {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t%s\t", c.ID, c.PendingRecords, c.PendingSamples, c.MissingRecords,
+			seqOf(c.OldestUnsent), timeOf(c.OldestTime), choose(c.Clean, "yes", "no"))
+		for i, p := range c.Shards {
+			fmt.Fprintf(w, "%s%d/%d", choose(i > 0, " ", ""), p.Acked, p.Sent)
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+func printSegments(w io.Writer, segments []queue.SegmentReport) {
+	if len(segments) == 0 {
+		fmt.Fprintln(w, "\nno segments")
+		return
+	}
+	fmt.Fprintln(w, "\nSEGMENT\tSEQUENCES\tRECORDS\tSAMPLES\tSIZE\tSTATE\tNEWEST\tFAILED BEFORE")
+	for _, s := range segments {
+		failed := "-"
+		if s.FailedTo > 0 {
+			failed = span(s.FailedFrom, s.FailedTo)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\n", s.File, span(s.First, s.Last), s.Records, s.Samples,
+			sizeOf(s.Bytes), choose(s.Sealed, "sealed", "open"), timeOf(s.Newest), failed)
+	}
+}
+
+func printSnapshots(w io.Writer, snapshots []queue.SnapshotReport) {
+	if len(snapshots) == 0 {
+		fmt.Fprintln(w, "\nno snapshots")
+		return
+	}
+	fmt.Fprintln(w, "\nSNAPSHOT\tUP TO\tSIZE\tSTATE\tMADE")
+	for _, s := range snapshots {
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", s.File, s.Seq, sizeOf(s.Bytes), choose(s.Good, "good", "damaged"), timeOf(s.Created))
+	}
+}
+
+func printDamage(w io.Writer, damage []queue.DamageReport) {
+	if len(damage) == 0 {
+		fmt.Fprintln(w, "\nno damage")
+		return
+	}
+	fmt.Fprintln(w, "\nDAMAGE\tOFFSET\tLENGTH\tSEQUENCES\tSAMPLES\tWHAT")
+	for _, d := range damage {
+		what := d.Problem
+		if d.Torn {
+			what = "torn end, as a crash leaves it: " + what
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%d\t%s\n", d.File, d.Offset, d.Length, span(d.First, d.Last), d.Samples, what)
+	}
+}
+
+// span prints a range of sequences; there is no sequence 0.
+func span(first, last uint64) string {
+	switch {
+	case last == 0 || last < first:
+		return "-"
+	case first == last:
+		return fmt.Sprint(first)
+	}
+	return fmt.Sprintf("%d-%d", first, last)
+}
+
+func seqOf(seq uint64) string { return span(seq, seq) }
+
+func timeOf(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// sizeOf prints bytes in the largest unit that leaves a whole part.
+func sizeOf(n int64) string {
+	value, unit := float64(n), "B"
+	for _, next := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if value < 1024 {
+			break
+		}
+		value, unit = value/1024, next
+	}
+	if unit == "B" {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", value, unit)
+}
+
+func choose(first bool, a, b string) string {
+	if first {
+		return a
+	}
+	return b
+}
