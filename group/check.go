@@ -18,7 +18,7 @@ type transition struct {
 	replaced []Member // of old
 	shows    Own      // own series that the group shows afterwards
 	hide     Own      // own series that it does not deliver afterwards
-	unsent   []uint32 // metrics of part that it does not deliver
+	unsent   []uint32 // numbers of the metrics of part that it does not deliver
 }
 
 // checker works out transitions, with scratch space. Guarded by the store's
@@ -27,7 +27,9 @@ type checker struct {
 	view, claim []uint64 // hashes of part's metrics, see index
 	empty       []bool   // the metric has empty labels, so that the two mean different things
 	empties     bool     // one of empty is set
+	unsent      []bool   // the metric is not delivered
 	sorted      []uint64
+	looked      map[lookupKey]lookup // see slotHasSeries
 	a, b        []Label
 }
 
@@ -79,6 +81,7 @@ func (s *Shape) find(name string) (*Family, bool) {
 // check refuses a transition after which the view would not be consistent, and
 // finds what it must not deliver. It changes nothing.
 func (s *Store) check(t *transition) error {
+	clear(s.checker.looked)
 	if t.part != nil {
 		if err := t.checkGrouping(); err != nil {
 			return err
@@ -115,6 +118,8 @@ func (t *transition) checkGrouping() error {
 func (s *Store) hashPart(p *Part) {
 	c, x := &s.checker, &s.index
 	c.view, c.claim, c.empty, c.empties = c.view[:0], c.claim[:0], c.empty[:0], false
+	c.unsent = slices.Grow(c.unsent[:0], len(p.Shape.metrics))[:len(p.Shape.metrics)]
+	clear(c.unsent)
 	x.hash.use(p.Shape)
 	for i := range p.Shape.families {
 		f := &p.Shape.families[i]
@@ -126,116 +131,6 @@ func (s *Store) hashPart(p *Part) {
 			c.empties = c.empties || v != d
 		}
 	}
-}
-
-// checkNames applies the rules on names and types. Unchecked, a family that
-// breaks them is not delivered: its components may be other families' series.
-func (s *Store) checkNames(t *transition) error {
-	for i := range t.part.Shape.families {
-		f := &t.part.Shape.families[i]
-		err := s.checkName(t, f)
-		if err == nil {
-			continue
-		}
-		if s.o.CheckConsistency {
-			return err
-		}
-		for n := range f.count {
-			t.unsent = append(t.unsent, f.first+n)
-		}
-	}
-	return nil
-}
-
-func (s *Store) checkName(t *transition, f *Family) error {
-	if other := s.typesIn(t, f.Name) &^ f.Type.set(); other != 0 {
-		return s.nameError(t, f, f.Name, fmt.Sprintf("is a %s, but a %s", f.Type.word(), other.first().word()))
-	}
-	if base, types := composedBase(f.Name); types != 0 {
-		if both := s.typesIn(t, base) & types; both != 0 {
-			return s.nameError(t, f, base, fmt.Sprintf("collides with %s %q", both.first().word(), base))
-		}
-	}
-	for _, x := range suffixes {
-		if name := f.Name + x.text; x.types&f.Type.set() != 0 && s.typesIn(t, name) != 0 {
-			return s.nameError(t, f, name, fmt.Sprintf("is a %s and collides with metric family %q", f.Type.word(), name))
-		}
-	}
-	return nil
-}
-
-func (s *Store) nameError(t *transition, f *Family, other, reason string) error {
-	return &ConflictError{Family: f.Name, Reason: reason, Other: s.groupWithName(t, other)}
-}
-
-// typesIn returns the types that a name will have.
-func (s *Store) typesIn(t *transition, name string) typeSet {
-	set := typeSet(0)
-	info := s.index.names.byName[name]
-	if info != nil {
-		set = info.types()
-		if m, ok := t.replacedMember(name); ok && info.count[m.Of().Type] == 1 {
-			set &^= m.Of().Type.set()
-		}
-	}
-	if f, ok := t.part.Shape.find(name); ok {
-		set |= f.Type.set()
-	}
-	return set
-}
-
-func (t *transition) replacedMember(name string) (Member, bool) {
-	i, ok := slices.BinarySearchFunc(t.replaced, name, func(m Member, n string) int { return strings.Compare(m.Of().Name, n) })
-	if !ok {
-		return Member{}, false
-	}
-	return t.replaced[i], true
-}
-
-// word is the type as a message calls it.
-func (t Type) word() string {
-	if t == GaugeHistogram {
-		return "gauge histogram"
-	}
-	return t.String()
-}
-
-func (s typeSet) first() Type {
-	for t := range Type(typeCount) {
-		if s&t.set() != 0 {
-			return t
-		}
-	}
-	return Untyped
-}
-
-// groupWithName finds a group with a family of that name, for a message. It
-// looks at few groups, and returns nil when none of those has it.
-func (s *Store) groupWithName(t *transition, name string) Labels {
-	info := s.index.names.byName[name]
-	if info == nil {
-		return t.labels // in the push itself
-	}
-	has := func(e *entry) bool {
-		if e == nil || e.pending == nil || e.slot == t.slot {
-			return false
-		}
-		_, ok := e.pending.find(name)
-		return ok
-	}
-	if e := s.slots[info.slot]; has(e) {
-		return e.pending.Labels
-	}
-	tries := 1000
-	for _, e := range s.entries {
-		if has(e) {
-			return e.pending.Labels
-		}
-		if tries--; tries == 0 {
-			break
-		}
-	}
-	return nil
 }
 
 // errTwice is the reason for a series that one push has twice.
@@ -267,21 +162,20 @@ func (s *Store) checkSeries(t *transition) error {
 	return nil
 }
 
-// findTwice returns the first metric that equals one before it in the push.
+// findTwice returns a metric that equals one before it in the push.
 func (s *Store) findTwice(t *transition) (int, bool) {
 	c := &s.checker
 	c.sorted = append(c.sorted[:0], c.view...)
 	slices.Sort(c.sorted)
-	found := -1
 	for i := 1; i < len(c.sorted); i++ {
 		if c.sorted[i] != c.sorted[i-1] {
 			continue
 		}
-		if n, ok := s.firstTwice(t, c.sorted[i]); ok && (found < 0 || n < found) {
-			found = n
+		if n, ok := s.firstTwice(t, c.sorted[i]); ok {
+			return n, true
 		}
 	}
-	return found, found >= 0
+	return 0, false
 }
 
 // firstTwice returns the first of the metrics with hash h that equals one

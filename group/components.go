@@ -212,15 +212,14 @@ func (c *components) ended(x *familyHasher, mem Member, m *Metric) Ended {
 func (c *components) endedBounds(x *familyHasher, bounds []float64, sum uint64) []float64 {
 	var some []float64
 	all := true
+	seen := c.repeated(bounds)
 	for i, b := range bounds {
-		if c.meets(x.bound(b, sum)) || i > 0 && !(bounds[i-1] < b) && c.hasBound(bounds[:i], b) {
-			if all {
-				some, all = append(some, bounds[:i]...), false
+		if !c.meets(x.bound(b, sum)) && seen.first(c.boundValue(b)) {
+			if !all {
+				some = append(some, b)
 			}
-			continue
-		}
-		if !all {
-			some = append(some, b)
+		} else if all {
+			some, all = append(some, bounds[:i]...), false
 		}
 	}
 	if all {
@@ -229,8 +228,24 @@ func (c *components) endedBounds(x *familyHasher, bounds []float64, sum uint64) 
 	return some
 }
 
-// hasBound reports whether b is among bounds under any spelling.
-func (c *components) hasBound(bounds []float64, b float64) bool {
-	v := c.boundValue(b)
-	return slices.ContainsFunc(bounds, func(o float64) bool { return c.boundValue(o) == v })
+// boundSet tells which bounds come for the first time; nil when they all do.
+type boundSet map[uint64]struct{}
+
+// repeated returns the set to use for bounds, which ascend nearly always.
+func (c *components) repeated(bounds []float64) boundSet {
+	for i := 1; i < len(bounds); i++ {
+		if !(bounds[i-1] < bounds[i]) {
+			return boundSet{}
+		}
+	}
+	return nil
+}
+
+func (s boundSet) first(value uint64) bool {
+	if s == nil {
+		return true
+	}
+	_, again := s[value]
+	s[value] = struct{}{}
+	return !again
 }

@@ -112,3 +112,12 @@ func (h *hasher) kind(symbol uint32) nameKind {
 }
 
 func (h *hasher) bytes(b []byte) uint64 { return maphash.Bytes(h.seed, b) }
+
+// labelsHash hashes labels that are at hand; they need not be those of the group.
+func (h *hasher) labelsHash(labels []Label) uint64 {
+	sum := uint64(0)
+	for _, l := range labels {
+		sum += h.mix(h.string(l.Name), h.string(l.Value))
+	}
+	return sum
+}

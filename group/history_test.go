@@ -30,6 +30,7 @@ type history struct {
 	base    []byte    // a snapshot, or nothing
 	floor   int64
 	rx      *receiver
+	stamps  map[string]int64 // last timestamp given out since the start, by group
 	trace   []string
 	timed   bool
 	refused int
@@ -53,12 +54,22 @@ func ownForTest() []OwnFamily {
 }
 
 func (h *history) newStore() {
-	h.s = NewStore(h.o)
+	h.s, h.stamps = NewStore(h.o), map[string]int64{}
 	h.s.index.mask = h.mask
 	h.s.ownOnce.Do(h.s.addOwnFamilies)
 }
 
-func (h *history) enqueue(r *Record) { h.queued = append(h.queued, r) }
+// enqueue checks that no timestamp of a group is given out twice, not even
+// after a failed commit.
+func (h *history) enqueue(r *Record) {
+	if last, ok := h.stamps[r.Labels.ID()]; ok && r.Kind != KindClock && r.Time <= last {
+		h.fail("%s gets timestamp %d after %d", r.Labels, r.Time, last)
+	}
+	if r.Kind != KindClock {
+		h.stamps[r.Labels.ID()] = r.Time
+	}
+	h.queued = append(h.queued, r)
+}
 
 func (h *history) logf(format string, a ...any) {
 	h.trace = append(h.trace, strconv.Itoa(len(h.trace))+": "+fmt.Sprintf(format, a...))
@@ -66,7 +77,7 @@ func (h *history) logf(format string, a ...any) {
 
 func (h *history) fail(format string, a ...any) {
 	h.t.Helper()
-	for _, l := range h.trace {
+	for _, l := range h.trace[max(0, len(h.trace)-40):] {
 		h.t.Log(l)
 	}
 	h.t.Fatalf(format, a...)
@@ -175,7 +186,12 @@ func (h *history) step() {
 		h.logf("delete %d by matcher", n)
 	case n < 66:
 		h.logf("refresh")
-		h.s.Refresh(h.r.IntN(4), time.Duration(h.r.IntN(3000))*time.Millisecond, h.now, h.enqueue, h.enqueue)
+		interval := time.Duration(pick(h.r, 0, 0, 1, 1000)) * time.Millisecond
+		h.s.Refresh(h.r.IntN(6), interval, h.now, h.enqueue, h.enqueue)
+		if h.r.IntN(4) == 0 {
+			h.commit(len(h.queued))
+			h.restart()
+		}
 	case n < 69:
 		h.logf("expire %d", h.s.Expire(h.now, h.enqueue))
 	case n < 80:

@@ -104,8 +104,8 @@ func deliverMembers(members []Member, g Labels, series, timed map[string]bool) {
 }
 
 // endedSeries returns what r says has ended.
-func endedSeries(r *Record) map[string]bool {
-	out := map[string]bool{}
+func endedSeries(r *Record) []string {
+	var out []string
 	for i := range r.Ended {
 		e := &r.Ended[i]
 		own := slices.Clone(r.Labels)
@@ -114,9 +114,7 @@ func endedSeries(r *Record) map[string]bool {
 				own = append(own, l)
 			}
 		}
-		for _, id := range expandEnded(e, own) {
-			out[id] = true
-		}
+		out = append(out, expandEnded(e, own)...)
 	}
 	return out
 }
@@ -183,7 +181,7 @@ func (x *receiver) take(r *Record) error {
 }
 
 func (x *receiver) takeEnded(r *Record, series, timed map[string]bool) error {
-	for id := range endedSeries(r) {
+	for _, id := range endedSeries(r) {
 		switch {
 		case series[id] || timed[id]:
 			return fmt.Errorf("%s has a marker beside a sample", id)

@@ -228,7 +228,7 @@ func (s *Store) diffLocked(t *transition) (ended []Ended, adds bool) {
 			ended = append(ended, ownEnded(o.name))
 		}
 	}
-	return ended, c.added()
+	return ended, t.old == nil || c.added()
 }
 
 func ownEnded(name string) Ended { return Ended{Family: name, Type: Gauge, What: ComponentValue} }
@@ -278,7 +278,7 @@ func (s *Store) stampLocked(e *entry, l Labels, now time.Time, adds bool) int64 
 
 // enqueueLocked makes a complete record pending and passes it on.
 func (s *Store) enqueueLocked(e *entry, r *Record, enqueue func(*Record)) {
-	if len(r.Ended) > 0 {
+	if len(r.Ended) > 0 || r.Kind == KindDelete {
 		s.floors.raise(r.Labels, r.Time)
 	}
 	next := e.pending.next(r, &s.shapes)

@@ -10,13 +10,10 @@ func (s *Store) findUnsent(t *transition) {
 		return // no series anywhere has an empty label: the usual case
 	}
 	twice := c.repeatedClaims()
-	for n := range t.part.Shape.metrics {
-		if _, no := slices.BinarySearch(t.unsent, uint32(n)); no {
-			continue
-		}
-		if s.claimed(t, n) || s.claimedBefore(t, n, twice) {
-			i, _ := slices.BinarySearch(t.unsent, uint32(n))
-			t.unsent = slices.Insert(t.unsent, i, uint32(n))
+	for n := range c.unsent {
+		c.unsent[n] = c.unsent[n] || s.claimed(t, n) || s.claimedBefore(t, n, twice)
+		if c.unsent[n] {
+			t.unsent = append(t.unsent, uint32(n))
 		}
 	}
 }
@@ -63,7 +60,7 @@ func (s *Store) claimedBefore(t *transition, n int, twice map[uint64][]int) bool
 		if o >= n {
 			break
 		}
-		if _, no := slices.BinarySearch(t.unsent, uint32(o)); !no && s.sameMetric(t, n, o, true) {
+		if !s.checker.unsent[o] && s.sameMetric(t, n, o, true) {
 			return true
 		}
 	}
@@ -97,12 +94,11 @@ func (s *Store) slotHasSeries(slot uint32, name string, labels []Label, delivere
 	if !ok {
 		return false
 	}
-	f := m.Of()
-	for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
-		if delivered && m.Part.IsUnsent(uint32(f.First()+i)) {
+	for _, n := range s.look(slot, g, m, labels, delivered) {
+		if delivered && m.Part.IsUnsent(n) {
 			continue
 		}
-		c.b = appendIdentity(c.b[:0], g.Labels, m.Part.Shape, &metrics[i], delivered)
+		c.b = appendIdentity(c.b[:0], g.Labels, m.Part.Shape, &m.Part.Shape.metrics[n], delivered)
 		if slices.Equal(c.b, labels) {
 			return true
 		}
@@ -180,3 +176,33 @@ func (s *Store) gatewayHas(name string, labels []Label, delivered bool) bool {
 
 // withInstance returns l as a view identifies it: with an instance label.
 func withInstance(l Labels) []Label { return l.AppendView(nil, nil, &Metric{}) }
+
+// lookup finds the metrics of one family by a hash of their labels, so that a
+// push that meets another group's family in every series looks at it once.
+type lookup map[uint64][]uint32
+
+type lookupKey struct {
+	slot      uint32
+	family    string
+	delivered bool
+}
+
+// look returns the numbers of the metrics of m that may have these labels.
+func (s *Store) look(slot uint32, g *Group, m Member, labels []Label, delivered bool) []uint32 {
+	c, f := &s.checker, m.Of()
+	k := lookupKey{slot, f.Name, delivered}
+	found, ok := c.looked[k]
+	if !ok {
+		found = lookup{}
+		for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
+			c.b = appendIdentity(c.b[:0], g.Labels, m.Part.Shape, &metrics[i], delivered)
+			h := s.index.hash.labelsHash(c.b)
+			found[h] = append(found[h], uint32(f.First()+i))
+		}
+		if c.looked == nil {
+			c.looked = map[lookupKey]lookup{}
+		}
+		c.looked[k] = found
+	}
+	return found[s.index.hash.labelsHash(labels)]
+}

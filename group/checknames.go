@@ -1,0 +1,115 @@
+package group
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// checkNames applies the rules on names and types. Unchecked, a family that
+// breaks them is not delivered: its components may be other families' series.
+func (s *Store) checkNames(t *transition) error {
+	for i := range t.part.Shape.families {
+		f := &t.part.Shape.families[i]
+		reason, other := s.checkName(t, f)
+		if reason == "" {
+			continue
+		}
+		if s.o.CheckConsistency {
+			return &ConflictError{Family: f.Name, Reason: reason, Other: s.groupWithName(t, other)}
+		}
+		for n := range f.count {
+			s.checker.unsent[f.first+n] = true
+		}
+	}
+	return nil
+}
+
+// checkName returns what is wrong with the name or type of f, and the name that
+// it collides with.
+func (s *Store) checkName(t *transition, f *Family) (reason, other string) {
+	if types := s.typesIn(t, f.Name) &^ f.Type.set(); types != 0 {
+		return fmt.Sprintf("is a %s, but a %s of that name exists", f.Type.word(), types.first().word()), f.Name
+	}
+	if base, types := composedBase(f.Name); types != 0 {
+		if both := s.typesIn(t, base) & types; both != 0 {
+			return fmt.Sprintf("collides with %s %q", both.first().word(), base), base
+		}
+	}
+	for _, x := range suffixes {
+		if name := f.Name + x.text; x.types&f.Type.set() != 0 && s.typesIn(t, name) != 0 {
+			return fmt.Sprintf("is a %s and collides with metric family %q", f.Type.word(), name), name
+		}
+	}
+	return "", ""
+}
+
+// typesIn returns the types that a name will have.
+func (s *Store) typesIn(t *transition, name string) typeSet {
+	set := typeSet(0)
+	info := s.index.names.byName[name]
+	if info != nil {
+		set = info.types()
+		if m, ok := t.replacedMember(name); ok && info.count[m.Of().Type] == 1 {
+			set &^= m.Of().Type.set()
+		}
+	}
+	if f, ok := t.part.Shape.find(name); ok {
+		set |= f.Type.set()
+	}
+	return set
+}
+
+func (t *transition) replacedMember(name string) (Member, bool) {
+	i, ok := slices.BinarySearchFunc(t.replaced, name, func(m Member, n string) int { return strings.Compare(m.Of().Name, n) })
+	if !ok {
+		return Member{}, false
+	}
+	return t.replaced[i], true
+}
+
+// word is the type as a message calls it.
+func (t Type) word() string {
+	if t == GaugeHistogram {
+		return "gauge histogram"
+	}
+	return t.String()
+}
+
+func (s typeSet) first() Type {
+	for t := range Type(typeCount) {
+		if s&t.set() != 0 {
+			return t
+		}
+	}
+	return Untyped
+}
+
+// groupWithName finds a group with a family of that name, for a message. It
+// looks at few groups, and returns nil when none of those has it.
+func (s *Store) groupWithName(t *transition, name string) Labels {
+	info := s.index.names.byName[name]
+	if info == nil {
+		return t.labels // in the push itself
+	}
+	has := func(e *entry) bool {
+		if e == nil || e.pending == nil || e.slot == t.slot {
+			return false
+		}
+		_, ok := e.pending.find(name)
+		return ok
+	}
+	if e := s.slots[info.slot]; has(e) {
+		return e.pending.Labels
+	}
+	tries := 1000
+	for _, e := range s.entries {
+		if has(e) {
+			return e.pending.Labels
+		}
+		if tries--; tries == 0 {
+			break
+		}
+	}
+	return nil
+}
