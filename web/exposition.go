@@ -1,0 +1,101 @@
+package web
+
+import (
+	"bufio"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/pushbridge/pushbridge/group"
+)
+
+// Exposition serves the /metrics view: the gateway's own metrics and those of
+// all groups, families by name, each with one HELP and TYPE, their series by
+// group and then in the order they were pushed. It streams: the text of a
+// million series takes no more memory than the list of families.
+type Exposition struct {
+	store *group.Store
+	own   prometheus.Gatherer
+	log   *slog.Logger
+}
+
+// NewExposition returns the view of store's groups, beside the gateway's own
+// metrics.
+func NewExposition(store *group.Store, own prometheus.Gatherer, log *slog.Logger) *Exposition {
+	return &Exposition{store: store, own: own, log: log}
+}
+
+// ServeHTTP answers a scrape.
+func (e *Exposition) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	own, err := e.gather()
+	if err != nil {
+		e.log.Error("metrics view refused", "err", err)
+		http.Error(w, "An error has occurred while serving metrics:\n\n"+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	format := negotiateFormat(r.Header)
+	w.Header().Set("Content-Type", string(format))
+	if err := e.write(w, r, format, newView(e.store.Groups(), own)); err != nil {
+		e.log.Debug("metrics view cut short", "err", err)
+		panic(http.ErrAbortHandler) // or the scrape would pass for a whole one
+	}
+}
+
+// gather returns the gateway's own metrics, or an error when the view would be
+// inconsistent: Pushgateway refuses a scrape then, and half a view is worse.
+func (e *Exposition) gather() ([]*dto.MetricFamily, error) {
+	if n := e.store.LiveConflicts(); n > 0 {
+		return nil, fmt.Errorf("%d inconsistencies between pushed groups", n)
+	}
+	own, err := e.own.Gather()
+	if err != nil {
+		return nil, fmt.Errorf("gather the gateway's own metrics: %w", err)
+	}
+	return own, nil
+}
+
+// write sends the view, compressed if the client takes gzip.
+func (e *Exposition) write(w http.ResponseWriter, r *http.Request, format expfmt.Format, v *view) error {
+	if !takesGzip(r.Header) {
+		return v.write(w, format)
+	}
+	w.Header().Set("Content-Encoding", "gzip")
+	z := gzipWriters.Get().(*gzip.Writer)
+	defer gzipWriters.Put(z)
+	z.Reset(w)
+	if err := v.write(z, format); err != nil {
+		return err
+	}
+	return z.Close()
+}
+
+// gzipWriters keeps compressors, which cost more than a small scrape. Scrapes
+// mostly stay in one rack: time matters more than the last bytes.
+var gzipWriters = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed) // the level is valid
+	return z
+}}
+
+// expositionBuffer is what is collected before it goes to the connection or the
+// compressor.
+const expositionBuffer = 64 << 10
+
+// write sends all families in format.
+func (v *view) write(w io.Writer, format expfmt.Format) error {
+	b := bufio.NewWriterSize(w, expositionBuffer)
+	one := v.protobuf(b, format)
+	if format.FormatType() == expfmt.TypeTextPlain {
+		one = v.text(b, format.ToEscapingScheme())
+	}
+	if err := v.each(one); err != nil {
+		return err
+	}
+	return b.Flush()
+}
