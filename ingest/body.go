@@ -173,7 +173,7 @@ func readBody(r *http.Request, limits Limits, l *lease) (*[]byte, error) {
 	for {
 		n, err := r.Body.Read((*buf)[len(*buf) : room-spare])
 		*buf = (*buf)[:len(*buf)+n]
-		if err == io.EOF { //nolint:errorlint // io.EOF is never wrapped by a Reader
+		if err == io.EOF {
 			return buf, nil
 		}
 		if err != nil {

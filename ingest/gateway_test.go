@@ -30,6 +30,14 @@ type gateway struct {
 
 func newGateway(t testing.TB, o Options) *gateway {
 	t.Helper()
+	g := newIdleGateway(t, o)
+	g.run()
+	return g
+}
+
+// newIdleGateway returns a gateway whose log does not run yet.
+func newIdleGateway(t testing.TB, o Options) *gateway {
+	t.Helper()
 	s := group.NewStore(group.Options{
 		CheckConsistency: !o.Unchecked,
 		OwnFamilies: func() []group.OwnFamily {
@@ -50,7 +58,6 @@ func newGateway(t testing.TB, o Options) *gateway {
 	s.FinishRestore(l.Floor())
 	g := &gateway{t: t, store: s, log: l, ended: make(chan struct{})}
 	g.Handler = NewHandler(NewWriter(s, l, nil), o)
-	g.run()
 	return g
 }
 

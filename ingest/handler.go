@@ -5,11 +5,11 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/model"
 
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue"
@@ -22,6 +22,7 @@ type Options struct {
 	UTF8Names bool   // --push.enable-utf8-names
 	AdminAPI  bool   // --web.enable-admin-api: the wipe exists
 	Limits    Limits
+	TTL       time.Duration // how long a group lives after a push that does not say it; 0: until it is deleted
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -36,6 +37,7 @@ type Handler struct {
 	utf8Names bool
 	adminAPI  bool
 	limits    Limits
+	ttl       time.Duration
 	budget    *budget
 	logger    *slog.Logger
 	now       func() time.Time
@@ -51,7 +53,7 @@ type Handler struct {
 func NewHandler(w *Writer, o Options) *Handler {
 	h := &Handler{
 		writer: w, prefix: o.Prefix, unchecked: o.Unchecked, utf8Names: o.UTF8Names, adminAPI: o.AdminAPI,
-		limits: o.Limits.withDefaults(), logger: o.Logger, now: o.Now,
+		limits: o.Limits.withDefaults(), ttl: o.TTL, logger: o.Logger, now: o.Now,
 	}
 	if h.logger == nil {
 		h.logger = slog.New(slog.DiscardHandler)
@@ -68,69 +70,26 @@ func NewHandler(w *Writer, o Options) *Handler {
 	return h
 }
 
-// Owns reports whether h answers requests for the decoded path p: everything
-// below the push API's path, whatever its case, and the wipe.
-func (h *Handler) Owns(p string) bool {
-	if h.ownsWipe(p) {
-		return true
-	}
-	root := h.prefix + pushPath
-	p = cleanPath(p)
-	return len(p) >= len(root) && strings.EqualFold(p[:len(root)], root)
-}
-
-func (h *Handler) ownsWipe(p string) bool {
-	return strings.TrimSuffix(p, "/") == h.prefix+wipePath
-}
-
-// ServeHTTP answers the requests whose path h owns, and 404 to others. Paths
-// with empty or dot components are sent to the clean path first.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if p, other := cleaned(r); other {
-		redirect(w, r, p)
-		return
-	}
-	if h.ownsWipe(r.URL.Path) {
-		h.ServeWipe(w, r)
-		return
-	}
-	h.decoded.ServeHTTP(w, r)
-}
-
-// route answers by method, once the body is decoded.
-func (h *Handler) route(w http.ResponseWriter, r *http.Request) {
-	if _, ok := match(h.prefix, r.URL.Path); !ok {
-		h.noTarget(w, r)
-		return
-	}
-	switch r.Method {
-	case http.MethodPut, http.MethodPost:
-		h.pushes.ServeHTTP(w, r)
-	case http.MethodDelete:
-		h.deletes.ServeHTTP(w, r)
-	default:
-		otherMethod(w, r, pushMethods)
-	}
-}
-
 // push is one PUT or POST, step by step.
 func (h *Handler) push(w http.ResponseWriter, r *http.Request) {
-	key, err := h.groupingKey(r)
+	c, err := h.change(r)
+	if err == nil {
+		err = h.writer.Ready() // before the body is read: that would be for nothing
+	}
 	if err != nil {
-		h.refuse(w, r, nil, err)
+		h.refuse(w, r, c.Labels, err)
 		return
 	}
-	if err := h.writer.Ready(); err != nil {
-		h.refuse(w, r, key, err) // before the body is read: that would be for nothing
-		return
+	c.Part, err = h.part(r)
+	now := h.now()
+	if err == nil {
+		err = h.writer.Do(r.Context(), c, now)
 	}
-	families, err := h.families(r)
+	if setsFailureTime(err) {
+		err = h.fail(r.Context(), c.Labels, now, err)
+	}
 	if err != nil {
-		h.refuse(w, r, key, err)
-		return
-	}
-	if err := h.store(r.Context(), kindOf(r.Method), key, families); err != nil {
-		h.refuse(w, r, key, err)
+		h.refuse(w, r, c.Labels, err)
 		return
 	}
 	if h.unchecked {
@@ -138,11 +97,18 @@ func (h *Handler) push(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func kindOf(method string) group.Kind {
-	if method == http.MethodPut {
-		return group.KindPut
+// change is what r asks for, but for its body.
+func (h *Handler) change(r *http.Request) (group.Change, error) {
+	key, err := h.groupingKey(r)
+	if err != nil {
+		return group.Change{}, err
 	}
-	return group.KindPost
+	kind := group.KindPost
+	if r.Method == http.MethodPut {
+		kind = group.KindPut
+	}
+	ttl, err := h.ttlOf(r)
+	return group.Change{Kind: kind, Labels: key, TTL: ttl}, err
 }
 
 func (h *Handler) groupingKey(r *http.Request) (group.Labels, error) {
@@ -154,10 +120,37 @@ func (h *Handler) groupingKey(r *http.Request) (group.Labels, error) {
 	return key, h.limits.checkKey(key)
 }
 
-// families reads and parses the body, within the memory that all pushes share.
-func (h *Handler) families(r *http.Request) ([]*dto.MetricFamily, error) {
+// ttlOf is how long the group lives after this push: ?ttl=26h, or the default.
+func (h *Handler) ttlOf(r *http.Request) (time.Duration, error) {
+	if r.URL.RawQuery == "" {
+		return h.ttl, nil
+	}
+	q := r.URL.Query()
+	if !q.Has("ttl") {
+		return h.ttl, nil
+	}
+	ttl, err := model.ParseDuration(q.Get("ttl"))
+	if err != nil {
+		return 0, pathErrorf("ttl in the query: %w", err)
+	}
+	return time.Duration(ttl), nil
+}
+
+// part reads the body, parses it and makes a part of it, within the memory that
+// all pushes share.
+func (h *Handler) part(r *http.Request) (*group.Part, error) {
 	l := &lease{b: h.budget}
 	defer l.close()
+	families, err := h.families(r, l)
+	if err != nil {
+		return nil, err
+	}
+	return group.FromDTO(families, group.BuildOptions{
+		MaxLabelName: h.limits.MaxLabelLength, MaxLabelValue: h.limits.MaxLabelLength,
+	})
+}
+
+func (h *Handler) families(r *http.Request, l *lease) ([]*dto.MetricFamily, error) {
 	buf, err := readBody(r, h.limits, l)
 	defer recycle(buf)
 	if err != nil {
@@ -178,27 +171,18 @@ func (h *Handler) families(r *http.Request) ([]*dto.MetricFamily, error) {
 	return families, hintEncoding(r, err)
 }
 
-// store turns families into a change of the group and waits until it is kept.
-// A push that is refused sets the group's failure time.
-func (h *Handler) store(ctx context.Context, kind group.Kind, key group.Labels, families []*dto.MetricFamily) error {
-	now := h.now()
-	part, err := group.FromDTO(families, group.BuildOptions{
-		MaxLabelName: h.limits.MaxLabelLength, MaxLabelValue: h.limits.MaxLabelLength,
-	})
-	if err == nil {
-		err = h.writer.Do(ctx, group.Change{Kind: kind, Labels: key, Part: part}, now)
+// fail sets the failure time of a group whose push was refused with why, and
+// returns what to answer. Nobody waits for the disk to hear a refusal. Without
+// checks the answer is that of a success, and a promise, except at a limit.
+func (h *Handler) fail(ctx context.Context, key group.Labels, now time.Time, why error) error {
+	c := group.Change{Kind: group.KindFail, Labels: key, Err: why}
+	if h.unchecked && !errors.Is(why, group.ErrLimit) {
+		return h.writer.Do(ctx, c, now)
 	}
-	if !setsFailureTime(err) {
-		return err
+	if err := h.writer.Note(c, now); err != nil && !errors.Is(err, group.ErrLimit) {
+		h.logger.Warn("failure time not kept", "group", key.String(), "err", err)
 	}
-	failed := group.Change{Kind: group.KindFail, Labels: key, Err: err}
-	if h.unchecked {
-		return h.writer.Do(ctx, failed, now)
-	}
-	if noted := h.writer.Note(failed, now); noted != nil && !errors.Is(noted, group.ErrLimit) {
-		h.logger.Warn("failure time not kept", "group", key.String(), "err", noted)
-	}
-	return err
+	return why
 }
 
 // setsFailureTime reports whether err refuses what was pushed, as opposed to

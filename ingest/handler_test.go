@@ -39,9 +39,10 @@ func (s step) run(t *testing.T, g *gateway) {
 	}
 }
 
-func put(path, body string) step  { return step{"PUT /metrics/job/" + path, body, 200, ""} }
-func post(path, body string) step { return step{"POST /metrics/job/" + path, body, 200, ""} }
-func del(path string) step        { return step{"DELETE /metrics/job/" + path, "", 202, ""} }
+func put(path, body string) step { return step{"PUT /metrics/job/" + path, body, 200, ""} }
+func post(body string) step      { return step{"POST /metrics/job/a", body, 200, ""} }
+
+var del = step{"DELETE /metrics/job/a", "", 202, ""}
 
 // refused is a PUT that is answered 400.
 func refused(path, body, say string) step { return step{"PUT /metrics/job/" + path, body, 400, say} }
@@ -60,12 +61,12 @@ func TestAnswers(t *testing.T) {
 			want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 1\n",
 		},
 		{
-			name: "POST is answered 200 with an empty body", steps: []step{post("a", "m 1\n")},
+			name: "POST is answered 200 with an empty body", steps: []step{post("m 1\n")},
 			want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 1\n",
 		},
-		{name: "DELETE is answered 202", steps: []step{put("a", "m 1\n"), del("a")}},
-		{name: "DELETE of an absent group is answered 202", steps: []step{del("a")}},
-		{name: "DELETE takes exactly one group", steps: []step{put("a/x/1", ""), put("a", ""), del("a")}, want: "{job=\"a\",x=\"1\"} pushed\n"},
+		{name: "DELETE is answered 202", steps: []step{put("a", "m 1\n"), del}},
+		{name: "DELETE of an absent group is answered 202", steps: []step{del}},
+		{name: "DELETE takes exactly one group", steps: []step{put("a/x/1", ""), put("a", ""), del}, want: "{job=\"a\",x=\"1\"} pushed\n"},
 		{name: "DELETE with a malformed path", steps: []step{{"DELETE /metrics/job/a/x", "", 400, "odd number"}}},
 		{name: "malformed text leaves no trace", steps: []step{refused("a", "m\n", "line 1, column 2")}},
 		{name: "malformed path leaves no trace", steps: []step{refused("a/x", "m 1\n", "odd number of components")}},
@@ -99,7 +100,7 @@ func TestAnswers(t *testing.T) {
 			want: "{job=\"a\"} pushed failed\n",
 		},
 		{
-			name: "DELETE resets both times", steps: []step{refused("a", "n 1 2\n", inconsistent), put("a", ""), del("a"), put("a", "")},
+			name: "DELETE resets both times", steps: []step{refused("a", "n 1 2\n", inconsistent), put("a", ""), del, put("a", "")},
 			want: "{job=\"a\"} pushed\n",
 		},
 
@@ -153,16 +154,16 @@ func TestGroups(t *testing.T) {
 		{name: "PUT replaces the group", steps: []step{put("a", "m 1\nn 1\n"), put("a", "m 2\n")}, want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 2\n"},
 		{name: "PUT with an empty body empties the group", steps: []step{put("a", "m 1\n"), put("a", "")}, want: "{job=\"a\"} pushed\n"},
 		{
-			name: "POST with an empty body keeps the families", steps: []step{put("a", "m 1\n"), post("a", "")},
+			name: "POST with an empty body keeps the families", steps: []step{put("a", "m 1\n"), post("")},
 			want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 1\n",
 		},
-		{name: "POST with an empty body makes a group", steps: []step{post("a", "")}, want: "{job=\"a\"} pushed\n"},
+		{name: "POST with an empty body makes a group", steps: []step{post("")}, want: "{job=\"a\"} pushed\n"},
 		{
-			name: "POST replaces whole families", steps: []step{put("a", "m{x=\"1\"} 1\nm{x=\"2\"} 2\nn 1\n"), post("a", "m{x=\"3\"} 3\n")},
+			name: "POST replaces whole families", steps: []step{put("a", "m{x=\"1\"} 1\nm{x=\"2\"} 2\nn 1\n"), post("m{x=\"3\"} 3\n")},
 			want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\",x=\"3\"} 3\n\tn{instance=\"\",job=\"a\"} 1\n",
 		},
 		{
-			name: "POST may change the type", steps: []step{put("a", "# TYPE m gauge\nm 1\nn 1\n"), post("a", "# TYPE m counter\nm 3\n")},
+			name: "POST may change the type", steps: []step{put("a", "# TYPE m gauge\nm 1\nn 1\n"), post("# TYPE m counter\nm 3\n")},
 			want: "{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 3\n\tn{instance=\"\",job=\"a\"} 1\n",
 		},
 		{
@@ -308,9 +309,10 @@ func TestStateLimits(t *testing.T) {
 		{"label value in the body", Limits{MaxLabelLength: 5}, []step{put("a", "m{x=\"12345\"} 1\n"), refused("b", "m{x=\"123456\"} 1\n", "--push.max-label-length=5")}, `{job="a"} {job="b"}`},
 		{"label name in the body", Limits{MaxLabelLength: 5}, []step{refused("b", "m{abcdef=\"1\"} 1\n", "--push.max-label-length=5")}, `{job="b"}`},
 		{"label value in the path", Limits{MaxLabelLength: 5}, []step{refused("abcdef", "m 1\n", "--push.max-label-length")}, ``},
+		{"without checks", Limits{MaxSeries: 1}, []step{refused("a", "m 1\nn 1\n", "--push.max-series-per-group=1")}, `{job="a"}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			g := newGateway(t, Options{Limits: tc.limits})
+			g := newGateway(t, Options{Limits: tc.limits, Unchecked: tc.name == "without checks"})
 			for _, s := range tc.steps {
 				s.run(t, g)
 			}
@@ -370,7 +372,7 @@ func TestMetrics(t *testing.T) {
 	g := newGateway(t, Options{Registerer: reg, AdminAPI: true})
 	put("a", "m 1\n").run(t, g)
 	refused("a", "m\n", "line 1").run(t, g)
-	del("a").run(t, g)
+	del.run(t, g)
 	step{"PUT /api/v1/admin/wipe", "", 202, ""}.run(t, g)
 	step{"GET /metrics/job/a", "", 405, "Method"}.run(t, g)
 
@@ -410,6 +412,38 @@ func TestLimitsValidate(t *testing.T) {
 	err := Limits{MaxSeries: -1}.Validate()
 	if err == nil || !strings.Contains(err.Error(), "--push.max-series-per-group") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestTTL(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		query string
+		want  time.Duration
+		say   string
+	}{
+		{"default", "", time.Hour, ""},
+		{"other parameters", "?x=y", time.Hour, ""},
+		{"of the push", "?ttl=26h", 26 * time.Hour, ""},
+		{"days", "?ttl=1d", 24 * time.Hour, ""},
+		{"for ever", "?ttl=0", 0, ""},
+		{"not a duration", "?ttl=soon", 0, "ttl in the query: not a valid duration string"},
+		{"empty", "?ttl=", 0, "ttl in the query: empty duration string"},
+		{"negative", "?ttl=-1h", 0, "ttl in the query"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := newGateway(t, Options{TTL: time.Hour})
+			s := put("a"+tc.query, "m 1\n")
+			if tc.say != "" {
+				s.status, s.say = 400, tc.say
+			}
+			s.run(t, g)
+			for _, gr := range g.store.Groups() {
+				if got := time.Duration(gr.TTL); got != tc.want {
+					t.Errorf("the group lives %v, want %v", got, tc.want)
+				}
+			}
+		})
 	}
 }
 

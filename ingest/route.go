@@ -15,6 +15,51 @@ const (
 	wipeMethods = "OPTIONS, PUT"
 )
 
+// Owns reports whether h answers requests for the decoded path p: everything
+// below the push API's path, whatever its case, and the wipe.
+func (h *Handler) Owns(p string) bool {
+	if h.ownsWipe(p) {
+		return true
+	}
+	root := h.prefix + pushPath
+	p = cleanPath(p)
+	return len(p) >= len(root) && strings.EqualFold(p[:len(root)], root)
+}
+
+func (h *Handler) ownsWipe(p string) bool {
+	return strings.TrimSuffix(p, "/") == h.prefix+wipePath
+}
+
+// ServeHTTP answers the requests whose path h owns, and 404 to others. Paths
+// with empty or dot components are sent to the clean path first.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p, other := cleaned(r); other {
+		redirect(w, r, p)
+		return
+	}
+	if h.ownsWipe(r.URL.Path) {
+		h.ServeWipe(w, r)
+		return
+	}
+	h.decoded.ServeHTTP(w, r)
+}
+
+// route answers by method, once the body is decoded.
+func (h *Handler) route(w http.ResponseWriter, r *http.Request) {
+	if _, ok := match(h.prefix, r.URL.Path); !ok {
+		h.noTarget(w, r)
+		return
+	}
+	switch r.Method {
+	case http.MethodPut, http.MethodPost:
+		h.pushes.ServeHTTP(w, r)
+	case http.MethodDelete:
+		h.deletes.ServeHTTP(w, r)
+	default:
+		otherMethod(w, r, pushMethods)
+	}
+}
+
 // target is a request path of the push API, taken apart but not yet decoded.
 type target struct {
 	base64 bool   // the path said job@base64

@@ -73,10 +73,14 @@ func TestText(t *testing.T) {
 
 		{name: "UTF-8 names need the flag", in: "{\"a.b\",\"c.d\"=\"e\"} 1\n", want: `!text format parsing error in line 1, column 7: invalid metric name "a.b"`},
 		{name: "UTF-8 names with the flag", in: "{\"a.b\",\"c.d\"=\"e\"} 1\n", utf8: true, want: "a.b untyped 1"},
-		{name: "quoted name that the parser panics on", in: "# TYPE m summary\n# TYPE g gauge\n{\"m\",l=\"v\"} 1\n",
-			want: `!text format parsing error in line 3, column 10: the parser cannot cope with this text: assignment to entry in nil map`},
-		{name: "long lines are cut", in: strings.Repeat("a", 200) + " x\n",
-			want: `!text format parsing error in line 1, column 202: expected float as value, got "x", in "` + strings.Repeat("a", 120) + `…"`},
+		{
+			name: "quoted name that the parser panics on", in: "# TYPE m summary\n# TYPE g gauge\n{\"m\",l=\"v\"} 1\n",
+			want: `!text format parsing error in line 3, column 10: the parser cannot cope with this text: assignment to entry in nil map`,
+		},
+		{
+			name: "long lines are cut", in: strings.Repeat("a", 200) + " x\n",
+			want: `!text format parsing error in line 1, column 202: expected float as value, got "x", in "` + strings.Repeat("a", 120) + `…"`,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			families, err := parseText(normalizeText([]byte(tc.in)), tc.utf8)
