@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 )
@@ -29,8 +30,6 @@ type committer struct {
 // seals the segment and returns. Retention and the syncing of cursors run beside
 // it. Run may be called once.
 func (l *Log[R]) Run(ctx context.Context) error {
-	l.commit.retry = time.NewTimer(time.Hour)
-	l.commit.retry.Stop()
 	defer l.commit.retry.Stop()
 	l.reopen() // so that readiness is true to the disk before the first record
 	keeping := make(chan struct{})
@@ -120,81 +119,104 @@ func (l *Log[R]) commitBatch(batch []queued[R]) {
 	}
 	l.publish(items)
 	l.release(batch)
+	l.trim()
 }
 
 // store makes the batch durable and returns it as items for the ring.
 func (l *Log[R]) store(batch []queued[R]) ([]ringItem[R], error) {
-	items := make([]ringItem[R], 0, len(batch))
-	total, skipped := l.commit.total, l.commit.skipped
-	records, seq := 0, l.head.Load()
+	items, last := l.count(batch)
 	l.commit.buf = l.commit.buf[:0]
+	if last.records > 0 && l.disk != nil {
+		if err := l.write(items); err != nil {
+			return nil, err
+		}
+	}
+	l.metrics.committed(last.records, last.total-l.commit.total, len(l.commit.buf))
+	l.snapshots.grew(len(l.commit.buf), l.o.SnapshotBytes)
+	l.commit.total, l.commit.skipped = last.total, last.skipped
+	if last.records > 0 {
+		l.head.Store(last.seq)
+	}
+	return items, nil
+}
+
+// counts are the books behind a batch.
+type counts struct {
+	records int
+	seq     uint64
+	total   uint64
+	skipped skips
+}
+
+// count makes items of the batch and keeps the books of each.
+func (l *Log[R]) count(batch []queued[R]) ([]ringItem[R], counts) {
+	items := make([]ringItem[R], 0, len(batch))
+	c := counts{total: l.commit.total, skipped: l.commit.skipped}
 	for _, q := range batch {
 		samples := uint64(l.codec.Samples(q.record))
 		if q.ephemeral {
-			skipped = skipped.plus(skips{1, samples})
+			c.skipped = c.skipped.plus(skips{1, samples})
 		} else {
-			records, seq, total = records+1, q.seq, total+samples
+			c.records, c.seq, c.total = c.records+1, q.seq, c.total+samples
 		}
 		items = append(items, ringItem[R]{
 			Item:    Item[R]{Record: q.record, Seq: q.seq, Ephemeral: q.ephemeral},
 			size:    q.size,
-			total:   total,
-			skipped: skipped,
+			total:   c.total,
+			samples: samples,
+			skipped: c.skipped,
 		})
 	}
-	if records > 0 && l.disk != nil {
-		if err := l.write(batch); err != nil {
-			return nil, err
-		}
-	}
-	l.metrics.committed(records, total-l.commit.total, len(l.commit.buf))
-	l.snapshots.grew(len(l.commit.buf), l.o.SnapshotBytes)
-	l.commit.total, l.commit.skipped = total, skipped
-	l.head.Store(seq)
-	return items, nil
+	return items, c
 }
 
-// write encodes the batch and writes it with one write and, with Always, one
+// write encodes the records and writes them with one write and, with Always, one
 // fsync.
-func (l *Log[R]) write(batch []queued[R]) error {
-	d := l.disk
+func (l *Log[R]) write(items []ringItem[R]) error {
 	if err := l.roll(); err != nil {
 		return err
 	}
 	var last frame
-	records, newest, total := uint64(0), int64(0), l.commit.total
-	for _, q := range batch {
-		if q.ephemeral {
+	records, newest := uint64(0), int64(math.MinInt64)
+	for i := range items {
+		if items[i].Ephemeral {
 			continue
 		}
-		last = l.frameOf(q, total)
+		last = l.frameOf(&items[i])
 		if records == 0 && l.synced() {
 			last.flags |= flagSynced
 		}
-		l.commit.payload = l.codec.Encode(l.commit.payload[:0], q.record)
-		if len(l.commit.payload) > maxPayload {
-			return fmt.Errorf("record %d has %d bytes: too many", q.seq, len(l.commit.payload))
+		if err := l.encode(last, items[i].Record); err != nil {
+			return err
 		}
-		l.commit.buf, l.commit.packed = appendFrame(l.commit.buf, d.w.seed, last, l.commit.payload, l.commit.packed)
-		records, newest, total = records+1, max(newest, last.time), last.total
+		records, newest = records+1, max(newest, last.time)
 	}
-	if err := d.append(l.commit.buf, last, records, newest); err != nil {
+	if err := l.disk.append(l.commit.buf, last, records, newest); err != nil {
 		return err
 	}
-	l.trim()
 	if l.o.Fsync == Always {
-		return d.sync()
+		return l.disk.sync()
 	}
 	l.commit.unsynced = true
 	return nil
 }
 
-func (l *Log[R]) frameOf(q queued[R], before uint64) frame {
-	samples := l.codec.Samples(q.record)
+func (l *Log[R]) frameOf(it *ringItem[R]) frame {
 	return frame{
-		kind: kindRecord, seq: q.seq, time: l.codec.Time(q.record),
-		samples: uint32(samples), total: before + uint64(samples),
+		kind: kindRecord, seq: it.Seq, time: l.codec.Time(it.Record),
+		samples: uint32(it.samples), total: it.total,
 	}
+}
+
+// encode appends the record's frame to the buffer.
+func (l *Log[R]) encode(f frame, r R) error {
+	c := &l.commit
+	c.payload = l.codec.Encode(c.payload[:0], r)
+	if len(c.payload) > maxPayload {
+		return fmt.Errorf("record %d has %d bytes: too many", f.seq, len(c.payload))
+	}
+	c.buf, c.packed = appendFrame(c.buf, l.disk.w.seed, f, c.payload, c.packed)
+	return nil
 }
 
 // synced reports whether everything written so far is known to be durable.
@@ -279,6 +301,10 @@ func (l *Log[R]) finish() error {
 		}
 	}
 	if l.disk == nil || l.unavailable() {
+		return nil
+	}
+	if l.disk.unused() {
+		l.disk.abandon()
 		return nil
 	}
 	if err := l.disk.seal(true); err != nil && !errors.Is(err, errNoSegment) {

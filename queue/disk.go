@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -28,6 +29,8 @@ type disk struct {
 
 	mu        sync.Mutex
 	segments  []*segment // oldest first; the last may be the one being written
+	strays    []string   // files that were given up, and could not be removed then
+	removed   bool       // a removal may not be durable yet
 	published uint64     // last sequence that readers may see
 	total     uint64     // its books
 }
@@ -58,8 +61,9 @@ func (d *disk) openSegment(h segmentHeader) error {
 		return fmt.Errorf("create segment %d: %w", h.number, err)
 	}
 	if err := d.start(f, h); err != nil {
-		err = fmt.Errorf("start segment %d: %w", h.number, err)
-		return errors.Join(err, f.Close(), d.fs.Remove(d.path(name)))
+		_ = f.Close() // holds nothing
+		d.discard(name)
+		return fmt.Errorf("start segment %d: %w", h.number, err)
 	}
 	v := segmentView{
 		segmentHeader: h, last: h.first - 1, total: h.before, newest: h.floor,
@@ -131,6 +135,12 @@ func (d *disk) publish() {
 	d.published, d.total = d.w.view.last, d.w.view.total
 }
 
+// unused reports whether the open segment can go: it holds nothing, and names
+// nothing that failed.
+func (d *disk) unused() bool {
+	return d.w.file != nil && d.w.view.records == 0 && d.w.view.void == 0
+}
+
 // seal writes the footer and closes the segment. Everything in it is durable
 // already, or need not be by the mode: an error costs nothing but a longer scan
 // at the next start, except with Interval.
@@ -177,11 +187,40 @@ func (d *disk) abandon() {
 		err = cerr
 	}
 	if v.records == 0 {
-		err = d.fs.Remove(d.path(w.seg.name))
-	}
-	if err != nil {
+		d.discard(w.seg.name)
+	} else if err != nil {
 		d.log.Warn("cannot tidy up the segment after a failure", "segment", w.seg.number, "err", err)
 	}
+}
+
+// discard removes a file that holds no record that was reported done, now or as
+// soon as the disk allows: it must not outlive the segment behind it, whose header
+// names what failed.
+func (d *disk) discard(name string) {
+	d.mu.Lock()
+	d.strays = append(d.strays, name)
+	d.mu.Unlock()
+	_ = d.removeStrays() // tried again before a segment is removed
+}
+
+func (d *disk) removeStrays() error {
+	d.mu.Lock()
+	strays := d.strays
+	d.strays = nil
+	d.mu.Unlock()
+	var errs []error
+	for _, name := range strays {
+		err := d.fs.Remove(d.path(name))
+		d.mu.Lock()
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+			d.strays = append(d.strays, name)
+		} else {
+			d.removed = d.o.Fsync != Off
+		}
+		d.mu.Unlock()
+	}
+	return errors.Join(errs...)
 }
 
 // close releases the directory.
@@ -242,6 +281,7 @@ func (d *disk) end() (seq, total uint64) {
 func (d *disk) forget(s *segment) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.removed = d.o.Fsync != Off
 	s.gone.Store(true)
 	d.segments = slices.DeleteFunc(d.segments, func(o *segment) bool { return o == s })
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Log is the durable log. All methods are safe for concurrent use.
@@ -70,6 +71,8 @@ func open[R any](fs fsys, o Options, c Codec[R]) (*Log[R], error) {
 	l.head.Store(at.head)
 	l.maxTime.Store(at.floor)
 	l.commit.total = at.total
+	l.commit.retry = time.NewTimer(time.Hour)
+	l.commit.retry.Stop()
 	l.ring = newRing[R](o.RingBytes, at.head, at.total)
 	l.metrics.observe(l)
 	return l, nil

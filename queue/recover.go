@@ -81,21 +81,25 @@ func (d *disk) conclude(at *recovered, cursorSeq uint64, cursorFloor int64) {
 	}
 	d.reportMissing()
 	d.published, d.total = at.head, at.total
+	d.removed = d.o.Fsync != Off // perhaps by the process before, which was killed
 	d.cursors.head = at.head
 }
 
 // reportMissing names segments that should lie between others and do not.
 func (d *disk) reportMissing() {
-	for i := 1; i < len(d.segments); i++ {
-		a, b := d.segments[i-1], d.segments[i]
-		end, total := b.view.end()
-		if end <= a.view.last || b.number == a.number+1 {
-			continue // nothing is missing, or it was reported as damage
+	var before *segment // the last one, from the first that has records on
+	for _, s := range d.segments {
+		v := &s.view
+		end, total := v.end()
+		if before != nil && end > before.view.last && s.number > before.number+1 {
+			d.report(&CorruptionError{
+				File: numbered(before.number+1, segmentSuffix), Segment: before.number + 1,
+				First: before.view.last + 1, Last: end, Samples: minus(total, before.view.total), Err: errMissing,
+			})
 		}
-		d.report(&CorruptionError{
-			File: numbered(a.number+1, segmentSuffix), Segment: a.number + 1,
-			First: a.view.last + 1, Last: end, Samples: minus(total, a.view.total), Err: errMissing,
-		})
+		if before != nil || v.records > 0 {
+			before = s
+		}
 	}
 }
 

@@ -96,6 +96,10 @@ func (d *disk) recoverSegments(all []opened) error {
 			d.moveAside(s.name)
 			use = false
 		}
+		if use && next != nil && s.view.records == 0 && s.view.void == 0 {
+			d.removeEmpty(s.segment)
+			use = false
+		}
 		if use {
 			d.segments = append(d.segments, s.segment)
 			next = &s.view.segmentHeader
@@ -103,6 +107,13 @@ func (d *disk) recoverSegments(all []opened) error {
 	}
 	slices.Reverse(d.segments)
 	return nil
+}
+
+// removeEmpty removes a segment that was given up before it held any record.
+func (d *disk) removeEmpty(s *segment) {
+	if err := d.fs.Remove(d.path(s.name)); err != nil {
+		d.log.Warn("cannot remove an empty segment", "segment", s.number, "err", err)
+	}
 }
 
 // end returns the sequence and the books where the segment before h ends.

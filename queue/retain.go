@@ -67,51 +67,50 @@ func (l *Log[R]) removeUpTo(seq uint64) {
 // What a destination still needs goes too, or with Reject nothing more is taken.
 func (l *Log[R]) keepBounds() {
 	full := false
-	for l.overBound() {
+	for excess := l.excess(); excess > 0; {
 		oldest, v := l.disk.oldestSealed()
 		if oldest == nil {
 			break
 		}
 		newest, _ := l.snapshots.covered()
-		if v.last > newest {
+		if v.last > newest { // the state is nowhere else
 			l.snapshots.want()
 			break
 		}
-		if v.last > l.cursors.passed() {
-			if full = l.o.OnFull == Reject; full {
-				break
-			}
-			l.dropSegment(oldest, v)
-			continue
-		}
-		if !l.disk.remove(oldest) {
+		needed := v.last > l.cursors.passed()
+		if full = needed && l.o.OnFull == Reject; full {
 			break
 		}
+		if needed && !l.dropSegment(oldest, v) || !needed && !l.disk.remove(oldest) {
+			break
+		}
+		excess -= v.bytes
 	}
 	l.setFull(full)
 }
 
-// overBound reports whether segments and snapshots take more than they may, or
-// leave less than they should.
-func (l *Log[R]) overBound() bool {
-	if l.o.MaxBytes > 0 && l.disk.segmentBytes()+l.snapshots.bytes() > l.o.MaxBytes {
-		return true
+// excess returns how many bytes have to go: segments and snapshots take more than
+// they may, or leave less than they should.
+func (l *Log[R]) excess() int64 {
+	excess := int64(0)
+	if l.o.MaxBytes > 0 {
+		excess = l.disk.segmentBytes() + l.snapshots.bytes() - l.o.MaxBytes
 	}
 	if l.o.MinFreeBytes <= 0 {
-		return false
+		return excess
 	}
 	free, err := l.disk.fs.Free(l.disk.dir)
 	if err != nil {
 		l.o.Logger.Warn("cannot ask for the free space", "err", err)
-		return false
+		return excess
 	}
-	return free < l.o.MinFreeBytes
+	return max(excess, l.o.MinFreeBytes-free)
 }
 
 // dropSegment removes a segment that a lagging destination still needs. The books
 // at the destination's position are noted first, so that what it loses is counted
 // exactly also after a restart.
-func (l *Log[R]) dropSegment(s *segment, v segmentView) {
+func (l *Log[R]) dropSegment(s *segment, v segmentView) bool {
 	acked := uint64(math.MaxUint64)
 	for _, c := range l.cursors.opened() {
 		if c.Acknowledged() >= v.last {
@@ -125,12 +124,13 @@ func (l *Log[R]) dropSegment(s *segment, v segmentView) {
 	before, _ := l.totalAt(acked)
 	samples := minus(v.total, max(before, v.before))
 	if !l.disk.remove(s) {
-		return
+		return false
 	}
 	l.metrics.droppedSegments.Inc()
 	l.metrics.droppedSamples.Add(float64(samples))
 	l.o.Logger.Error("dropped a segment at the bound: a destination lags and loses what is in it",
 		"segment", s.number, "first_seq", v.first, "last_seq", v.last, "samples", samples)
+	return true
 }
 
 func (l *Log[R]) setFull(full bool) {
@@ -239,18 +239,63 @@ func (d *disk) oldestSealed() (*segment, segmentView) {
 }
 
 // remove deletes a segment. Readers that are in it notice, and report a gap if
-// they were not done.
+// they were not done. One removal is durable before the next one starts, so that a
+// power loss never brings back an old segment without those behind it.
 func (d *disk) remove(s *segment) bool {
-	if err := d.fs.Remove(d.path(s.name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := d.removeDurably(s); err != nil {
 		d.log.Warn("cannot remove a segment", "segment", s.number, "err", err)
 		return false
 	}
-	d.forget(s)
 	return true
 }
 
-// lost notes that a segment's file has disappeared under us.
+// removeDurably removes the file, and then empties it: a reader that has it open
+// would otherwise keep its bytes on the disk.
+func (d *disk) removeDurably(s *segment) error {
+	if err := errors.Join(d.removeStrays(), d.syncRemoval()); err != nil {
+		return err
+	}
+	f, err := d.fs.Edit(d.path(s.name))
+	if errors.Is(err, os.ErrNotExist) {
+		d.forget(s)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.fs.Remove(d.path(s.name)); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	d.forget(s)
+	if err := d.syncRemoval(); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return errors.Join(f.Truncate(0), f.Close())
+}
+
+// syncRemoval makes the last removal durable.
+func (d *disk) syncRemoval() error {
+	d.mu.Lock()
+	removed := d.removed
+	d.removed = false
+	d.mu.Unlock()
+	if !removed {
+		return nil
+	}
+	err := d.fs.SyncDir(d.dir)
+	if err != nil {
+		d.mu.Lock()
+		d.removed = true
+		d.mu.Unlock()
+	}
+	return err
+}
+
+// lost notes that a segment's file has disappeared, and not because we removed it.
 func (d *disk) lost(s *segment) {
+	if s.gone.Load() {
+		return
+	}
 	v := d.viewOf(s)
 	d.forget(s)
 	d.report(&CorruptionError{

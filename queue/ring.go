@@ -28,7 +28,8 @@ type ringItem[R any] struct {
 	Item[R]
 	size    int64
 	total   uint64 // samples of all stored records up to this one
-	skipped skips  // ephemeral records published up to this one
+	samples uint64
+	skipped skips // ephemeral records published up to this one
 }
 
 // skips counts ephemeral records and their samples.

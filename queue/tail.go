@@ -49,8 +49,7 @@ func (t *tail) next() (frame, error) {
 				return f, err
 			}
 		case errors.As(err, &bad):
-			t.damaged = true
-			t.d.report(bad)
+			t.noteDamage(bad)
 		case errors.Is(err, io.EOF):
 			if err := t.leave(); err != nil {
 				return frame{}, err
@@ -59,6 +58,15 @@ func (t *tail) next() (frame, error) {
 			return frame{}, err
 		}
 	}
+}
+
+// noteDamage reports damage, unless the segment was removed while it was read.
+func (t *tail) noteDamage(bad *CorruptionError) {
+	if t.seg.gone.Load() {
+		return
+	}
+	t.damaged = true
+	t.d.report(bad)
 }
 
 // take moves the position behind f.
@@ -153,6 +161,9 @@ func (t *tail) reach(seg *segment, v segmentView) error {
 // leave follows the end of what was published of the segment at the time: more
 // was published since, or the segment ends, or there is nothing more.
 func (t *tail) leave() error {
+	if t.seg.gone.Load() {
+		return nil // next closes it
+	}
 	v := t.d.viewOf(t.seg)
 	if v.size > t.scan.end {
 		t.scan.end = v.size

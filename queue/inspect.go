@@ -1,0 +1,348 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Report is what Inspect finds in a storage directory.
+type Report struct {
+	Dir       string           `json:"dir"`
+	Store     string           `json:"store,omitempty"`  // identity of the store
+	Opened    string           `json:"opened,omitempty"` // who opened it last, perhaps still
+	First     uint64           `json:"first_seq"`        // oldest and newest record, 0 without any
+	Last      uint64           `json:"last_seq"`
+	Records   uint64           `json:"records"`
+	Samples   uint64           `json:"samples"`
+	Bytes     int64            `json:"bytes"`
+	Segments  []SegmentReport  `json:"segments"`
+	Snapshots []SnapshotReport `json:"snapshots"`
+	Cursors   []CursorReport   `json:"cursors"`
+	Damage    []DamageReport   `json:"damage"`
+	Other     []string         `json:"other_files,omitempty"` // moved aside, unfinished, or none of ours
+}
+
+// SegmentReport describes one segment.
+type SegmentReport struct {
+	File       string    `json:"file"`
+	Number     uint64    `json:"number"`
+	First      uint64    `json:"first_seq"`
+	Last       uint64    `json:"last_seq"` // before First when there is none
+	FailedFrom uint64    `json:"failed_from,omitempty"`
+	FailedTo   uint64    `json:"failed_to,omitempty"` // sequences that failed before the segment was made
+	Records    uint64    `json:"records"`
+	Samples    uint64    `json:"samples"`
+	Bytes      int64     `json:"bytes"`
+	Sealed     bool      `json:"sealed"`
+	Newest     time.Time `json:"newest_time,omitzero"`
+}
+
+// SnapshotReport describes one snapshot.
+type SnapshotReport struct {
+	File    string    `json:"file"`
+	Seq     uint64    `json:"seq"`
+	Bytes   int64     `json:"bytes"`
+	Created time.Time `json:"created"`
+	Floor   time.Time `json:"floor"`
+	Good    bool      `json:"good"`
+}
+
+// CursorReport describes one destination's position.
+type CursorReport struct {
+	File           string     `json:"file"`
+	ID             string     `json:"id"`
+	Clean          bool       `json:"clean"` // closed properly, or never opened since
+	Shards         []Position `json:"shards"`
+	OldestUnsent   uint64     `json:"oldest_unsent_seq,omitempty"` // first record that some shard has not acknowledged
+	OldestTime     time.Time  `json:"oldest_unsent_time,omitzero"`
+	PendingRecords uint64     `json:"pending_records"`
+	PendingSamples uint64     `json:"pending_samples"`
+	MissingRecords uint64     `json:"missing_records"` // not acknowledged and no longer there
+}
+
+// DamageReport describes a damaged range.
+type DamageReport struct {
+	File    string `json:"file"`
+	Offset  int64  `json:"offset"`
+	Length  int64  `json:"length"`
+	First   uint64 `json:"first_seq,omitempty"`
+	Last    uint64 `json:"last_seq,omitempty"`
+	Samples uint64 `json:"samples,omitempty"`
+	Torn    bool   `json:"torn"` // what a crash leaves, or being written at this moment
+	Problem string `json:"problem"`
+}
+
+// Inspect reads a storage directory completely and describes it. It changes
+// nothing and takes no lock, so it works on a copy as well as beside a running
+// process; the newest segment of one may then seem torn, because it is being
+// written. Memory stays small whatever the size.
+func Inspect(dir string) (*Report, error) {
+	return inspect(osFS{}, dir)
+}
+
+// inspector is the state of one Inspect.
+type inspector struct {
+	d      *disk
+	r      *Report
+	next   uint64 // sequence that should follow
+	total  uint64 // books of the records so far
+	begun  bool
+	failed map[uint64]*segmentHeader // by number: the header of the segment behind
+}
+
+func inspect(fs fsys, dir string) (*Report, error) {
+	d := &disk{fs: fs, dir: filepath.Clean(dir)}
+	files, err := fs.List(d.dir)
+	if err != nil {
+		return nil, fmt.Errorf("inspect %s: %w", dir, err)
+	}
+	slices.SortFunc(files, func(a, b fileInfo) int { return strings.Compare(a.name, b.name) })
+	in := &inspector{d: d, r: &Report{Dir: dir}, failed: map[uint64]*segmentHeader{}}
+	in.identify(files)
+	for _, step := range []struct {
+		suffix string
+		read   func(fileInfo) error
+	}{
+		{cursorSuffix, in.cursor}, {segmentSuffix, in.header}, {segmentSuffix, in.segment}, {snapshotSuffix, in.snapshot},
+	} {
+		if err := in.each(files, step.suffix, step.read); err != nil {
+			return nil, err
+		}
+	}
+	in.finish(files)
+	return in.r, nil
+}
+
+// each calls read for the files with suffix. A file that has disappeared since it
+// was listed was removed by the running process.
+func (in *inspector) each(files []fileInfo, suffix string, read func(fileInfo) error) error {
+	for _, f := range files {
+		if !strings.HasSuffix(f.name, suffix) {
+			continue
+		}
+		if err := read(f); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("inspect %s: %w", f.name, err)
+		}
+	}
+	return nil
+}
+
+func (in *inspector) identify(files []fileInfo) {
+	b, err := in.d.readStart(storeName, storeFileSize)
+	if err == nil {
+		in.d.id, err = parseStoreFile(b)
+	}
+	if err != nil {
+		in.problem(storeName, int64(len(b)), err)
+		in.d.id, _ = in.d.voteIdentity(files)
+	}
+	in.r.Store = in.d.id.String()
+	if b, err := in.d.readStart(lockName, 64); err == nil {
+		in.r.Opened = strings.TrimSpace(string(b))
+	}
+}
+
+func (in *inspector) problem(file string, length int64, err error) {
+	in.r.Damage = append(in.r.Damage, DamageReport{File: file, Length: length, Problem: err.Error()})
+}
+
+func (in *inspector) damage(bad *CorruptionError) {
+	in.r.Damage = append(in.r.Damage, DamageReport{
+		File: bad.File, Offset: bad.Offset, Length: bad.Length, First: bad.First, Last: bad.Last,
+		Samples: bad.Samples, Torn: bad.Torn, Problem: bad.Err.Error(),
+	})
+}
+
+func (in *inspector) cursor(info fileInfo) error {
+	b, err := readFile(in.d.fs, in.d.path(info.name))
+	if err != nil {
+		return err
+	}
+	c, err := parseCursorFile(b, info.name, in.d.id)
+	if err == nil && c.foreign {
+		err = errForeign
+	}
+	if err == nil {
+		err = c.doubtful
+	}
+	if err != nil {
+		in.problem(info.name, info.size, err)
+	}
+	if !c.found {
+		return nil
+	}
+	s := c.status()
+	in.r.Cursors = append(in.r.Cursors, CursorReport{File: info.name, ID: s.ID, Clean: c.slot.clean, Shards: s.Shards})
+	return nil
+}
+
+// header notes what the header says about the segment before.
+func (in *inspector) header(info fileInfo) error {
+	b, err := in.d.readStart(info.name, segmentHeaderSize)
+	if err != nil {
+		return err
+	}
+	number, _ := parseNumbered(info.name, segmentSuffix)
+	if h, err := parseSegmentHeader(b, info.name); (err == nil || errors.Is(err, errPreamble)) && h.store == in.d.id {
+		in.failed[number-1] = &h
+	}
+	return nil
+}
+
+// segment reads one segment completely.
+func (in *inspector) segment(info fileInfo) error {
+	number, ok := parseNumbered(info.name, segmentSuffix)
+	if !ok {
+		return nil
+	}
+	b, err := in.d.readStart(info.name, segmentHeaderSize)
+	if err != nil {
+		return err
+	}
+	h, err := parseSegmentHeader(b, info.name)
+	if err != nil {
+		in.problem(info.name, min(info.size, segmentHeaderSize), err)
+	}
+	switch {
+	case errors.As(err, new(*VersionError)):
+		return nil
+	case err != nil && !errors.Is(err, errPreamble):
+		h = segmentHeader{store: in.d.id, number: number}
+	case h.store != in.d.id || h.number != number:
+		in.problem(info.name, info.size, errForeign)
+		return nil
+	}
+	return in.scan(info, h)
+}
+
+// scan checks every frame of a segment.
+func (in *inspector) scan(info fileInfo, h segmentHeader) error {
+	f, err := in.d.fs.Open(in.d.path(info.name))
+	if err != nil {
+		return err
+	}
+	v := segmentView{segmentHeader: h, total: h.before, newest: h.floor}
+	if h.first > 0 {
+		v.last = h.first - 1
+	}
+	scan := newScanner(f, info.name, h, info.size)
+	for {
+		fr, err := scan.next()
+		switch bad := (*CorruptionError)(nil); {
+		case errors.As(err, &bad):
+			in.damage(bad)
+		case errors.Is(err, io.EOF):
+			in.add(info, v)
+			return f.Close()
+		case err != nil:
+			return errors.Join(err, f.Close())
+		case fr.kind == kindFooter:
+			v.sealed = true
+		case fr.kind == kindRecord && !in.failed[h.number].failed(fr.seq):
+			v.add(&fr)
+			in.pending(&fr)
+		}
+	}
+}
+
+// add reports a segment.
+func (in *inspector) add(info fileInfo, v segmentView) {
+	s := SegmentReport{
+		File: info.name, Number: v.number, First: v.first, Last: v.last, Records: v.records,
+		Samples: minus(v.total, v.before), Bytes: info.size, Sealed: v.sealed, Newest: millis(v.newest),
+	}
+	if v.void != 0 {
+		s.FailedFrom, s.FailedTo = v.void, v.first-1
+	}
+	in.missing(v)
+	in.r.Segments = append(in.r.Segments, s)
+	in.r.Records += s.Records
+	in.r.Samples += s.Samples
+	in.r.Bytes += s.Bytes
+	if in.r.First == 0 && v.records > 0 {
+		in.r.First = v.first
+	}
+	in.r.Last = max(in.r.Last, v.last)
+}
+
+// missing reports records that should lie between the segment before and v.
+func (in *inspector) missing(v segmentView) {
+	if end, total := v.end(); in.begun && v.first > 0 && end >= in.next {
+		in.r.Damage = append(in.r.Damage, DamageReport{
+			File: numbered(v.number, segmentSuffix), First: in.next, Last: end,
+			Samples: minus(total, in.total), Problem: "the records before this segment are missing",
+		})
+	}
+	in.begun, in.next, in.total = true, v.last+1, v.total
+}
+
+// pending counts a record for the cursors that have not passed it.
+func (in *inspector) pending(f *frame) {
+	for i := range in.r.Cursors {
+		c := &in.r.Cursors[i]
+		acked := c.acked()
+		if f.seq <= acked {
+			continue
+		}
+		if c.OldestUnsent == 0 {
+			c.OldestUnsent, c.OldestTime = f.seq, millis(f.time)
+			c.MissingRecords = f.seq - acked - 1
+		}
+		c.PendingRecords++
+		c.PendingSamples += uint64(f.samples)
+	}
+}
+
+// acked returns what all shards have acknowledged.
+func (c *CursorReport) acked() uint64 {
+	acked := c.Shards[0].Acked
+	for _, s := range c.Shards {
+		acked = min(acked, s.Acked)
+	}
+	return acked
+}
+
+func (in *inspector) snapshot(info fileInfo) error {
+	h, err := in.d.snapshotHeader(info.name)
+	if errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	s := snapshotInfo{h, info.name, info.size}
+	if err == nil {
+		err = in.d.readSnapshot(s, func(io.Reader) error { return nil })
+	}
+	if err != nil {
+		in.problem(info.name, info.size, err)
+	}
+	in.r.Snapshots = append(in.r.Snapshots, SnapshotReport{
+		File: info.name, Seq: h.seq, Bytes: info.size, Created: h.time().UTC(), Floor: millis(h.floor), Good: err == nil,
+	})
+	return nil
+}
+
+// finish lists the files that are none of the above.
+func (in *inspector) finish(files []fileInfo) {
+	for _, f := range files {
+		known := f.name == storeName || f.name == lockName
+		for _, suffix := range []string{segmentSuffix, snapshotSuffix, cursorSuffix} {
+			known = known || strings.HasSuffix(f.name, suffix)
+		}
+		if !known {
+			in.r.Other = append(in.r.Other, f.name)
+		}
+	}
+}
+
+// millis turns a timestamp into a time; the zero timestamp is none.
+func millis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
