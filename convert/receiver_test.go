@@ -138,7 +138,7 @@ func (r pusher) family(name string, kind int) string {
 	types := []string{"GAUGE", "COUNTER", "SUMMARY", "HISTOGRAM", "GAUGE_HISTOGRAM", "HISTOGRAM"}
 	var b strings.Builder
 	fmt.Fprintf(&b, "name:%q type:%s ", name, types[kind])
-	for i, l := range []string{`label:{name:"x" value:""}`, ``, `label:{name:"x" value:"one"}`, `label:{name:"job" value:"body"}label:{name:"x" value:"two"}`} {
+	for i, l := range []string{`label:{name:"x" value:""}`, ``, `label:{name:"x" value:"1"}`, `label:{name:"job" value:"body"}label:{name:"x" value:"2"}`} {
 		if i > 0 && r.IntN(2) == 0 {
 			continue
 		}
