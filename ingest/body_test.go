@@ -199,7 +199,7 @@ func TestGzipBomb(t *testing.T) {
 // limit, and would take gigabytes once parsed.
 func TestLineBomb(t *testing.T) {
 	g := newGateway(t, Options{})
-	bomb := gzipped(t, strings.Repeat("a 1\n", 40<<18))
+	bomb := gzipped(t, strings.Repeat("a 1\n", 3<<20))
 	allocated := allocated(func() {
 		if w := g.do("PUT", "/metrics/job/a", bomb, "Content-Encoding: gzip"); w.Code != 413 {
 			t.Errorf("got %d %q", w.Code, w.Body)

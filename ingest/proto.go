@@ -66,6 +66,7 @@ const (
 	// An empty message is two bytes in the body and becomes a struct, a pointer
 	// to it, and a share of what is built from it.
 	protoMessageCost = 192
+	protoFamilyCost  = 384
 	// So that no body of this size needs to be looked at before it is parsed.
 	protoUnread = 32 << 10
 )
@@ -84,7 +85,7 @@ func protoCost(b []byte) int64 {
 		if n < 0 {
 			break // nextMessage says what is wrong
 		}
-		cost += protoMessageCost + messageCost(msg, familyDescriptor)
+		cost += protoFamilyCost + messageCost(msg, familyDescriptor)
 		b = b[n:]
 	}
 	return cost

@@ -18,7 +18,7 @@ import (
 // What a line and a label of the text format cost once parsed, in bytes: the
 // messages, their pointers, and a share of what is built from them.
 const (
-	textLineCost  = 512
+	textLineCost  = 640
 	textLabelCost = 160
 )
 
