@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	dto "github.com/prometheus/client_model/go"
+
 	"github.com/pushbridge/pushbridge/group"
 )
 
