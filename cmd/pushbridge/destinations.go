@@ -1,0 +1,284 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/ingest"
+	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/remotewrite"
+	"github.com/pushbridge/pushbridge/web"
+)
+
+// destinations runs one destination per remote_write section, and exchanges
+// those whose section changes.
+type destinations struct {
+	o      remotewrite.Options // what all have in common
+	queue  *recordLog
+	store  *group.Store
+	writer *ingest.Writer
+	log    *slog.Logger
+	failed chan error // of a destination that cannot go on
+
+	changing sync.Mutex // one change at a time; taken before mu
+
+	mu      sync.Mutex
+	current []*destination
+	ctx     context.Context //nolint:containedctx // of run, nil before: destinations that are added later live in it too
+}
+
+// destination is one that is configured; it runs once started.
+type destination struct {
+	section  *remotewrite.Config
+	external labels.Labels
+	cursor   *queue.Cursor
+	sender   *remotewrite.Destination
+	cancel   context.CancelFunc // nil before it was started
+	done     chan struct{}      // closed when it has ended
+}
+
+func newDestinations(g *gateway, intake *remotewrite.Intake) *destinations {
+	return &destinations{
+		o: remotewrite.Options{
+			Log:           g.queue,
+			FlushDeadline: g.settings.shutdownTimeout,
+			Intake:        intake,
+			Logger:        g.log.With("component", "remotewrite"),
+			Registerer:    g.registry,
+			Now:           g.now,
+		},
+		queue: g.queue, store: g.store, writer: g.writer,
+		log: g.log.With("component", "remotewrite"), failed: make(chan error, 1),
+	}
+}
+
+// prepare makes the destinations of c, and none runs yet. Positions of those that
+// are configured no longer are given up.
+func (d *destinations) prepare(c *config) error {
+	for _, section := range c.destinations {
+		one, err := d.open(section, c.externalLabels)
+		if err != nil {
+			return err
+		}
+		d.current = append(d.current, one)
+	}
+	if len(c.destinations) == 0 {
+		d.log.Info("no remote write destination is configured: metrics wait to be scraped")
+	}
+	for _, cursor := range d.queue.Cursors() {
+		if !cursor.Open {
+			if err := d.giveUp(cursor.ID, d.queue.SamplesAfter(acknowledged(cursor))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func acknowledged(c queue.CursorStatus) uint64 {
+	acked := c.Shards[0].Acked
+	for _, s := range c.Shards {
+		acked = min(acked, s.Acked)
+	}
+	return acked
+}
+
+// giveUp forgets the position of a destination that is gone.
+func (d *destinations) giveUp(id string, pending uint64) error {
+	if err := d.queue.RemoveCursor(id); err != nil {
+		return fmt.Errorf("remove the position of destination %s: %w", id, err)
+	}
+	d.log.Warn("destination is no longer configured, what it was not sent is dropped", "destination", id, "samples", pending)
+	return nil
+}
+
+// open makes a destination with its position in the log.
+func (d *destinations) open(section *remotewrite.Config, external labels.Labels) (*destination, error) {
+	cursor, isNew, err := d.queue.OpenCursor(section.ID(), section.Shards())
+	if err != nil {
+		return nil, err
+	}
+	o := d.o
+	o.Cursor = cursor
+	o.External = groupLabels(external)
+	if isNew {
+		o.Initial = d.initial
+	}
+	sender, err := remotewrite.NewDestination(*section, o)
+	if err != nil {
+		return nil, errors.Join(err, cursor.Close())
+	}
+	return &destination{section: section, external: external, cursor: cursor, sender: sender, done: make(chan struct{})}, nil
+}
+
+// initial is the current state, once, for a destination that is new.
+func (d *destinations) initial() (records []*group.Record, behind uint64) {
+	return d.store.Restate(d.o.Now(), d.queue.Last, d.writer.Enqueue)
+}
+
+func groupLabels(l labels.Labels) group.Labels {
+	var out []group.Label
+	l.Range(func(l labels.Label) { out = append(out, group.Label{Name: l.Name, Value: l.Value}) })
+	return group.NewLabels(out)
+}
+
+// run runs all destinations until ctx ends, or one of them cannot go on.
+func (d *destinations) run(ctx context.Context) error {
+	d.mu.Lock()
+	d.ctx = ctx
+	for _, one := range d.current {
+		d.startLocked(one)
+	}
+	d.mu.Unlock()
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-d.failed:
+	}
+	d.changing.Lock() // a reload that goes on finishes first
+	defer d.changing.Unlock()
+	d.mu.Lock()
+	current := slices.Clone(d.current)
+	d.mu.Unlock()
+	for _, one := range current {
+		one.cancel()
+	}
+	for _, one := range current {
+		<-one.done
+	}
+	return err
+}
+
+func (d *destinations) startLocked(one *destination) {
+	ctx, cancel := context.WithCancel(d.ctx)
+	one.cancel = cancel
+	go func() {
+		defer close(one.done)
+		if err := one.sender.Run(ctx); err != nil {
+			select {
+			case d.failed <- err:
+			default:
+			}
+		}
+	}()
+}
+
+// reload makes the destinations those of c. One whose section is the same does
+// not notice. One that has changed sends what is on its way and goes on where it
+// was; a removed one loses what it was not sent.
+func (d *destinations) reload(c *config) error {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	if err := d.check(c); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	old := d.current
+	d.mu.Unlock()
+	next := make([]*destination, len(c.destinations))
+	for i, section := range c.destinations {
+		j := slices.IndexFunc(old, func(o *destination) bool { return o.is(section, c.externalLabels) })
+		if j >= 0 {
+			next[i] = old[j]
+		}
+	}
+	if err := d.stop(without(old, next), c); err != nil {
+		return err
+	}
+	return d.start(c, next)
+}
+
+// is reports whether one already is what a reload asks for.
+func (one *destination) is(section *remotewrite.Config, external labels.Labels) bool {
+	return labels.Equal(one.external, external) && reflect.DeepEqual(one.section, section)
+}
+
+func without(all, kept []*destination) []*destination {
+	return slices.DeleteFunc(slices.Clone(all), func(one *destination) bool { return slices.Contains(kept, one) })
+}
+
+// check builds what reload would, and throws it away: a section that cannot work
+// is found before anything is touched.
+func (d *destinations) check(c *config) error {
+	for _, section := range c.destinations {
+		if err := remotewrite.Check(*section); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop ends destinations that are not to go on as they are.
+func (d *destinations) stop(gone []*destination, c *config) error {
+	for _, one := range gone {
+		one.cancel()
+	}
+	for _, one := range gone {
+		<-one.done
+		if err := one.cursor.Close(); err != nil {
+			return fmt.Errorf("close the position of destination %s: %w", one.section.Label(), err)
+		}
+		id := one.section.ID()
+		if slices.ContainsFunc(c.destinations, func(s *remotewrite.Config) bool { return s.ID() == id }) {
+			continue
+		}
+		if err := d.giveUp(id, one.sender.Status().PendingSamples); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// start makes and starts those of next that are not there yet.
+func (d *destinations) start(c *config, next []*destination) error {
+	var errs []error
+	var running []*destination
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i, one := range next {
+		if one == nil {
+			var err error
+			if one, err = d.open(c.destinations[i], c.externalLabels); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			d.startLocked(one)
+		}
+		running = append(running, one)
+	}
+	d.current = running
+	return errors.Join(errs...)
+}
+
+// status describes every destination for the page.
+func (d *destinations) status() []web.Destination {
+	d.mu.Lock()
+	current := slices.Clone(d.current)
+	d.mu.Unlock()
+	out := make([]web.Destination, len(current))
+	for i, one := range current {
+		s := one.sender.Status()
+		out[i] = web.Destination{
+			Name: s.Name, URL: s.URL, Protocol: s.Protocol, State: string(s.State),
+			Healthy: s.State == remotewrite.StateOK || s.State == remotewrite.StateCatching,
+			Pending: s.PendingSamples, Lag: s.Lag, LastSuccess: s.LastSuccess,
+			LastError: s.LastError, LastErrorTime: s.LastErrorAt,
+		}
+	}
+	return out
+}
+
+// any reports whether there is a destination at all.
+func (d *destinations) any() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.current) > 0
+}

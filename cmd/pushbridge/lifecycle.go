@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// stage is one component that lives as long as the process.
+type stage struct {
+	name string
+	run  func(context.Context) error
+}
+
+// runStages starts stages in order, and stops them in the opposite order when
+// ctx ends or one of them returns: each is told to stop only after all that
+// were started later have ended, so that with the sink of the data flow first
+// in the list nothing is produced for a component that has gone.
+//
+// It returns the first error of a stage. Stages that have not ended when grace
+// is over, counted from the first stop, are left behind and named.
+func runStages(ctx context.Context, grace time.Duration, stages []stage) error {
+	running := make([]*runningStage, len(stages))
+	ended := make(chan *runningStage, len(stages))
+	for i, s := range stages {
+		running[i] = startStage(s, ended)
+	}
+	var errs []error
+	select {
+	case <-ctx.Done():
+	case s := <-ended:
+		errs = append(errs, s.failure())
+	}
+	deadline := time.NewTimer(grace)
+	defer deadline.Stop()
+	for _, s := range slices.Backward(running) {
+		s.cancel()
+		select {
+		case <-s.done:
+			errs = append(errs, s.failure())
+		case <-deadline.C:
+			return errors.Join(firstError(errs), fmt.Errorf("stop %s: not done after %s", s.name, grace))
+		}
+	}
+	return firstError(errs)
+}
+
+type runningStage struct {
+	name   string
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // valid once done is closed
+}
+
+func startStage(s stage, ended chan<- *runningStage) *runningStage {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &runningStage{name: s.name, cancel: cancel, done: make(chan struct{})}
+	go func() {
+		err := s.run(ctx)
+		if err == nil && ctx.Err() == nil {
+			err = errors.New("ended unasked")
+		}
+		r.err = err
+		close(r.done)
+		ended <- r
+	}()
+	return r
+}
+
+func (r *runningStage) failure() error {
+	<-r.done
+	if r.err == nil || errors.Is(r.err, context.Canceled) {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", r.name, r.err)
+}
+
+func firstError(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/prometheus/exporter-toolkit/web"
+	"golang.org/x/sync/errgroup"
+)
+
+// headerTimeout bounds how long a client may take to send its headers.
+const headerTimeout = 30 * time.Second
+
+// frontend serves one handler on all listeners.
+type frontend struct {
+	listeners []net.Listener
+	servers   []*http.Server
+	config    string // of TLS and authentication, empty for neither
+	log       *slog.Logger
+}
+
+// listen opens the listeners that the settings name, so that a port in use is
+// known before anything else is done.
+func listen(ctx context.Context, s *settings, log *slog.Logger) (*frontend, error) {
+	if err := web.Validate(s.webConfigFile); err != nil {
+		return nil, fmt.Errorf("--%s: %w", flagWebConfigFile, err)
+	}
+	listeners, err := openListeners(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	f := &frontend{listeners: listeners, config: s.webConfigFile, log: log}
+	if s.listenAddressFile != "" {
+		if err := writeAddresses(s.listenAddressFile, listeners); err != nil {
+			return nil, errors.Join(fmt.Errorf("--%s: %w", flagListenAddressFile, err), f.close())
+		}
+	}
+	return f, nil
+}
+
+func openListeners(ctx context.Context, s *settings) ([]net.Listener, error) {
+	if s.systemdSocket {
+		listeners, err := activation.Listeners()
+		if err == nil && len(listeners) == 0 {
+			err = errors.New("systemd passed no socket")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--%s: %w", flagSystemdSocket, err)
+		}
+		return listeners, nil
+	}
+	var f frontend
+	for _, address := range s.listenAddresses {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("--%s: %w", flagListenAddress, err), f.close())
+		}
+		f.listeners = append(f.listeners, l)
+	}
+	return f.listeners, nil
+}
+
+// writeAddresses puts the file in place as a whole, so that who waits for it
+// never reads half of it.
+func writeAddresses(file string, listeners []net.Listener) error {
+	var text strings.Builder
+	for _, l := range listeners {
+		fmt.Fprintln(&text, l.Addr())
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = temporary.WriteString(text.String())
+	if err = errors.Join(err, temporary.Close()); err == nil {
+		err = os.Rename(temporary.Name(), file)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temporary.Name()))
+	}
+	return nil
+}
+
+// run serves h until ctx ends, then lets the requests that run finish: they may
+// wait for the disk, which must outlive this stage.
+func (f *frontend) run(ctx context.Context, h http.Handler) error {
+	var serving errgroup.Group
+	failed := make(chan struct{}, len(f.listeners))
+	for _, l := range f.listeners {
+		// A server for each listener: the toolkit changes the one it is given.
+		srv := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, ErrorLog: slog.NewLogLogger(f.log.Handler(), slog.LevelDebug)}
+		f.servers = append(f.servers, srv)
+		serving.Go(func() error {
+			err := web.Serve(l, srv, &web.FlagConfig{WebConfigFile: &f.config}, f.log)
+			if errors.Is(err, http.ErrServerClosed) {
+				return nil
+			}
+			failed <- struct{}{}
+			return fmt.Errorf("serve on %s: %w", l.Addr(), err)
+		})
+	}
+	select {
+	case <-ctx.Done():
+	case <-failed:
+	}
+	var stopping errgroup.Group
+	for _, srv := range f.servers {
+		stopping.Go(func() error { return srv.Shutdown(context.WithoutCancel(ctx)) })
+	}
+	return errors.Join(stopping.Wait(), serving.Wait())
+}
+
+// close gives up listeners that were never served.
+func (f *frontend) close() error {
+	var errs []error
+	for _, l := range f.listeners {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/pushbridge/pushbridge/group"
+)
+
+// ownFamilies describes the gateway's own metrics to the consistency check: a
+// push must not collide with them.
+func ownFamilies(g prometheus.Gatherer, log *slog.Logger) []group.OwnFamily {
+	families, err := g.Gather()
+	if err != nil {
+		log.Error("own metrics cannot be gathered", "err", err)
+	}
+	own := make([]group.OwnFamily, 0, len(families))
+	for _, f := range families {
+		o := group.OwnFamily{Name: f.GetName(), Type: ownType(f.GetType())}
+		for _, m := range f.GetMetric() {
+			o.Series = append(o.Series, ownLabels(m))
+		}
+		own = append(own, o)
+	}
+	return own
+}
+
+func ownLabels(m *dto.Metric) group.Labels {
+	l := make([]group.Label, 0, len(m.GetLabel()))
+	for _, p := range m.GetLabel() {
+		l = append(l, group.Label{Name: p.GetName(), Value: p.GetValue()})
+	}
+	return group.NewLabels(l)
+}
+
+func ownType(t dto.MetricType) group.Type {
+	switch t {
+	case dto.MetricType_COUNTER:
+		return group.Counter
+	case dto.MetricType_GAUGE:
+		return group.Gauge
+	case dto.MetricType_SUMMARY:
+		return group.Summary
+	case dto.MetricType_HISTOGRAM:
+		return group.Histogram
+	case dto.MetricType_GAUGE_HISTOGRAM:
+		return group.GaugeHistogram
+	case dto.MetricType_UNTYPED:
+	}
+	return group.Untyped
+}

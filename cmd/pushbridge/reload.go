@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// reloader reads the configuration file anew. Its metrics have the names that
+// every Prometheus program uses, so that existing alerts cover them.
+type reloader struct {
+	successful prometheus.Gauge
+	at         prometheus.Gauge
+}
+
+func newReloader(reg prometheus.Registerer) *reloader {
+	r := &reloader{
+		successful: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pushbridge_config_last_reload_successful",
+			Help: "Whether the last attempt to load the configuration file worked.",
+		}),
+		at: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pushbridge_config_last_reload_success_timestamp_seconds",
+			Help: "When the configuration file was last loaded.",
+		}),
+	}
+	reg.MustRegister(r.successful, r.at)
+	r.loaded()
+	return r
+}
+
+func (r *reloader) loaded() {
+	r.successful.Set(1)
+	r.at.SetToCurrentTime()
+}
+
+// reload makes the destinations those of the configuration file as it is now. A
+// file that cannot be used changes nothing.
+func (g *gateway) reload() error {
+	c, err := loadConfig(g.settings.configFile, g.settings.remoteWriteURLs)
+	if err == nil {
+		err = g.destinations.reload(c)
+	}
+	if err != nil {
+		g.reloader.successful.Set(0)
+		g.log.Error("configuration was not loaded, the one before stays in force", "err", err)
+		return err
+	}
+	c.logIgnored(g.log)
+	g.reloader.loaded()
+	g.log.Info("configuration loaded", "destinations", len(c.destinations))
+	return nil
+}
+
+// reloadOnHangup reloads at each SIGHUP until ctx ends.
+func (g *gateway) reloadOnHangup(ctx context.Context) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangup:
+			_ = g.reload() // logged, and shown by a metric
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/pushbridge/pushbridge/ingest"
+	"github.com/pushbridge/pushbridge/web"
+)
+
+// route is one row of the table: what answers a path below the route prefix.
+type route struct {
+	path    string // as http.ServeMux takes it
+	name    string // in pushgateway_http_requests_total; empty: not counted there
+	handler http.Handler
+}
+
+// routes is the one table of HTTP routes. The write side's paths are its own
+// business, since its answers depend on the case and the slashes of a path, which
+// a ServeMux overlooks.
+func (g *gateway) routes(push *ingest.Handler, views *web.Handler) http.Handler {
+	mux := http.NewServeMux()
+	prefix, requests := g.settings.routePrefix, ingest.RequestCounter(g.registry)
+	for _, r := range []route{
+		{g.settings.telemetryPath, "", push.DecodeBody(views.Metrics())},
+		{"/{$}", "status", push.DecodeBody(views.Status())},
+		{"/status", "status", push.DecodeBody(views.Status())},
+		{"/static/", "static", push.DecodeBody(views.Static())},
+		{"/api/v1/metrics", "api/v1/metrics", views.APIMetrics()},
+		{"/api/v1/status", "api/v1/status", views.APIStatus()},
+		{"/api/v1/", "", views.APINotFound()},
+		{"/-/healthy", "healthy", push.DecodeBody(views.Healthy())},
+		{"/-/ready", "ready", push.DecodeBody(views.Ready())},
+		{quitPath, "", push.DecodeBody(g.onCommand(g.quitCommand))},
+		{"/-/reload", "", push.DecodeBody(g.onCommand(g.reloadCommand))},
+		{"/debug/pprof/", "", push.DecodeBody(views.Pprof())},
+	} {
+		mux.Handle(prefix+r.path, counted(requests, r))
+	}
+	if prefix != "" {
+		// Pushgateway gives this one answer, and no other, without the prefix too.
+		mux.Handle(quitPath, web.GetOnly(http.HandlerFunc(wrongMethod)))
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if push.Owns(r.URL.Path) {
+			push.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func counted(requests *prometheus.CounterVec, r route) http.Handler {
+	if r.name == "" {
+		return r.handler
+	}
+	return promhttp.InstrumentHandlerCounter(requests.MustCurryWith(prometheus.Labels{"handler": r.name}), r.handler)
+}
+
+const (
+	quitPath       = "/-/quit"
+	commandMethods = "GET, OPTIONS, POST, PUT"
+)
+
+// onCommand answers the methods that a command does not have as Pushgateway
+// does. Commands are off without --web.enable-lifecycle.
+func (g *gateway) onCommand(command http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodPut, http.MethodPost:
+			if !g.settings.enableLifecycle {
+				plain(w, http.StatusForbidden, "Lifecycle API is not enabled.")
+				return
+			}
+			command(w, r)
+		case http.MethodGet:
+			wrongMethod(w, r)
+		case http.MethodOptions:
+			w.Header().Set("Allow", commandMethods)
+		default:
+			w.Header().Set("Allow", commandMethods)
+			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+		}
+	})
+}
+
+// quitCommand answers before the process stops: stopping waits for answers.
+func (g *gateway) quitCommand(w http.ResponseWriter, _ *http.Request) {
+	plain(w, http.StatusOK, "Requesting termination... Goodbye!")
+	g.requestQuit()
+}
+
+func (g *gateway) reloadCommand(w http.ResponseWriter, _ *http.Request) {
+	if err := g.reload(); err != nil {
+		http.Error(w, "nothing was changed: "+err.Error(), http.StatusInternalServerError)
+	}
+}
+
+func wrongMethod(w http.ResponseWriter, _ *http.Request) {
+	plain(w, http.StatusMethodNotAllowed, "Only POST or PUT requests allowed.")
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text)) // the client has gone, and that is all
+}
