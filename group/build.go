@@ -92,6 +92,7 @@ func (b *Builder) Part() *Part {
 	}
 	s.pack()
 	s.finish()
+	s.hash = s.computeHash()
 	p := &Part{
 		Shape: s, Values: slices.Clone(b.part.Values), Natives: slices.Clone(b.part.Natives),
 		Exemplars: slices.Clone(b.part.Exemplars), Created: slices.Clone(b.part.Created), Times: b.part.Times,
@@ -224,7 +225,6 @@ func (s *Shape) finish() {
 		s.values += m.slots()
 		s.samples += s.samplesOf(m)
 	}
-	s.hash = s.computeHash()
 }
 
 // slots returns the length of m's part of the value column.

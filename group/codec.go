@@ -3,6 +3,7 @@ package group
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"slices"
 )
@@ -150,6 +151,8 @@ const (
 func appendShape(dst []byte, s *Shape) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(s.families)))
 	dst = binary.AppendUvarint(dst, uint64(len(s.symbols)))
+	dst = binary.AppendUvarint(dst, uint64(len(s.metrics)))
+	dst = binary.AppendUvarint(dst, uint64(len(s.refs)/2))
 	dst = s.appendStrings(dst)
 	dst = binary.AppendUvarint(dst, uint64(len(s.bounds)))
 	for _, b := range s.bounds {
@@ -219,12 +222,17 @@ func (s *Shape) appendMetric(dst []byte, m, prev *Metric) []byte {
 }
 
 func readShape(w *wireReader) *Shape {
+	start := w.b
 	families, symbols := w.count(), w.count()
+	metrics, labels := w.count(), w.count()
 	names := w.strings(3*families + symbols)
 	if w.err != nil {
 		return &Shape{}
 	}
-	s := &Shape{families: make([]Family, families), symbols: names[3*families:]}
+	s := &Shape{
+		families: make([]Family, families), symbols: slices.Clone(names[3*families:]),
+		metrics: make([]Metric, 0, metrics), refs: make([]uint32, 0, 2*labels),
+	}
 	s.bounds = make([]float64, w.count())
 	for i := range s.bounds {
 		s.bounds[i] = math.Float64frombits(w.float())
@@ -237,8 +245,11 @@ func readShape(w *wireReader) *Shape {
 			return s
 		}
 	}
-	s.metrics, s.refs = slices.Clip(s.metrics), slices.Clip(s.refs)
+	if len(s.metrics) != metrics || len(s.refs) != 2*labels {
+		w.fail("the number of metrics or labels is not right")
+	}
 	s.finish()
+	s.hash = maphash.Bytes(shapeSeed, start[:len(start)-len(w.b)])
 	if s.hasRepeatedFamily() {
 		w.fail("two families of one name")
 	}
@@ -290,6 +301,9 @@ func (s *Shape) readMetric(w *wireReader, t Type) {
 	}
 	if m.Form == FormSingle && m.boundN > 0 {
 		w.fail("bounds of a single value")
+	}
+	if s.values += m.slots(); s.values > len(w.b) {
+		w.fail("more values than bytes")
 	}
 	m.valueAt, m.nativeAt = prev.valueAt+uint32(prev.slots()), prev.nativeAt
 	if len(s.metrics) == 0 {

@@ -2,7 +2,6 @@ package group
 
 import (
 	"hash/maphash"
-	"math"
 	"slices"
 	"sync"
 	"weak"
@@ -57,23 +56,13 @@ func (s *Shape) equal(o *Shape) bool {
 		slices.EqualFunc(s.bounds, o.bounds, sameBits)
 }
 
+// encodeBuffers are for computeHash.
+var encodeBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// computeHash hashes the encoded form, which is at hand when a shape is read.
 func (s *Shape) computeHash() uint64 {
-	var h maphash.Hash
-	h.SetSeed(shapeSeed)
-	for i := range s.families {
-		maphash.WriteComparable(&h, s.families[i])
-	}
-	for i := range s.metrics {
-		maphash.WriteComparable(&h, s.metrics[i])
-	}
-	for _, sym := range s.symbols {
-		maphash.WriteComparable(&h, sym)
-	}
-	for _, r := range s.refs {
-		maphash.WriteComparable(&h, r)
-	}
-	for _, b := range s.bounds {
-		maphash.WriteComparable(&h, math.Float64bits(b))
-	}
-	return h.Sum64()
+	b := encodeBuffers.Get().(*[]byte)
+	defer encodeBuffers.Put(b)
+	*b = appendShape((*b)[:0], s)
+	return maphash.Bytes(shapeSeed, *b)
 }

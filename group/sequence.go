@@ -15,7 +15,7 @@ type plan struct {
 	next  *Group // nil: the group ends
 }
 
-var emptyShape = func() *Shape { s := &Shape{}; s.finish(); return s }()
+var emptyShape = func() *Shape { s := &Shape{}; s.finish(); s.hash = s.computeHash(); return s }()
 
 // Apply checks c, finds what it ends, stamps it, and calls enqueue with the
 // record while the order is fixed. enqueue must only queue. When Apply returns

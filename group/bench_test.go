@@ -1,0 +1,187 @@
+package group
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/proto"
+)
+
+// jobFamilies is a push of a batch job: families of one type each, with series
+// metrics in all.
+func jobFamilies(series int, own ...string) []*dto.MetricFamily {
+	var mfs []*dto.MetricFamily
+	for i := range max(1, series/5) {
+		mf := &dto.MetricFamily{
+			Name: proto.String("job_metric_number_" + strconv.Itoa(i)), Help: proto.String("What the job has to say."),
+			Type: dto.MetricType_GAUGE.Enum(),
+		}
+		for j := range min(5, series) {
+			m := &dto.Metric{Gauge: &dto.Gauge{Value: proto.Float64(float64(i * j))}}
+			m.Label = append(m.Label, &dto.LabelPair{Name: proto.String("stage"), Value: proto.String("stage-" + strconv.Itoa(j))})
+			for k := 0; k < len(own); k += 2 {
+				m.Label = append(m.Label, &dto.LabelPair{Name: proto.String(own[k]), Value: proto.String(own[k+1])})
+			}
+			mf.Metric = append(mf.Metric, m)
+		}
+		mfs = append(mfs, mf)
+	}
+	return mfs
+}
+
+func benchLabels(i int) Labels {
+	return NewLabels([]Label{{"job", "batch-" + strconv.Itoa(i%1000)}, {"instance", "worker-" + strconv.Itoa(i)}})
+}
+
+// fill stores groups of 10 series each. With one shape for all, as machines that
+// run the same job have, or one for each.
+func fill(tb testing.TB, s *Store, groups int, oneShape bool) {
+	seq := s.View().Seq
+	for i := range groups {
+		own := []string{"unit", "u"}
+		if !oneShape {
+			own = []string{"unit", "unit-number-" + strconv.Itoa(i)}
+		}
+		p, err := FromDTO(jobFamilies(10, own...), BuildOptions{})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		var r *Record
+		if err := s.Apply(Change{Kind: KindPut, Labels: benchLabels(i), Part: p}, time.UnixMilli(int64(i)), func(x *Record) { r = x }); err != nil {
+			tb.Fatal(err)
+		}
+		seq++
+		s.Commit(r, seq)
+	}
+}
+
+func BenchmarkApply(b *testing.B) {
+	for _, groups := range []int{10, 1000, 100_000} {
+		s := NewStore(Options{CheckConsistency: true})
+		fill(b, s, groups, true)
+		for _, shape := range []string{"same", "changed"} {
+			b.Run(fmt.Sprintf("groups=%d/shape=%s", groups, shape), func(b *testing.B) {
+				b.ReportAllocs()
+				l := benchLabels(7)
+				var parts [2]*Part
+				for i := range parts {
+					own := "u"
+					if shape == "changed" {
+						own = strconv.Itoa(i)
+					}
+					parts[i], _ = FromDTO(jobFamilies(10, "unit", own), BuildOptions{})
+				}
+				i, seq := 0, uint64(0)
+				for b.Loop() {
+					i++
+					p := *parts[i%2]
+					var r *Record
+					if err := s.Apply(Change{Kind: KindPut, Labels: l, Part: &p}, time.UnixMilli(int64(i)), func(x *Record) { r = x }); err != nil {
+						b.Fatal(err)
+					}
+					seq++
+					s.Commit(r, seq)
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkFromDTO(b *testing.B) {
+	for _, series := range []int{10, 1000} {
+		b.Run(fmt.Sprintf("series=%d", series), func(b *testing.B) {
+			b.ReportAllocs()
+			mfs := jobFamilies(series, "unit", "u")
+			for b.Loop() {
+				if _, err := FromDTO(mfs, BuildOptions{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N*series)/b.Elapsed().Seconds(), "samples/s")
+		})
+	}
+}
+
+func BenchmarkCodec(b *testing.B) {
+	for _, series := range []int{10, 1000} {
+		p, err := FromDTO(jobFamilies(series, "unit", "u"), BuildOptions{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		r := &Record{Kind: KindPut, Labels: benchLabels(1), Time: 1, Push: 2, Part: p, Members: p.Members()}
+		enc := EncodeRecord(nil, r)
+		b.Run(fmt.Sprintf("encode/series=%d", series), func(b *testing.B) {
+			b.ReportAllocs()
+			var buf []byte
+			for b.Loop() {
+				buf = EncodeRecord(buf[:0], r)
+			}
+			b.ReportMetric(float64(len(enc))/float64(series), "B/series")
+		})
+		b.Run(fmt.Sprintf("decode/series=%d", series), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := DecodeRecord(enc); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func heapBytes() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// BenchmarkHeap reports what a stored series costs, index included.
+func BenchmarkHeap(b *testing.B) {
+	for _, oneShape := range []bool{true, false} {
+		b.Run(fmt.Sprintf("oneshape=%v", oneShape), func(b *testing.B) {
+			const groups = 20_000
+			for b.Loop() {
+				before := heapBytes()
+				s := NewStore(Options{CheckConsistency: true})
+				fill(b, s, groups, oneShape)
+				b.ReportMetric(float64(heapBytes()-before)/(groups*10), "B/series")
+				runtime.KeepAlive(s)
+			}
+		})
+	}
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	for _, oneShape := range []bool{true, false} {
+		const groups = 100_000
+		s := NewStore(Options{CheckConsistency: true})
+		fill(b, s, groups, oneShape)
+		var buf bytes.Buffer
+		b.Run(fmt.Sprintf("write/oneshape=%v", oneShape), func(b *testing.B) {
+			for b.Loop() {
+				buf.Reset()
+				if err := EncodeSnapshot(&buf, s.View()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(buf.Len())/(groups*10), "B/series")
+		})
+		s = nil
+		b.Run(fmt.Sprintf("load/oneshape=%v", oneShape), func(b *testing.B) {
+			for b.Loop() {
+				s := NewStore(Options{CheckConsistency: true})
+				if err := s.LoadSnapshot(bytes.NewReader(buf.Bytes())); err != nil {
+					b.Fatal(err)
+				}
+				s.FinishRestore(0)
+			}
+		})
+	}
+}
