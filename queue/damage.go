@@ -16,7 +16,10 @@ type damageList struct {
 func (l *damageList) add(bad *CorruptionError) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	known := func(o *CorruptionError) bool { return o.File == bad.File && o.Offset == bad.Offset }
+	known := func(o *CorruptionError) bool {
+		return o.File == bad.File && o.Offset <= bad.Offset && bad.Offset+bad.Length <= o.Offset+o.Length &&
+			(bad.First == 0 || o.First <= bad.First && bad.Last <= o.Last)
+	}
 	if slices.ContainsFunc(l.found, known) {
 		return false
 	}
@@ -28,6 +31,16 @@ func (l *damageList) list() []*CorruptionError {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.found)
+}
+
+// names reports whether some damage explains that the records from first to last
+// are lost.
+func (l *damageList) names(first, last uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.found, func(c *CorruptionError) bool {
+		return c.First != 0 && c.First <= first && last <= c.Last
+	})
 }
 
 // report logs and counts damage once.

@@ -65,10 +65,8 @@ func (d *disk) openSegment(h segmentHeader) error {
 		d.discard(name)
 		return fmt.Errorf("start segment %d: %w", h.number, err)
 	}
-	v := segmentView{
-		segmentHeader: h, last: h.first - 1, total: h.before, newest: h.floor,
-		size: segmentHeaderSize, bytes: segmentHeaderSize,
-	}
+	v := newView(h, true)
+	v.bytes = v.size
 	seg := &segment{number: h.number, name: name, view: v}
 	d.w = writer{file: f, seg: seg, seed: seedOf(d.id, h.number), view: v}
 	d.mu.Lock()

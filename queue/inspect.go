@@ -209,29 +209,26 @@ func (in *inspector) segment(info fileInfo) error {
 	if err != nil {
 		in.problem(info.name, min(info.size, segmentHeaderSize), err)
 	}
+	good := err == nil || errors.Is(err, errPreamble) || errors.Is(err, errMagic)
 	switch {
 	case errors.As(err, new(*VersionError)):
 		return nil
-	case err != nil && !errors.Is(err, errPreamble):
+	case !good:
 		h = segmentHeader{store: in.d.id, number: number}
 	case h.store != in.d.id || h.number != number:
 		in.problem(info.name, info.size, errForeign)
 		return nil
 	}
-	return in.scan(info, h)
+	return in.scan(info, newView(h, good))
 }
 
 // scan checks every frame of a segment.
-func (in *inspector) scan(info fileInfo, h segmentHeader) error {
+func (in *inspector) scan(info fileInfo, v segmentView) error {
 	f, err := in.d.fs.Open(in.d.path(info.name))
 	if err != nil {
 		return err
 	}
-	v := segmentView{segmentHeader: h, total: h.before, newest: h.floor}
-	if h.first > 0 {
-		v.last = h.first - 1
-	}
-	scan := newScanner(f, info.name, h, info.size)
+	scan := newScanner(f, info.name, v, info.size)
 	for {
 		fr, err := scan.next()
 		switch bad := (*CorruptionError)(nil); {
@@ -244,7 +241,7 @@ func (in *inspector) scan(info fileInfo, h segmentHeader) error {
 			return errors.Join(err, f.Close())
 		case fr.kind == kindFooter:
 			v.sealed = true
-		case fr.kind == kindRecord && !in.failed[h.number].failed(fr.seq):
+		case fr.kind == kindRecord && !in.failed[v.number].failed(fr.seq):
 			v.add(&fr)
 			in.pending(&fr)
 		}

@@ -19,7 +19,7 @@ type recovered struct {
 	snapshots []snapshotInfo
 }
 
-var errMissing = errors.New("the segment is missing")
+var errMissing = errors.New("records in front of the next segment are missing")
 
 var errForeign = errors.New("the file belongs to another store")
 
@@ -85,13 +85,14 @@ func (d *disk) conclude(at *recovered, cursorSeq uint64, cursorFloor int64) {
 	d.cursors.head = at.head
 }
 
-// reportMissing names segments that should lie between others and do not.
+// reportMissing names records that should lie between two segments and do not,
+// unless damage that was found explains them.
 func (d *disk) reportMissing() {
 	var before *segment // the last one, from the first that has records on
 	for _, s := range d.segments {
 		v := &s.view
 		end, total := v.end()
-		if before != nil && end > before.view.last && s.number > before.number+1 {
+		if before != nil && end > before.view.last && !d.damage.names(before.view.last+1, end) {
 			d.report(&CorruptionError{
 				File: numbered(before.number+1, segmentSuffix), Segment: before.number + 1,
 				First: before.view.last + 1, Last: end, Samples: minus(total, before.view.total), Err: errMissing,

@@ -70,11 +70,15 @@ func (d *disk) inspectSegment(info fileInfo, number uint64) (s opened, use bool,
 			d.moveAside(info.name)
 			return s, false, nil
 		}
-	case info.size <= segmentHeaderSize: // a crash while it was made: it never held a record
-		return s, false, d.fs.Remove(d.path(info.name))
-	default:
+	case info.size <= segmentHeaderSize: // there is no record in it, probably never was
+		bad.Torn, bad.Cut = true, true
+		d.report(bad)
+		d.removeEmpty(s.segment)
+		return s, false, nil
+	default: // reading the segment will report it
 		s.good = false
 		s.header = segmentHeader{store: d.id, number: number}
+		return s, true, nil
 	}
 	if err != nil {
 		d.report(bad)
@@ -165,10 +169,10 @@ func (d *disk) readFooter(s *opened) bool {
 	if err != nil || footer.seq+1 < s.header.first {
 		return false
 	}
-	s.view = segmentView{
-		segmentHeader: s.header, last: footer.seq, total: footer.total, newest: footer.time,
-		size: s.size - footerSize, bytes: s.size, records: records, sealed: true,
-	}
+	v := newView(s.header, true)
+	v.last, v.total, v.newest, v.records = footer.seq, footer.total, footer.time, records
+	v.size, v.bytes, v.sealed = s.size-footerSize, s.size, true
+	s.view = v
 	return true
 }
 
@@ -182,14 +186,9 @@ func (d *disk) scanSegment(s *opened, next *segmentHeader) (readable bool, err e
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	v := &s.view
-	*v = segmentView{
-		segmentHeader: s.header, total: s.header.before, newest: s.header.floor,
-		size: segmentHeaderSize, bytes: s.size, sealed: true,
-	}
-	if s.good {
-		v.last = s.header.first - 1
-	}
-	scan := newScanner(f, s.name, s.header, s.size)
+	*v = newView(s.header, s.good)
+	v.bytes, v.sealed = s.size, true
+	scan := newScanner(f, s.name, *v, s.size)
 	var holes []*CorruptionError
 	for {
 		fr, err := scan.next()
@@ -216,17 +215,6 @@ func (h *segmentHeader) failed(seq uint64) bool {
 	return seq > end
 }
 
-// add counts a good record. Without a good header, the first one says where the
-// segment starts.
-func (v *segmentView) add(f *frame) {
-	if v.first == 0 {
-		v.first, v.before = f.seq, f.before()
-	}
-	v.last, v.total, v.newest = f.seq, f.total, max(v.newest, f.time)
-	v.size = f.offset + f.size
-	v.records++
-}
-
 // reportHoles reports damage in a segment without a good footer. In the newest
 // segment, what no frame of a later batch follows is what a crash leaves, and was
 // not known to be on disk. In others, next knows what the end is missing.
@@ -234,14 +222,26 @@ func (d *disk) reportHoles(holes []*CorruptionError, synced int64, v *segmentVie
 	for _, bad := range holes {
 		bad.Cut = bad.Torn
 		bad.Torn = next == nil && bad.Offset > synced
-		if end, total := uint64(0), uint64(0); bad.Cut && next != nil {
-			end, total = next.end()
+		if bad.Cut && next != nil {
+			end, total := next.end()
 			bad.First, bad.Last, bad.Samples = v.last+1, end, minus(total, v.total)
 			if v.last >= end { // nothing but the footer, or what failed
 				bad.First, bad.Last, bad.Torn = 0, 0, true
 			}
 		}
+		if bad.Offset == 0 {
+			bad.Err = errHeader
+		}
 		d.report(bad)
+	}
+	if next == nil || next.number != v.number+1 {
+		return
+	}
+	if end, total := next.end(); v.first > 0 && v.last < end && !d.damage.names(v.last+1, end) {
+		d.report(&CorruptionError{
+			File: numbered(v.number, segmentSuffix), Segment: v.number, Offset: v.bytes,
+			First: v.last + 1, Last: end, Samples: minus(total, v.total), Cut: true, Err: errShort,
+		})
 	}
 }
 

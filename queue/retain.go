@@ -202,7 +202,7 @@ func (d *disk) scanTotal(s *segment, v segmentView, seq uint64) (uint64, error) 
 	if err != nil {
 		return v.before, err
 	}
-	scan := newScanner(f, s.name, v.segmentHeader, v.size)
+	scan := newScanner(f, s.name, v, v.size)
 	total := v.before
 	for {
 		fr, err := scan.next()

@@ -24,6 +24,7 @@ type scanner struct {
 
 	last   uint64 // sequence and books of the last good frame
 	total  uint64
+	known  bool  // last and total are: false in front of the first good frame of a segment without a header
 	synced int64 // offset of the last frame with flagSynced
 
 	unreadable bool // the disk could not read a page
@@ -34,14 +35,14 @@ type scanner struct {
 	found   *frame // good frame behind damage that was just reported
 }
 
-// newScanner returns a scanner of the frames that follow a segment's header.
-func newScanner(src io.ReaderAt, name string, h segmentHeader, end int64) *scanner {
+// newScanner returns a scanner of the frames of a segment, up to the offset end.
+func newScanner(src io.ReaderAt, name string, v segmentView, end int64) *scanner {
 	s := &scanner{
-		src: src, file: name, segment: h.number, seed: seedOf(h.store, h.number),
-		off: segmentHeaderSize, end: end, total: h.before,
+		src: src, file: name, segment: v.number, seed: seedOf(v.store, v.number),
+		off: v.start, end: end, total: v.before,
 	}
-	if h.first > 0 {
-		s.last = h.first - 1
+	if v.first > 0 {
+		s.last, s.known = v.first-1, true
 	}
 	return s
 }
@@ -70,7 +71,7 @@ func (s *scanner) next() (frame, error) {
 // accept moves the scanner behind f.
 func (s *scanner) accept(f *frame) error {
 	s.off = f.offset + f.size
-	s.last, s.total = f.seq, f.total
+	s.last, s.total, s.known = f.seq, f.total, true
 	if f.flags&flagSynced != 0 {
 		s.synced = f.offset
 	}
@@ -161,7 +162,7 @@ func (s *scanner) resume(bad *CorruptionError, f *frame) error {
 	if f.kind != kindRecord {
 		next++ // a footer repeats the last sequence
 	}
-	if next > s.last+1 {
+	if s.known && next > s.last+1 {
 		bad.First, bad.Last = s.last+1, next-1
 		bad.Samples = minus(f.before(), s.total)
 	}

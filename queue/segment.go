@@ -162,6 +162,7 @@ type segment struct {
 // of it.
 type segmentView struct {
 	segmentHeader
+	start   int64  // where the frames begin
 	last    uint64 // sequence of the last record; first-1 when there is none
 	total   uint64 // samples of all records up to last
 	newest  int64  // largest timestamp of header and records
@@ -169,6 +170,35 @@ type segmentView struct {
 	bytes   int64  // of the file
 	records uint64
 	sealed  bool // nothing is added any more
+}
+
+// newView returns the view of a segment without any record. Without a good header
+// the frames are looked for from the front of the file on, since bytes may be
+// missing, and only the very first segment is known to begin with record 1.
+func newView(h segmentHeader, good bool) segmentView {
+	v := segmentView{segmentHeader: h, start: segmentHeaderSize, total: h.before, newest: h.floor}
+	if !good {
+		v.start = 0
+		if h.number == 1 {
+			v.first = 1
+		}
+	}
+	if v.first > 0 {
+		v.last = v.first - 1
+	}
+	v.size = segmentHeaderSize
+	return v
+}
+
+// add counts a good record. Without a good header, the first one says where the
+// segment starts.
+func (v *segmentView) add(f *frame) {
+	if v.first == 0 {
+		v.first, v.before = f.seq, f.before()
+	}
+	v.last, v.total, v.newest = f.seq, f.total, max(v.newest, f.time)
+	v.size = f.offset + f.size
+	v.records++
 }
 
 const (

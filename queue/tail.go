@@ -22,7 +22,7 @@ type tail struct {
 	damaged bool   // something in this segment was unreadable
 }
 
-func newTail(d *disk, after uint64) *tail { return &tail{d: d, seq: after} }
+func newTail(d *disk, after uint64) *tail { return &tail{d: d, seq: after, exact: after == 0} }
 
 // next returns the next record; its payload is valid until the call after. take
 // or undecodable must follow. It returns a *GapError where records are missing,
@@ -61,11 +61,16 @@ func (t *tail) next() (frame, error) {
 }
 
 // noteDamage reports damage, unless the segment was removed while it was read.
+// What was published is known to be there: the end cannot be torn.
 func (t *tail) noteDamage(bad *CorruptionError) {
 	if t.seg.gone.Load() {
 		return
 	}
 	t.damaged = true
+	if v := t.d.viewOf(t.seg); bad.Torn && v.last > t.scan.last {
+		bad.First, bad.Last, bad.Samples = t.scan.last+1, v.last, minus(v.total, t.scan.total)
+	}
+	bad.Torn = false
 	t.d.report(bad)
 }
 
@@ -130,7 +135,7 @@ func (t *tail) enter() error {
 		return fmt.Errorf("open segment %d: %w", seg.number, err)
 	}
 	t.seg, t.file, t.damaged = seg, f, false
-	t.scan = newScanner(f, seg.name, v.segmentHeader, v.size)
+	t.scan = newScanner(f, seg.name, v, v.size)
 	return nil
 }
 
