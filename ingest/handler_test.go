@@ -19,7 +19,7 @@ import (
 // step is one request and its answer.
 type step struct {
 	request string // method and path
-	body    string // text, or protobuf written as text behind "proto:"
+	body    string // text, or protobuf written as text behind "proto:", or its bytes behind "raw:"
 	status  int
 	say     string // part of the answer's body; empty: the body is empty
 }
@@ -28,9 +28,12 @@ func (s step) run(t *testing.T, g *gateway) {
 	t.Helper()
 	method, path, _ := strings.Cut(s.request, " ")
 	contentType := "text/plain"
-	body, isProto := strings.CutPrefix(s.body, "proto:")
-	if isProto {
-		body, contentType = delimited(t, body), protoType
+	body := s.body
+	if family, ok := strings.CutPrefix(body, "proto:"); ok {
+		body, contentType = delimited(t, family), protoType
+	}
+	if raw, ok := strings.CutPrefix(body, "raw:"); ok {
+		body, contentType = raw, protoType
 	}
 	w := g.do(method, path, body, "Content-Type: "+contentType)
 	answer := w.Body.String()
@@ -69,6 +72,7 @@ func TestAnswers(t *testing.T) {
 		{name: "DELETE takes exactly one group", steps: []step{put("a/x/1", ""), put("a", ""), del}, want: "{job=\"a\",x=\"1\"} pushed\n"},
 		{name: "DELETE with a malformed path", steps: []step{{"DELETE /metrics/job/a/x", "", 400, "odd number"}}},
 		{name: "malformed text leaves no trace", steps: []step{refused("a", "m\n", "line 1, column 2")}},
+		{name: "malformed protobuf leaves no trace", steps: []step{refused("a", "raw:\x04abcd", "protobuf body: message 1")}},
 		{name: "malformed path leaves no trace", steps: []step{refused("a/x", "m 1\n", "odd number of components")}},
 		{name: "the path is looked at before the body", steps: []step{refused("a/x", "m\n", "odd number of components")}},
 		{
