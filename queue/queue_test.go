@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"strings"
 	"testing"
@@ -138,4 +139,9 @@ func TestAppendReadReopen(t *testing.T) {
 		}
 		stop()
 	}
+}
+
+// fixPreamble makes the checksum of the first bytes good.
+func fixPreamble(b []byte) {
+	binary.LittleEndian.PutUint32(b[12:], crc32.Checksum(b[:12], castagnoli))
 }

@@ -141,7 +141,9 @@ func (d *disk) recoverSegment(s *opened, next *segmentHeader) (use bool, err err
 		return false, fmt.Errorf("recover %s: %w", s.name, err)
 	}
 	if s.view.records == 0 && !s.good {
-		d.moveAside(s.name)
+		if readable {
+			d.moveAside(s.name)
+		}
 		return false, nil
 	}
 	if readable {

@@ -31,6 +31,7 @@ type simDisk struct {
 	fault    func(op, name string) error // asked before every operation
 	capacity int64                       // bytes of all files; 0: no limit
 	syncs    int                         // of files
+	badPage  map[string]int64            // by file: offset of a page that cannot be read
 	onSync   func()                      // called, without the lock, before a file is synced
 
 	trace      func(op, name string, err error) // to look at a history
@@ -341,6 +342,9 @@ func (f *simFile) ReadAt(b []byte, off int64) (int, error) {
 	if off >= int64(len(f.n.data)) {
 		return 0, io.EOF
 	}
+	if bad := f.d.badPage[f.name]; bad > 0 && off < bad+pageSize && off+int64(len(b)) > bad {
+		return 0, syscall.EIO
+	}
 	n := copy(b, f.n.data[off:])
 	if n < len(b) {
 		return n, io.EOF
@@ -495,4 +499,9 @@ func (d *simDisk) clone() *simDisk {
 	}
 	c.disk, c.pending = maps.Clone(c.now), nil
 	return c
+}
+
+// add puts a file on the disk.
+func (d *simDisk) add(name string, content []byte) {
+	d.now[name] = &inode{data: slices.Clone(content), disk: slices.Clone(content), dirty: map[int]bool{}, lost: map[int]bool{}}
 }
