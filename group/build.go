@@ -136,7 +136,10 @@ func (b *Builder) symbol(s string) uint32 {
 // boundsAt returns where bounds stand in the table. Metrics of one family
 // nearly always have the same, so only the metric before is looked at.
 func (b *Builder) boundsAt(bounds []float64) uint32 {
-	if n := len(b.shape.metrics); n > 0 && len(bounds) > 0 {
+	if len(bounds) == 0 {
+		return 0
+	}
+	if n := len(b.shape.metrics); n > 0 {
 		prev := &b.shape.metrics[n-1]
 		if slices.EqualFunc(b.shape.Bounds(prev), bounds, sameBits) {
 			return prev.boundAt
