@@ -68,7 +68,8 @@ func formatFloat(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) 
 // HTTP API.
 type server struct {
 	*process
-	url string
+	url   string
+	flush string // path that makes it show what it was just sent, empty when it does so anyway
 }
 
 // startPrometheus starts Debian's Prometheus 2.42 with its remote-write
@@ -102,12 +103,17 @@ func startVictoriaMetrics(t testing.TB) *server {
 			"-search.disableCache", "-loggerLevel=WARN", "-memory.allowedPercent=10",
 		}
 	})
-	return &server{process: p, url: u}
+	return &server{process: p, url: u, flush: "/internal/force_flush"}
 }
 
 func (s *server) writeURL() string { return s.url + "/api/v1/write" }
 
 func (s *server) queryAt(expr string, at time.Time) ([]string, error) {
+	if s.flush != "" {
+		if code, body, err := get(s.url + s.flush); err != nil || code != http.StatusOK {
+			return nil, fmt.Errorf("flush: %d %s: %w", code, body, err)
+		}
+	}
 	form := url.Values{"query": {expr}}
 	if !at.IsZero() {
 		form.Set("time", strconv.FormatFloat(float64(at.UnixMilli())/1e3, 'f', 3, 64))

@@ -87,15 +87,16 @@ func (s *stopwatch) delays(pushed map[float64]time.Time) []time.Duration {
 // destination with one that has also a dead one and one that answers after ten
 // seconds: pushes, and the way to the healthy destination, take as long.
 func TestDestinationsAreIndependent(t *testing.T) {
-	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	ended := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		select {
 		case <-time.After(10 * time.Second): // how slow it is
 			w.WriteHeader(http.StatusNoContent)
-		case <-r.Context().Done():
+		case <-ended:
 		}
 	}))
 	defer slow.Close()
-	defer slow.CloseClientConnections()
+	defer close(ended)
 	alone, among := newStopwatch(t), newStopwatch(t)
 	watches := []*stopwatch{alone, among}
 	gateways := []*gateway{
