@@ -100,7 +100,7 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 		log:         o.Logger.With("destination", c.Label()),
 		client:      cl,
 		cursor:      o.Cursor,
-		negotiation: newNegotiation(c.ProtobufMessage),
+		negotiation: newNegotiation(&c),
 		metrics:     newMetrics(&c, o.Intake),
 	}
 	d.report = newReporter(d.log, o.Now)

@@ -37,7 +37,7 @@ func (x *dispatcher) run(ctx, hard context.Context) error {
 		}
 	}
 	for {
-		it, err := x.next(ctx)
+		it, err := x.next(ctx, hard)
 		var gap *queue.GapError
 		switch {
 		case errors.As(err, &gap):
@@ -63,35 +63,31 @@ func (x *dispatcher) run(ctx, hard context.Context) error {
 	}
 }
 
-// next returns what comes next. Before it waits it moves idle shards along, and
-// while it waits again now and then.
-func (x *dispatcher) next(ctx context.Context) (queue.Item[*group.Record], error) {
-	it, ok, err := x.reader.TryNext()
-	for !ok && err == nil {
+// next returns what comes next. Before it waits, and now and then while it waits,
+// it moves idle shards along. After the end of ctx it returns what is durable by
+// then, and an error.
+func (x *dispatcher) next(ctx, hard context.Context) (queue.Item[*group.Record], error) {
+	for {
+		it, ok, err := x.reader.TryNext()
+		if ok || err != nil {
+			return it, err
+		}
 		x.moveIdle()
 		x.noteLag()
 		if ctx.Err() != nil {
-			return it, ctx.Err()
+			if x.at >= x.d.o.Log.Head() {
+				return it, ctx.Err()
+			}
+			return x.reader.Next(hard) // durable, and on its way to us
 		}
 		wait, cancel := context.WithTimeout(ctx, moveInterval)
 		it, err = x.reader.Next(wait)
+		ended := wait.Err() != nil
 		cancel()
-		if err == nil {
-			return it, nil
-		}
-		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-			err = nil
-			continue
-		}
-		if ctx.Err() != nil {
-			it, ok, err = x.reader.TryNext() // what came at the last moment
-			if !ok && err == nil {
-				err = ctx.Err()
-			}
+		if err == nil || !ended {
 			return it, err
 		}
 	}
-	return it, err
 }
 
 // gap counts what can never be read.

@@ -24,6 +24,9 @@ type gateway struct {
 	log   *Log
 	now   func() time.Time
 
+	began  uint64 // head of the log at the start
+	pushed uint64 // samples since
+
 	cancel context.CancelFunc
 	ended  chan error
 	once   sync.Once
@@ -61,6 +64,7 @@ func newGateway(t testing.TB, o gatewayOptions) *gateway {
 		t.Fatal(err)
 	}
 	g.store.FinishRestore(log.Floor())
+	g.began = log.Head()
 	return g
 }
 
@@ -115,6 +119,7 @@ func (g *gateway) apply(c group.Change) error {
 	queued := false
 	err := g.store.Apply(c, g.now(), func(r *group.Record) {
 		queued = true
+		g.pushed += uint64(r.Samples())
 		g.log.Append(r, func(seq uint64, err error) {
 			if err == nil {
 				g.store.Commit(r, seq)
@@ -125,7 +130,12 @@ func (g *gateway) apply(c group.Change) error {
 	if err != nil || !queued {
 		return err
 	}
-	return <-done
+	if err := <-done; err != nil {
+		return err
+	}
+	// Readers see it a moment later.
+	await(g.t, "published", func() bool { return g.log.SamplesAfter(g.began) >= g.pushed })
+	return nil
 }
 
 // initial is what Options.Initial wants.
@@ -216,12 +226,12 @@ func running(t testing.TB, d *Destination) (stop func()) {
 // await waits until ok, for facts only: it fails after long.
 func await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !ok() {
+	deadline := time.Now().Add(2 * time.Minute)
+	for wait := time.Millisecond; !ok(); wait = min(wait*11/10, 20*time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never happened: %s", what)
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(wait)
 	}
 }
 
@@ -247,3 +257,6 @@ func checkBooks(t testing.TB, b Books) {
 		t.Errorf("books do not balance: %+v", b)
 	}
 }
+
+// gatewayEpoch is a time for tests that need just any.
+var gatewayEpoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -12,7 +12,8 @@ const probeInterval = 4 * time.Hour
 // negotiation holds what a destination's receiver understands (rules N-3, N-4).
 // It lives as long as the process: a restart or reload tries 2.0 again.
 type negotiation struct {
-	pinned Protocol // 0: negotiate
+	pinned   Protocol // 0: negotiate
+	retry429 bool     // what the configuration says
 
 	mu      sync.Mutex
 	fell    bool      // 1.0 is in use
@@ -21,9 +22,9 @@ type negotiation struct {
 	probeAt time.Time // when to try 2.0 again
 }
 
-func newNegotiation(m ProtobufMessage) *negotiation {
-	n := &negotiation{}
-	switch m {
+func newNegotiation(c *Config) *negotiation {
+	n := &negotiation{retry429: c.Queue.RetryOnRateLimit}
+	switch c.ProtobufMessage {
 	case Negotiate:
 	case Message1:
 		n.pinned = Protocol1
@@ -68,7 +69,7 @@ func (n *negotiation) choose(now time.Time) Protocol {
 func (n *negotiation) terms(p Protocol) terms {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return terms{protocol: p, negotiate: n.pinned == 0, known2: n.known2}
+	return terms{protocol: p, negotiate: n.pinned == 0, known2: n.known2, retry429: n.retry429}
 }
 
 // fallBack goes on in 1.0. sure says whether the answer left no doubt that the

@@ -274,14 +274,16 @@ func response(req *http.Request, p reply, q *request) *http.Response {
 // take decides on q and stores it if the answer says so.
 func (r *receiver) take(q *request) reply {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	n := r.n
 	r.n++
 	r.requests = append(r.requests, q)
+	r.mu.Unlock()
 	var p reply
 	if r.answer != nil {
 		p = r.answer(q, n)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if p.err == nil && !p.hang && (p.status == 0 || p.status/100 == 2) && !p.bare {
 		if why := r.store(q); why != "" && p.status == 0 && !p.lost {
 			return reply{status: 400, body: why}
