@@ -1,0 +1,86 @@
+package web
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+)
+
+// corsHeaders let scripts of any origin read the API. The values are those of
+// Pushgateway.
+var corsHeaders = http.Header{
+	"Access-Control-Allow-Headers":  {"Accept, Authorization, Content-Type, Origin"},
+	"Access-Control-Allow-Methods":  {"GET, POST, DELETE, OPTIONS"},
+	"Access-Control-Allow-Origin":   {"*"},
+	"Access-Control-Expose-Headers": {"Date"},
+	"Cache-Control":                 {"no-cache, no-store, must-revalidate"},
+}
+
+// Preflight answers OPTIONS, for which everything below /api/v1/ is alike: 200
+// with CORS headers and no Allow, be there a route or not. Other methods pass.
+func Preflight(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodOptions {
+			maps.Copy(w.Header(), corsHeaders)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// APINotFound belongs at /api/v1/, for what has no route of its own.
+func (h *Handler) APINotFound() http.Handler { return Preflight(http.NotFoundHandler()) }
+
+// APIMetrics lists the groups and their metrics. It belongs at /api/v1/metrics.
+func (h *Handler) APIMetrics() http.Handler { return apiGet(h.serveMetrics) }
+
+// APIStatus tells flags, build and start time. It belongs at /api/v1/status.
+func (h *Handler) APIStatus() http.Handler { return apiGet(h.serveStatus) }
+
+// apiGet guards a read-only API route.
+func apiGet(serve http.HandlerFunc) http.Handler {
+	return Preflight(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			methodNotAllowed(w)
+			return
+		}
+		maps.Copy(w.Header(), corsHeaders)
+		w.Header().Set("Content-Type", "application/json")
+		serve(w, r)
+	}))
+}
+
+func (h *Handler) serveMetrics(w http.ResponseWriter, _ *http.Request) {
+	if err := writeGroupsJSON(w, sortedGroups(h.o.Store)); err != nil {
+		h.o.Logger.Debug("metrics api cut short", "err", err)
+		panic(http.ErrAbortHandler) // or half a list would pass for a whole one
+	}
+}
+
+// apiAnswer is the envelope of every answer.
+type apiAnswer struct {
+	Status string         `json:"status"`
+	Data   map[string]any `json:"data"`
+}
+
+func (h *Handler) serveStatus(w http.ResponseWriter, _ *http.Request) {
+	b, err := json.Marshal(apiAnswer{Status: "success", Data: map[string]any{
+		"flags":             emptyIfNil(h.o.Flags),
+		"build_information": emptyIfNil(h.o.Build),
+		"start_time":        h.o.Started,
+	}})
+	if err != nil { // a start time beyond the year 9999
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	if _, err := w.Write(b); err != nil {
+		h.o.Logger.Debug("status api cut short", "err", err)
+	}
+}
+
+func emptyIfNil(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}

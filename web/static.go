@@ -1,0 +1,86 @@
+package web
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"html/template"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+)
+
+//go:embed ui
+var uiFiles embed.FS
+
+// assets are the page's template, and the files that it loads.
+type assets struct {
+	page    *template.Template
+	static  fs.FS
+	version string // of all static files: their address changes with it
+}
+
+// newAssets panics when the binary was built with broken files.
+func newAssets() *assets {
+	static, err := fs.Sub(uiFiles, "ui/static")
+	if err != nil {
+		panic("web: " + err.Error())
+	}
+	return &assets{
+		page:    template.Must(template.ParseFS(uiFiles, "ui/page.html")),
+		static:  static,
+		version: hashFiles(static),
+	}
+}
+
+func hashFiles(files fs.FS) string {
+	h := sha256.New()
+	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		f, err := files.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = io.Copy(h, f)
+		return err
+	})
+	if err != nil {
+		panic("web: " + err.Error())
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// contentTypes do not depend on what the machine has in /etc/mime.types.
+var contentTypes = map[string]string{
+	".css": "text/css; charset=utf-8",
+	".js":  "text/javascript; charset=utf-8",
+	".svg": "image/svg+xml",
+}
+
+const staticPath = "/static/"
+
+// Static serves the page's files. It belongs at any prefix that ends in
+// /static/.
+func (h *Handler) Static() http.Handler {
+	files := http.FileServerFS(h.assets.static)
+	return GetOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, ok := below(r.URL.Path, staticPath)
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		if t, ok := contentTypes[path.Ext(name)]; ok {
+			w.Header().Set("Content-Type", t)
+		}
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("ETag", `"`+h.assets.version+`"`)
+		r = r.Clone(r.Context())
+		r.URL.Path = "/" + name
+		files.ServeHTTP(w, r)
+	}))
+}

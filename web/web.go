@@ -1,0 +1,78 @@
+package web
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pushbridge/pushbridge/group"
+)
+
+// Options is what the views show. Store and Gatherer must be set.
+type Options struct {
+	Store    *group.Store
+	Gatherer prometheus.Gatherer // the gateway's own metrics
+
+	// Flags and Build are shown as they are: all flags by name, without dashes,
+	// and version, revision, branch, buildUser, buildDate, goVersion.
+	Flags   map[string]string
+	Build   map[string]string
+	Started time.Time
+
+	// Ready returns why pushes cannot be taken at present. Nil: they always can.
+	Ready func() error
+
+	// Destinations returns how each destination is doing. Nil: there are none.
+	Destinations func() []Destination
+
+	AdminAPI bool // the page offers to delete all groups
+
+	Logger *slog.Logger     // nil discards
+	Now    func() time.Time // nil is time.Now
+}
+
+// Destination is what the page shows of one remote_write section.
+type Destination struct {
+	Name     string
+	URL      string // without secrets
+	Protocol string // "1.0", "2.0", or empty while that is not known
+	State    string // a word or two: "sending", "retrying", "paused"
+	Healthy  bool
+
+	Pending     uint64        // samples accepted and not settled
+	Lag         time.Duration // how far it is behind
+	LastSuccess time.Time     // zero for never
+
+	LastError     string
+	LastErrorTime time.Time
+}
+
+// Handler makes the handlers of the read-only routes.
+type Handler struct {
+	o      Options
+	assets *assets
+}
+
+// New returns the views of o.
+func New(o Options) *Handler {
+	if o.Ready == nil {
+		o.Ready = func() error { return nil }
+	}
+	if o.Destinations == nil {
+		o.Destinations = func() []Destination { return nil }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Handler{o: o, assets: newAssets()}
+}
+
+// Metrics serves the /metrics view. It belongs at the telemetry path.
+func (h *Handler) Metrics() http.Handler {
+	return GetOnly(NewExposition(h.o.Store, h.o.Gatherer, h.o.Logger))
+}
