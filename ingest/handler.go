@@ -263,7 +263,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, key group.Label
 	status, why, retryAfter := classify(err)
 	h.metrics.refused.WithLabelValues(string(why)).Inc()
 	h.logger.Log(r.Context(), why.level(), "request refused",
-		"method", r.Method, "path", r.URL.Path, "group", key.String(), "source", r.RemoteAddr, "status", status, "err", err)
+		"method", r.Method, "path", r.URL.Path, "group", key.String(), "client", r.RemoteAddr, "status", status, "err", err)
 	if retryAfter != "" {
 		w.Header().Set("Retry-After", retryAfter)
 	}

@@ -463,3 +463,39 @@ func TestOneTime(t *testing.T) {
 		t.Errorf("push time %d, failure time %d, want %d", gr.Push, gr.Fail, now.UnixNano())
 	}
 }
+
+// FuzzPush takes bodies all the way: whatever is pushed is accepted or refused,
+// and what was accepted can be shown and deleted.
+func FuzzPush(f *testing.F) {
+	f.Add([]byte("# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_count 1\n"), false)
+	f.Add([]byte("a{x=\"\"} 1\na 2\npush_failure_time_seconds 3\n"), false)
+	f.Add([]byte(delimited(f, `name: "h" type: HISTOGRAM metric { histogram { sample_count: 2 schema: 1 positive_span { length: 2 } positive_delta: 1 positive_delta: 0 } }`)), true)
+	f.Add([]byte(delimited(f, `name: "s" type: SUMMARY metric { label { name: "a.b" value: "c" } summary { quantile { quantile: 0.5 value: 1 } } }`)), true)
+	shared := newGateway(f, Options{})
+	f.Fuzz(func(t *testing.T, body []byte, protobuf bool) {
+		g := *shared
+		g.t = t
+		contentType := "text/plain"
+		if protobuf {
+			contentType = protoType
+		}
+		for _, method := range []string{"PUT", "POST", "PUT"} {
+			if w := g.do(method, "/metrics/job/a/x/y", string(body), "Content-Type: "+contentType); w.Code != 200 && w.Code != 400 && w.Code != 413 {
+				t.Errorf("%s: %d %q", method, w.Code, w.Body)
+			}
+		}
+		for _, gr := range g.store.Groups() {
+			for _, m := range gr.Members {
+				m.DTO(gr.Labels)
+			}
+		}
+		if w := g.do("DELETE", "/metrics/job/a/x/y", ""); w.Code != 202 {
+			t.Errorf("DELETE: %d %q", w.Code, w.Body)
+		}
+		g.settle()
+		if n := len(g.store.Groups()); n != 0 {
+			t.Errorf("%d groups are left", n)
+		}
+		g.idle()
+	})
+}
