@@ -28,7 +28,11 @@ type Reader[R any] struct {
 // NewReader returns a reader of the records behind after. Close it when done.
 func (l *Log[R]) NewReader(after uint64) *Reader[R] {
 	r := &Reader[R]{l: l, tail: newTail(l.disk, after)}
-	if total, ok := l.ring.totalAt(after); ok {
+	total, ok := l.ring.totalAt(after)
+	if !ok {
+		total, ok = l.cursors.base(after) // the segment that knew was dropped
+	}
+	if ok {
 		r.tail.total, r.tail.exact = total, true
 	}
 	if !r.attach(true) {

@@ -1,0 +1,465 @@
+package queue
+
+import (
+	"errors"
+	"io"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// boundedLog is a log of small segments that is driven step by step.
+type boundedLog struct {
+	*Log[rec]
+	t   *testing.T
+	sim *simDisk
+	o   Options
+	sum uint64 // samples appended
+}
+
+func newBounded(t *testing.T, change func(o *Options)) *boundedLog {
+	t.Helper()
+	b := &boundedLog{t: t, sim: newSim(), o: simOptions()}
+	b.o.SegmentBytes = 200
+	change(&b.o)
+	b.reopen()
+	return b
+}
+
+func (b *boundedLog) reopen() {
+	b.t.Helper()
+	l, err := open(b.sim, b.o, testCodec)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.Log = l
+}
+
+// fill appends n records with 1, 2, 3, … samples, and keeps house after each.
+func (b *boundedLog) fill(n int) {
+	for i := range n {
+		b.Append(rec{Time: int64(i), Samples: i + 1, Body: "0123456789012345678901234567890123456789"}, nil)
+		b.sum += uint64(i + 1)
+		b.commitQueued()
+		if i%3 == 0 {
+			b.snapshot()
+		}
+		b.maintain()
+	}
+}
+
+func (b *boundedLog) snapshot() {
+	err := b.WriteSnapshot(b.Head(), b.Floor(), func(w io.Writer) error { _, err := w.Write([]byte("state")); return err })
+	if err != nil {
+		b.t.Error(err)
+	}
+}
+
+func (b *boundedLog) open(id string) (*Cursor, *Reader[rec]) {
+	b.t.Helper()
+	c, _, err := b.OpenCursor(id, 1)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return c, b.NewReader(c.Acknowledged())
+}
+
+// deliver reads everything and acknowledges it. It returns how many samples came
+// and how many are missing.
+func deliver(t *testing.T, c *Cursor, r *Reader[rec]) (delivered, missing uint64) {
+	t.Helper()
+	for {
+		it, ok, err := r.TryNext()
+		var gap *GapError
+		switch {
+		case errors.As(err, &gap):
+			if gap.Reason != GapDropped || !gap.Exact {
+				t.Errorf("gap %+v", gap)
+			}
+			missing += gap.Samples
+			continue
+		case err != nil:
+			t.Fatal(err)
+		case !ok:
+			return delivered, missing
+		}
+		delivered += uint64(it.Record.Samples)
+		if err := errors.Join(c.Sent(0, it.Seq), c.Acked(0, it.Seq)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// At a bound only the destination that lags loses samples, the oldest first, and
+// the books balance: promise 6.
+func TestDropOldest(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		change func(o *Options)
+		disk   func(sim *simDisk)
+	}{
+		{"max bytes", func(o *Options) { o.MaxBytes = 4000 }, func(*simDisk) {}},
+		{"min free bytes", func(o *Options) { o.MinFreeBytes = 30_000 }, func(sim *simDisk) { sim.capacity = 60_000 }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			reg := prometheus.NewRegistry()
+			b := newBounded(t, func(o *Options) { row.change(o); o.Registerer = reg })
+			row.disk(b.sim)
+			healthy, hr := b.open("healthy")
+			dead, dr := b.open("dead")
+			got := uint64(0)
+			for range 20 {
+				b.fill(10)
+				n, missing := deliver(t, healthy, hr)
+				if got += n; missing != 0 {
+					t.Errorf("the healthy destination misses %d samples", missing)
+				}
+			}
+			if got != b.sum {
+				t.Errorf("the healthy destination got %d samples of %d", got, b.sum)
+			}
+			if bytes := b.disk.segmentBytes() + b.snapshots.bytes(); bytes > 20_000 {
+				t.Errorf("the log has %d bytes", bytes)
+			}
+			if err := b.Err(); err != nil {
+				t.Error(err)
+			}
+			pending := b.SamplesAfter(dead.Acknowledged())
+			n, missing := deliver(t, dead, dr)
+			if n+missing != b.sum || missing == 0 || pending != b.sum {
+				t.Errorf("the dead destination got %d and misses %d samples of %d, pending were %d", n, missing, b.sum, pending)
+			}
+			if got := counterValue(t, reg, "pushbridge_queue_dropped_samples_total"); got != float64(missing) {
+				t.Errorf("dropped_samples_total is %v, missing are %d", got, missing)
+			}
+		})
+	}
+}
+
+func counterValue(t *testing.T, reg *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
+
+// The books survive a restart, kill -9 and power loss between drop and delivery:
+// they were written down before the segment went.
+func TestDropsAreCountedAfterRestart(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		stop func(b *boundedLog)
+	}{
+		{"proper stop", func(b *boundedLog) {
+			if err := errors.Join(b.finish(), b.Close()); err != nil {
+				b.t.Fatal(err)
+			}
+		}},
+		{"kill -9", func(b *boundedLog) { b.sim = b.sim.crash(true, nil) }},
+		{"power loss", func(b *boundedLog) { b.sim = b.sim.crash(false, nil) }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := newBounded(t, func(o *Options) { o.MaxBytes = 4000 })
+			c, r := b.open("lagging")
+			b.fill(7)
+			first, missing := deliver(t, c, r)
+			c.reg.sync()
+			b.fill(100)
+			b.fill(100)
+			row.stop(b)
+			b.reopen()
+			c, r = b.open("lagging")
+			if pending := b.SamplesAfter(c.Acknowledged()); pending != b.sum-first {
+				t.Errorf("pending %d, want %d", pending, b.sum-first)
+			}
+			rest, missing2 := deliver(t, c, r)
+			if missing2 == 0 || first+missing+rest+missing2 != b.sum {
+				t.Errorf("got %d and %d, missing %d and %d, of %d", first, rest, missing, missing2, b.sum)
+			}
+		})
+	}
+}
+
+// A reader that stands in a segment while it is dropped does not keep its bytes,
+// and counts what it had not read.
+func TestDropUnderReader(t *testing.T) {
+	b := newBounded(t, func(o *Options) { o.MaxBytes = 4000 })
+	c, r := b.open("slow")
+	b.fill(10)
+	it, ok, err := r.TryNext()
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	b.fill(100)
+	n, missing := deliver(t, c, r)
+	if n+missing+uint64(it.Record.Samples) != b.sum || missing == 0 {
+		t.Errorf("got %d and %d, missing %d, of %d", it.Record.Samples, n, missing, b.sum)
+	}
+}
+
+// Reject takes nothing more while a destination lags, loses nothing, and takes
+// records again when it has caught up.
+func TestReject(t *testing.T) {
+	b := newBounded(t, func(o *Options) { o.MaxBytes, o.OnFull = 4000, Reject })
+	c, r := b.open("lagging")
+	for b.Err() == nil {
+		b.fill(1)
+		b.snapshot()
+		if b.sum > 1000 {
+			t.Fatal("never full")
+		}
+	}
+	if err := b.Err(); !errors.Is(err, ErrFull) {
+		t.Errorf("Err: %v", err)
+	}
+	if n, missing := deliver(t, c, r); n != b.sum || missing != 0 {
+		t.Errorf("got %d, missing %d, of %d", n, missing, b.sum)
+	}
+	b.maintain()
+	if err := b.Err(); err != nil {
+		t.Errorf("Err after the destination has caught up: %v", err)
+	}
+}
+
+// Without a cursor the log does not grow: segments go once both kept snapshots
+// have what is in them.
+func TestNoCursor(t *testing.T) {
+	b := newBounded(t, func(*Options) {})
+	most := 0
+	for range 100 {
+		b.fill(10)
+		most = max(most, len(b.sim.list(segmentSuffix)))
+	}
+	if most > 8 {
+		t.Errorf("there were %d segments", most)
+	}
+	if n := len(b.sim.list(snapshotSuffix)); n != keepSnapshots {
+		t.Errorf("%d snapshots are kept", n)
+	}
+}
+
+// What no snapshot has is never removed, whatever the bound: a snapshot is asked
+// for instead.
+func TestBoundNeedsSnapshot(t *testing.T) {
+	b := newBounded(t, func(o *Options) { o.MaxBytes = 2000 })
+	for range 50 {
+		b.Append(rec{Body: "0123456789012345678901234567890123456789"}, nil)
+		b.commitQueued()
+		b.maintain()
+	}
+	if _, v := b.disk.oldestSealed(); v.first != 1 {
+		t.Errorf("the oldest record is %d", v.first)
+	}
+	if !b.SnapshotDue() {
+		t.Error("no snapshot is due")
+	}
+	select {
+	case <-b.SnapshotSignal():
+	default:
+		t.Error("no signal")
+	}
+	b.snapshot()
+	b.maintain()
+	if bytes := b.disk.segmentBytes(); bytes > 2000 {
+		t.Errorf("%d bytes are left", bytes)
+	}
+}
+
+// A cursor that is closed or removed holds nothing back; one that only has to be
+// opened again finds its position.
+func TestCloseAndRemoveCursor(t *testing.T) {
+	b := newBounded(t, func(*Options) {})
+	c, r := b.open("one")
+	b.fill(20)
+	if n, _ := deliver(t, c, r); n != b.sum {
+		t.Errorf("got %d of %d", n, b.sum)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, isNew, err := b.OpenCursor("one", 1)
+	if err != nil || isNew || again.Acknowledged() != 20 {
+		t.Errorf("opened again at %d, new %v, %v", again.Acknowledged(), isNew, err)
+	}
+	if _, _, err := b.OpenCursor("one", 1); err == nil {
+		t.Error("opened twice")
+	}
+	want := []CursorStatus{{ID: "one", Open: true, Shards: []Position{{20, 20}}}}
+	if diff := cmp.Diff(want, b.Cursors()); diff != "" {
+		t.Errorf("cursors (-want +got):\n%s", diff)
+	}
+	if err := b.RemoveCursor("one"); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Cursors(); len(got) != 0 || len(b.sim.list(cursorSuffix)) != 0 {
+		t.Errorf("after removal: %v, %v", got, b.sim.list(cursorSuffix))
+	}
+	if err := b.RemoveCursor("never there"); err != nil {
+		t.Errorf("remove what is not there: %v", err)
+	}
+	if _, isNew, err := b.OpenCursor("one", 1); err != nil || !isNew {
+		t.Errorf("made again: new %v, %v", isNew, err)
+	}
+}
+
+// A destination is new until each of its shards has acknowledged something, also
+// when the process ends in between.
+func TestNewCursor(t *testing.T) {
+	b := newBounded(t, func(*Options) {})
+	b.fill(5)
+	for _, step := range []struct {
+		shard int
+		isNew bool // at the start after it
+	}{{0, true}, {2, true}, {1, false}} {
+		c, isNew, err := b.OpenCursor("dest", 3)
+		if err != nil || !isNew {
+			t.Fatalf("before shard %d: new %v, %v", step.shard, isNew, err)
+		}
+		if err := c.Acked(step.shard, 5); err != nil {
+			t.Fatal(err)
+		}
+		b.sim = b.sim.crash(true, nil)
+		b.reopen()
+	}
+	if _, isNew, err := b.OpenCursor("dest", 3); err != nil || isNew {
+		t.Errorf("at the end: new %v, %v", isNew, err)
+	}
+}
+
+// With another number of shards a job may go through another shard: all of them
+// start from the smallest acknowledged position, and what any may have been sent
+// is in doubt.
+func TestShardsChange(t *testing.T) {
+	for _, shards := range []int{1, 2, 4, 200} {
+		b := newBounded(t, func(*Options) {})
+		c, _, err := b.OpenCursor("dest", 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.fill(9)
+		for i, p := range []Position{{3, 4}, {5, 9}, {7, 7}} {
+			if err := errors.Join(c.Sent(i, p.Sent), c.Acked(i, p.Acked)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(b.finish(), b.Close()); err != nil {
+			t.Fatal(err)
+		}
+		b.reopen()
+		c, isNew, err := b.OpenCursor("dest", shards)
+		if err != nil || isNew {
+			t.Fatal(isNew, err)
+		}
+		for i := range shards {
+			if acked, sent := c.Position(i); acked != 3 || sent != 9 {
+				t.Errorf("%d shards: shard %d is at %d, %d", shards, i, acked, sent)
+			}
+		}
+	}
+}
+
+// Without a directory the ring is the queue: a reader that lags behind it misses
+// records, counted exactly.
+func TestMemoryOnly(t *testing.T) {
+	l, stop := start(t, Options{RingBytes: 1000})
+	defer stop()
+	lagging, caught := l.NewReader(0), l.NewReader(0)
+	sum := uint64(0)
+	for i := range 100 {
+		add(t, l, rec{Samples: i})
+		sum += uint64(i)
+		if _, err := next(t, caught); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seqs, gaps := drainReader(t, lagging)
+	got := gaps[0].Samples
+	for _, seq := range seqs {
+		got += seq - 1
+	}
+	if len(gaps) != 1 || gaps[0].Reason != GapDropped || !gaps[0].Exact || got != sum {
+		t.Errorf("gaps %+v, records %v, %d samples of %d", gaps, seqs, got, sum)
+	}
+	if err := l.WriteSnapshot(1, 1, nil); err != nil {
+		t.Error(err)
+	}
+	if seq, _, err := l.ReadSnapshot(nil); seq != 0 || err != nil {
+		t.Error(seq, err)
+	}
+	c, isNew, err := l.OpenCursor("dest", 1)
+	if err != nil || !isNew || c.Acked(0, 100) != nil {
+		t.Error(isNew, err)
+	}
+}
+
+// Reject without a directory: the ring takes no more than half of its size for a
+// destination that lags.
+func TestMemoryOnlyReject(t *testing.T) {
+	l, err := Open(Options{RingBytes: 2000, OnFull: Reject}, testCodec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := l.OpenCursor("dest", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := uint64(0)
+	for l.Err() == nil && n < 100 {
+		n = l.Append(rec{}, nil)
+		l.commitQueued()
+		l.maintain()
+	}
+	if err := l.Err(); !errors.Is(err, ErrFull) {
+		t.Errorf("Err after %d records: %v", n, err)
+	}
+	if err := c.Acked(0, n); err != nil {
+		t.Fatal(err)
+	}
+	l.maintain()
+	if err := l.Err(); err != nil {
+		t.Errorf("Err after the destination has caught up: %v", err)
+	}
+}
+
+// Metrics have help texts, and names that a linter accepts.
+func TestMetrics(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	l, stop := start(t, Options{Dir: t.TempDir(), Registerer: reg})
+	add(t, l, rec{Samples: 3})
+	problems, err := testutil.GatherAndLint(reg)
+	if err != nil || len(problems) != 0 {
+		t.Error(problems, err)
+	}
+	if got := counterValue(t, reg, "pushbridge_queue_appended_samples_total"); got != 3 {
+		t.Errorf("appended %v samples", got)
+	}
+	stop()
+}
+
+// Sequences are gone with a file that somebody removes while the log is in use.
+func TestSegmentRemovedByHand(t *testing.T) {
+	b := newBounded(t, func(*Options) {})
+	_, r := b.open("dest")
+	b.fill(12)
+	if err := b.sim.Remove("/store/" + numbered(2, segmentSuffix)); err != nil {
+		t.Fatal(err)
+	}
+	seqs, gaps := drainReader(t, r)
+	if len(gaps) != 1 || gaps[0].Reason != GapMissing || !gaps[0].Exact || len(seqs)+int(gaps[0].To-gaps[0].From)+1 != 12 {
+		t.Errorf("gaps %+v, records %v", gaps, seqs)
+	}
+	if bad := b.Damage(); len(bad) != 1 || !errors.Is(bad[0], os.ErrNotExist) {
+		t.Errorf("damage %v", bad)
+	}
+}
