@@ -214,8 +214,11 @@ func readUnsent(w *wireReader, s *Shape) []uint32 {
 	return unsent
 }
 
-// endedFloat marks a float histogram in the byte that holds an Ended's type.
-const endedFloat = 0x80
+// Flags in the byte that holds an Ended's type.
+const (
+	endedFloat  = 0x80
+	endedBeside = 0x40
+)
 
 func appendEnded(dst []byte, ended []Ended) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(ended)))
@@ -226,6 +229,9 @@ func appendEnded(dst []byte, ended []Ended) []byte {
 		typ := byte(e.Type)
 		if e.Float {
 			typ |= endedFloat
+		}
+		if e.Beside {
+			typ |= endedBeside
 		}
 		dst = append(dst, typ, byte(e.What))
 		dst = appendLabels(dst, &sym, e.Labels)
@@ -248,7 +254,8 @@ func readEnded(w *wireReader) []Ended {
 		var e Ended
 		e.Family = sym.read(w)
 		typ := w.byte()
-		e.Type, e.Float, e.What = Type(typ&^endedFloat), typ&endedFloat != 0, Component(w.byte())
+		e.Type, e.What = Type(typ&^(endedFloat|endedBeside)), Component(w.byte())
+		e.Float, e.Beside = typ&endedFloat != 0, typ&endedBeside != 0
 		if e.Type > GaugeHistogram || e.What == 0 || e.What >= ComponentNative<<1 {
 			w.fail("unknown component")
 		}

@@ -24,6 +24,24 @@ func (s *Store) addGatewayLocked() {
 	}
 }
 
+// tidyLocked ends a change: it publishes the number of conflicts, and lets go of
+// scratch space that only a huge push needs.
+func (s *Store) tidyLocked() {
+	s.countConflictsLocked()
+	if cap(s.checker.view) > maxScratch {
+		s.checker = checker{}
+	}
+	if cap(s.components.live) > maxScratch {
+		s.components = components{}
+	}
+	if cap(s.index.hash.symbols) > maxScratch {
+		s.index.hash.symbols, s.index.hash.names, s.index.hash.shape = nil, nil, nil
+	}
+}
+
+// maxScratch is the largest scratch space, in elements, that is kept.
+const maxScratch = 1 << 16
+
 func (s *Store) countConflictsLocked() { s.conflicts.Store(int64(s.index.conflicts())) }
 
 // Commit makes r visible. It is called for each record of the log, in sequence

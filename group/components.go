@@ -8,17 +8,28 @@ import (
 )
 
 // components compares what a group was delivered as with what it will be. The
-// identity of a component is its name and its labels at delivery, with le and
-// quantile spelled as they are delivered, so that a type change or a bound that
-// only changed its spelling does not end what lives on. Identities are compared
-// by 64-bit keyed hashes.
+// identity of a component is its name, its labels at delivery, with le and
+// quantile spelled as they are delivered, and which destinations get it: all of
+// them, those that take native histograms, or those that take classic buckets
+// beside native histograms. So a type change or a bound that only changed its
+// spelling does not end what lives on everywhere, and what may end at one
+// destination only is named: convert knows which. Identities are compared by
+// 64-bit keyed hashes.
 type components struct {
 	h    *hasher
 	live []uint64          // sorted
 	met  []bool            // live components that the group had before
 	le   map[uint64]uint64 // bits of a bound to the hash of its label value
 	buf  []byte
+
+	native, beside uint64 // tell apart identities that not all destinations get
 }
+
+// Strings that no name can be, to hash for native and beside.
+const (
+	nativeMark = "\xffnative"
+	besideMark = "\xffbeside"
+)
 
 // Names that a family's components have.
 const (
@@ -70,7 +81,9 @@ func (x *familyHasher) single(what Component, sum uint64) uint64 {
 		return x.c.h.mix(x.names[countName], sum)
 	case ComponentInf:
 		return x.bound(math.Inf(1), sum)
-	case ComponentValue, ComponentNative, ComponentBounds:
+	case ComponentNative:
+		sum += x.c.native
+	case ComponentValue, ComponentBounds:
 	}
 	return x.c.h.mix(x.names[plainName], sum)
 }
@@ -100,6 +113,7 @@ var singles = [...]Component{ComponentValue, ComponentSum, ComponentCount, Compo
 func (c *components) begin(h *hasher) {
 	c.h = h
 	c.live = c.live[:0]
+	c.native, c.beside = h.string(nativeMark), h.string(besideMark)
 }
 
 // addLive adds the components of p's metrics, except those that are not sent.
@@ -118,7 +132,7 @@ func (c *components) addLive(p *Part, unsent []uint32) {
 }
 
 func (c *components) addMetric(x *familyHasher, s *Shape, m *Metric) {
-	_, sum := c.h.sums(m)
+	sum := c.sum(m)
 	what := s.Components(m)
 	for _, one := range singles {
 		if what&one != 0 {
@@ -130,6 +144,15 @@ func (c *components) addMetric(x *familyHasher, s *Shape, m *Metric) {
 			c.live = append(c.live, x.bound(b, sum))
 		}
 	}
+}
+
+// sum is that of m's labels at delivery, and of who gets its classic components.
+func (c *components) sum(m *Metric) uint64 {
+	_, sum := c.h.sums(m)
+	if m.Native {
+		sum += c.beside
+	}
+	return sum
 }
 
 // ownIdentity is that of one of the group's own series.
@@ -182,9 +205,9 @@ func (c *components) appendEnded(dst []Ended, members []Member) []Ended {
 func (p *Part) isTimed(number uint32) bool { return p.Times != nil && p.Times[number] != NoTime }
 
 func (c *components) ended(x *familyHasher, mem Member, m *Metric) Ended {
-	_, sum := c.h.sums(m)
+	sum := c.sum(m)
 	s, f := mem.Part.Shape, mem.Of()
-	e := Ended{Family: f.Name, Type: f.Type}
+	e := Ended{Family: f.Name, Type: f.Type, Beside: m.Native}
 	what := s.Components(m)
 	for _, one := range singles {
 		if what&one != 0 && !c.meets(x.single(one, sum)) {

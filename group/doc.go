@@ -1,2 +1,52 @@
 // Package group holds the state of the gateway and says what a change of it is.
+//
+// A push becomes a Part: an immutable Shape (families, metrics, labels, bounds)
+// and a column of values. Equal shapes are stored once. A Group is one version of
+// the families under a grouping key; it never changes, a change makes another.
+// A Record is one change of one group, complete in itself: all that the log keeps
+// and all that a destination needs to know.
+//
+// The Store promises:
+//
+//  1. A change that was refused leaves no trace: not in the view, not in the
+//     log, not in what later changes are checked against.
+//  2. Records are stamped so that the samples of each series, markers included,
+//     are strictly newer than those before, whatever the clock does, also across
+//     groups, failed commits and restarts (promise P2).
+//  3. Record.Ended holds exactly the series that were delivered and are no more,
+//     each once (promise P3).
+//  4. What a change costs depends on the size of the push and of what it
+//     replaces, not on what else is stored (promise P7). Only telling what a
+//     push collides with looks further, into the one group concerned.
+//  5. Readers see one consistent committed state, and take no lock.
+//  6. The state after a restart, folded from snapshot and log, equals the
+//     committed state before.
+//
+// # Use
+//
+// A change goes through Apply, which checks it, finds what it ends, stamps it and
+// calls enqueue, all in one critical section, so that the order of the log is the
+// order of the checks. The group then has a pending version, which later checks
+// see and readers do not. Once the record is durable, Commit makes that version
+// visible. When a commit fails, Abort throws away everything that is pending.
+//
+//	err := store.Apply(change, now, func(r *group.Record) {
+//		log.Append(r, func(seq uint64, err error) {
+//			if err == nil {
+//				store.Commit(r, seq)
+//			}
+//		})
+//	})
+//
+// At start: LoadSnapshot if there is one, Restore for each record behind it, then
+// FinishRestore. Expire, Refresh, Wipe and DeleteAll go through the same sequence
+// as pushes.
+//
+// # Where to look
+//
+// key.go, shape.go, group.go and record.go have the nouns. A push is built in
+// fromdto.go and build.go, checked in check.go, checknames.go and unsent.go against
+// index.go and names.go, compared with what was there in components.go, stamped
+// and enqueued in sequence.go, and made visible in commit.go. codec.go, columns.go
+// and snapshot.go write it all down.
 package group

@@ -18,16 +18,20 @@ var ErrTimestamp = errors.New("pushed metrics must not have timestamps")
 // InvalidError says why a push was refused on its own account, whatever else is
 // stored.
 type InvalidError struct {
-	Family string // name of the metric family
+	Family string // name of the metric family, empty when the group is meant
 	Metric string // the metric as name{label="value"}, empty when the whole family is meant
 	Err    error
 }
 
 func (e *InvalidError) Error() string {
-	if e.Metric != "" {
+	switch {
+	case e.Metric != "":
 		return fmt.Sprintf("metric %s: %v", e.Metric, e.Err)
+	case e.Family != "":
+		return fmt.Sprintf("metric family %q: %v", e.Family, e.Err)
+	default:
+		return e.Err.Error()
 	}
-	return fmt.Sprintf("metric family %q: %v", e.Family, e.Err)
 }
 
 func (e *InvalidError) Unwrap() error { return e.Err }

@@ -143,7 +143,7 @@ func (s *Store) deleteAll(due []target, now time.Time, enqueue func(*Record)) in
 func (s *Store) deleteChunk(chunk []target, ts int64, enqueue func(*Record)) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer s.countConflictsLocked()
+	defer s.tidyLocked()
 	n := 0
 	for _, t := range chunk {
 		if t.entry.pending != t.was {

@@ -82,7 +82,7 @@ func (d *dtoReader) family(mf *dto.MetricFamily) error {
 	typ, ok := typesFromDTO[mf.GetType()]
 	switch {
 	case d.name == "":
-		return d.invalid(errors.New("the metric family has no name"))
+		return d.invalid(errors.New("a metric family has no name"))
 	case !utf8.ValidString(d.name):
 		return d.invalid(errors.New("the name is not valid UTF-8"))
 	case !ok:

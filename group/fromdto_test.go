@@ -76,7 +76,7 @@ func sanitize(mf *dto.MetricFamily) {
 
 func TestFromDTORefuses(t *testing.T) {
 	rows := []struct{ name, family, want string }{
-		{"no name", `type:GAUGE`, `metric family "": the metric family has no name`},
+		{"no name", `type:GAUGE`, `a metric family has no name`},
 		{"unknown type", `name:"g" type:GAUGE`, `metric family "g": unknown metric type 17`},
 		{"not of its type", `name:"g" type:GAUGE metric{counter{value:1}}`, `metric g: the metric is not a gauge`},
 		{"missing type is counter", `name:"g" metric{gauge{value:1}}`, `metric g: the metric is not a counter`},

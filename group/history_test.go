@@ -538,7 +538,7 @@ func (h *history) checkConflicts() {
 // TestHistories is the main test of the package: promises P2 and P3, and that a
 // restart, an abort and a snapshot lose nothing.
 func TestHistories(t *testing.T) {
-	first, count := uint64(1), uint64(300)
+	first, count := uint64(1), uint64(100)
 	if v := os.Getenv("HISTORY_SEED"); v != "" {
 		n, err := strconv.ParseUint(v, 10, 64)
 		if err != nil {

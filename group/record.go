@@ -123,8 +123,9 @@ func (m Member) Samples() int {
 	return n
 }
 
-// Ended names components of one metric that ended. Time series that live on
-// under the same name and labels are not in it, whatever type they had.
+// Ended names components of one metric that ended, at some destinations at
+// least. Time series that live on everywhere under the same name and labels are
+// not in it, whatever type they had.
 type Ended struct {
 	Family string
 	Type   Type    // decides the component names, see convert
@@ -132,6 +133,7 @@ type Ended struct {
 	Bounds []float64
 	What   Component // which components ended; Bounds go with ComponentBounds
 	Float  bool      // the native histogram was a float histogram
+	Beside bool      // the metric had a native form: destinations that were sent that alone had nothing else
 }
 
 // Samples returns how many series e names.

@@ -35,7 +35,7 @@ func (s *Store) Apply(c Change, now time.Time, enqueue func(*Record)) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	defer s.countConflictsLocked()
+	defer s.tidyLocked()
 	switch c.Kind {
 	case KindPut, KindPost:
 		return s.pushLocked(id, c, now, enqueue)
@@ -282,6 +282,9 @@ func (s *Store) enqueueLocked(e *entry, r *Record, enqueue func(*Record)) {
 		s.floors.raise(r.Labels, r.Time)
 	}
 	next := e.pending.next(r, &s.shapes)
+	if next != nil {
+		r.Labels = next.Labels // not the request's memory
+	}
 	r.plan = &plan{entry: e, next: next}
 	s.setPendingLocked(e, next)
 	e.inFlight++

@@ -1,10 +1,18 @@
 package group
 
 import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -34,27 +42,543 @@ func part(t testing.TB, text string) *Part {
 	return p
 }
 
-func TestSmoke(t *testing.T) {
+// rig drives a store by hand.
+type rig struct {
+	t   *testing.T
+	s   *Store
+	now time.Time
+	log []*Record // everything enqueued
+	seq int       // how many of log are committed
+}
+
+func newRig(t *testing.T, o Options) *rig {
+	return &rig{t: t, s: NewStore(o), now: time.UnixMilli(1000)}
+}
+
+func (g *rig) enqueue(r *Record) { g.log = append(g.log, r) }
+
+// labels reads "job=a instance=b".
+func labelsOf(text string) Labels {
+	var l []Label
+	for f := range strings.FieldsSeq(text) {
+		name, value, _ := strings.Cut(f, "=")
+		l = append(l, Label{name, value})
+	}
+	return NewLabels(l)
+}
+
+func (g *rig) try(kind Kind, labels, text string) error {
+	g.t.Helper()
+	var p *Part
+	if text != "" {
+		p = part(g.t, text)
+	}
+	return g.s.Apply(Change{Kind: kind, Labels: labelsOf(labels), Part: p}, g.now, g.enqueue)
+}
+
+func (g *rig) do(kind Kind, labels, text string) *Record {
+	g.t.Helper()
+	if err := g.try(kind, labels, text); err != nil {
+		g.t.Fatalf("%s: %v", labels, err)
+	}
+	return g.log[len(g.log)-1]
+}
+
+func (g *rig) commit() {
+	for ; g.seq < len(g.log); g.seq++ {
+		g.s.Commit(g.log[g.seq], uint64(g.seq+1))
+	}
+}
+
+// view prints what a view shows of a group.
+func view(s *Store, labels string) string {
+	g := s.Lookup(labelsOf(labels))
+	if g == nil {
+		return "absent"
+	}
+	var b strings.Builder
+	for _, m := range g.Members {
+		if _, err := expfmt.MetricFamilyToText(&b, m.DTO(g.Labels)); err != nil {
+			panic(err)
+		}
+	}
+	fmt.Fprintf(&b, "push %d fail %d", g.Push/1e6, g.Fail/1e6)
+	return b.String()
+}
+
+func ended(r *Record) []string {
+	e := endedSeries(r)
+	slices.Sort(e)
+	return e
+}
+
+// TestLifeOfAGroup goes through the rows of docs/compatibility.md on groups and
+// families.
+func TestLifeOfAGroup(t *testing.T) {
+	g := newRig(t, Options{CheckConsistency: true})
+	rows := []struct {
+		name       string
+		kind       Kind
+		text, want string
+		ended      []string
+	}{
+		{"PUT", KindPut, "a 1\nb{x=\"1\"} 2\n", "# TYPE a untyped\na{instance=\"\",job=\"j\"} 1\n# TYPE b untyped\nb{instance=\"\",job=\"j\",x=\"1\"} 2\npush 1000 fail 0", nil},
+		{"POST replaces by name", KindPost, "b 3\nc 4\n", "# TYPE a untyped\na{instance=\"\",job=\"j\"} 1\n# TYPE b untyped\nb{instance=\"\",job=\"j\"} 3\n# TYPE c untyped\nc{instance=\"\",job=\"j\"} 4\npush 1010 fail 0", []string{`b{job="j",x="1"}`}},
+		{"POST may change a type", KindPost, "# TYPE c summary\nc_sum 1\nc_count 2\n", "# TYPE a untyped\na{instance=\"\",job=\"j\"} 1\n# TYPE b untyped\nb{instance=\"\",job=\"j\"} 3\n# TYPE c summary\nc_sum{instance=\"\",job=\"j\"} 1\nc_count{instance=\"\",job=\"j\"} 2\npush 1020 fail 0", []string{`c{job="j"}`}},
+		{"a refused push", KindFail, "", "# TYPE a untyped\na{instance=\"\",job=\"j\"} 1\n# TYPE b untyped\nb{instance=\"\",job=\"j\"} 3\n# TYPE c summary\nc_sum{instance=\"\",job=\"j\"} 1\nc_count{instance=\"\",job=\"j\"} 2\npush 1020 fail 1030", nil},
+		{"an empty POST", KindPost, "", "# TYPE a untyped\na{instance=\"\",job=\"j\"} 1\n# TYPE b untyped\nb{instance=\"\",job=\"j\"} 3\n# TYPE c summary\nc_sum{instance=\"\",job=\"j\"} 1\nc_count{instance=\"\",job=\"j\"} 2\npush 1040 fail 1030", nil},
+		{"PUT ends the rest", KindPut, "c_count 1\n", "# TYPE c_count untyped\nc_count{instance=\"\",job=\"j\"} 1\npush 1050 fail 1030", []string{`a{job="j"}`, `b{job="j"}`, `c_sum{job="j"}`}},
+		{"labels of the URL win", KindPut, "c{job=\"x\",instance=\"i\",y=\"\"} 1\n", "# TYPE c untyped\nc{instance=\"i\",job=\"j\",y=\"\"} 1\npush 1060 fail 1030", []string{`c_count{job="j"}`}},
+		{"pushed failure time", KindPost, "push_failure_time_seconds{z=\"1\"} 5\npush_time_seconds 7\n", "# TYPE c untyped\nc{instance=\"i\",job=\"j\",y=\"\"} 1\n# TYPE push_failure_time_seconds gauge\npush_failure_time_seconds{instance=\"\",job=\"j\",z=\"1\"} 5\npush 1070 fail 1030", []string{`push_failure_time_seconds{job="j"}`}},
+		{"stays over a PUT", KindPut, "c 1\n", "# TYPE c untyped\nc{instance=\"\",job=\"j\"} 1\n# TYPE push_failure_time_seconds gauge\npush_failure_time_seconds{instance=\"\",job=\"j\",z=\"1\"} 5\npush 1080 fail 1030", []string{`c{instance="i",job="j"}`}},
+		{"until a refused push", KindFail, "", "# TYPE c untyped\nc{instance=\"\",job=\"j\"} 1\npush 1080 fail 1090", []string{`push_failure_time_seconds{job="j",z="1"}`}},
+		{"an empty PUT", KindPut, "", "push 1100 fail 1090", []string{`c{job="j"}`}},
+		{"DELETE", KindDelete, "", "absent", []string{`push_failure_time_seconds{job="j"}`, `push_time_seconds{job="j"}`}},
+		{"a refused push makes a group", KindFail, "", "push 0 fail 1120", nil},
+	}
+	for _, row := range rows {
+		r := g.do(row.kind, "job=j", row.text)
+		g.commit()
+		if diff := gocmp.Diff(row.want, view(g.s, "job=j")); diff != "" {
+			t.Errorf("%s: view (-want +got):\n%s", row.name, diff)
+		}
+		if diff := gocmp.Diff(row.ended, ended(r)); diff != "" {
+			t.Errorf("%s: ended (-want +got):\n%s", row.name, diff)
+		}
+		g.now = g.now.Add(10 * time.Millisecond)
+	}
+	if err := g.try(KindDelete, "job=absent", ""); !errors.Is(err, ErrAbsent) {
+		t.Errorf("DELETE of an absent group: %v", err)
+	}
+}
+
+func TestEnded(t *testing.T) {
+	const h1 = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"2\"} 2\nh_bucket{le=\"+Inf\"} 3\nh_sum 1\nh_count 3\n"
+	rows := []struct {
+		name, before, after string
+		want                []string
+	}{
+		{"nothing", "a 1\n", "a 2\n", nil},
+		{"a bound in another spelling", h1, strings.ReplaceAll(h1, `"1"`, `"1.0"`), nil},
+		{"bounds", h1, strings.ReplaceAll(h1, `"2"`, `"3"`), []string{`h_bucket{job="j",le="2.0"}`}},
+		{"the +Inf bucket is always there", h1, "# TYPE h histogram\nh_sum 1\nh_count 3\n", []string{`h_bucket{job="j",le="1.0"}`, `h_bucket{job="j",le="2.0"}`}},
+		{"and ends with the rest", "# TYPE h histogram\nh_sum 1\nh_count 3\n", "a 1\n", []string{`h_bucket{job="j",le="+Inf"}`, `h_count{job="j"}`, `h_sum{job="j"}`}},
+		{"components live on as families", h1, "h_bucket{le=\"1.0\"} 1\nh_sum 1\n", []string{`h_bucket{job="j",le="+Inf"}`, `h_bucket{job="j",le="2.0"}`, `h_count{job="j"}`}},
+		{"and the other way", "h_bucket{le=\"1.0\"} 1\nh_bucket{le=\"1\"} 1\n", h1, []string{`h_bucket{job="j",le="1"}`}},
+		{"an empty label", "a{x=\"\"} 1\n", "a 1\n", nil},
+		{"an explicit timestamp before", "a 1 5\nb 1\n", "c 1\n", []string{`b{job="j"}`}},
+		{"an explicit timestamp after", "a 1\n", "a 1 5\n", nil},
+		{"quantiles", "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"1\"} 1\ns_sum 1\ns_count 1\n", "# TYPE s gauge\ns{quantile=\"1.0\"} 1\n", []string{`s_count{job="j"}`, `s_sum{job="j"}`, `s{job="j",quantile="0.5"}`}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			g := newRig(t, Options{})
+			g.do(KindPut, "job=j", row.before)
+			r := g.do(KindPut, "job=j", row.after)
+			if diff := gocmp.Diff(row.want, ended(r)); diff != "" {
+				t.Errorf("ended (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestConflicts(t *testing.T) {
+	const s1 = "# TYPE s summary\ns_sum 1\ns_count 1\n"
+	rows := []struct{ name, other, group, text, want string }{
+		{"same series", "a 1\n", "job=j x=", "a{x=\"\"} 1\n", ""},
+		{"instance is no difference", "a{instance=\"i\"} 1\n", "job=j instance=i", "a 1\n", `metric a{instance="i",job="j"} exists already with the same name and labels in group {job="j"}`},
+		{"type", "a 1\n", "job=k", "# TYPE a gauge\na 1\n", `metric family "a" is a gauge, but a untyped of that name exists in group {job="j"}`},
+		{"component of another", s1, "job=k", "s_count 1\n", `metric family "s_count" collides with summary "s" in group {job="j"}`},
+		{"component is another", "s_sum 1\n", "job=k", s1, `metric family "s" is a summary and collides with metric family "s_sum" in group {job="j"}`},
+		{"a summary has no buckets", s1, "job=k", "s_bucket 1\n", ""},
+		{"within the push", "z 1\n", "job=k", "s_count 1\n# TYPE s summary\ns_sum 1\n", `metric family "s" is a summary and collides with metric family "s_count" in group {job="k"}`},
+		{"twice in the push", "z 1\n", "job=k", "a 1\na{job=\"x\"} 1\n", `metric a{instance="",job="k"}: was pushed twice with the same name and labels`},
+		{"own times of groups", "z 1\n", "job=j instance=", "a 1\n", `metric push_time_seconds{instance="",job="j"} of this group exists already with the same labels in group {job="j"}`},
+		{"failure time of another type", "z 1\n", "job=k", "# TYPE push_failure_time_seconds counter\npush_failure_time_seconds 1\n", `metric family "push_failure_time_seconds" is a counter, but a gauge of that name exists`},
+		{"the gateway's own name", "z 1\n", "job=k", "own 1\n", `metric family "own" is a untyped, but a gauge of that name exists`},
+		{"the gateway's own name and type", "z 1\n", "job=k", "# TYPE own gauge\nown 1\n", ""},
+		{"the gateway's own series", "z 1\n", "job=own", "# TYPE own gauge\nown 1\n", `metric own{instance="",job="own"} exists already with the same name and labels`},
+		{"quantile in the grouping key", "z 1\n", "job=k quantile=1", s1, `metric family "s": a summary must not have an explicit "quantile" label`},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			g := newRig(t, Options{CheckConsistency: true, OwnFamilies: func() []OwnFamily {
+				return []OwnFamily{{Name: "own", Type: Gauge, Series: []Labels{labelsOf("job=own")}}}
+			}})
+			g.do(KindPut, "job=j", row.other)
+			queued, index := len(g.log), printIndex(g.s, &g.s.index)
+			err := g.try(KindPut, row.group, row.text)
+			if row.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || err.Error() != row.want {
+				t.Errorf("got  %v\nwant %s", err, row.want)
+			}
+			if len(g.log) != queued || printIndex(g.s, &g.s.index) != index {
+				t.Error("a refused push left a trace")
+			}
+			unchecked := newRig(t, Options{})
+			unchecked.do(KindPut, "job=j", row.other)
+			if err := unchecked.try(KindPut, row.group, row.text); err != nil && !strings.Contains(row.want, "explicit") {
+				t.Errorf("unchecked: %v", err)
+			}
+			if n := unchecked.s.LiveConflicts(); n == 0 && !strings.Contains(row.want, "explicit") && !strings.Contains(row.want, "own") {
+				t.Error("unchecked, no conflict is counted")
+			}
+		})
+	}
+}
+
+// TestTimestamps: promise P2 between groups, and one timestamp for a wipe.
+func TestTimestamps(t *testing.T) {
+	g := newRig(t, Options{CheckConsistency: true})
+	times := func(from int) []int64 {
+		var out []int64
+		for _, r := range g.log[from:] {
+			out = append(out, r.Time)
+		}
+		return out
+	}
+	g.do(KindPut, "job=j", "a 1\n")
+	g.do(KindPut, "job=j", "a 1\n")
+	g.do(KindPut, "job=j", "a 1\nb 1\n")
+	g.do(KindDelete, "job=j", "")
+	g.do(KindPut, "job=j instance=i", "a{instance=\"\"} 1\n")
+	g.now = g.now.Add(-500 * time.Millisecond)
+	g.do(KindPut, "job=j instance=i", "a 2\n")
+	g.do(KindPut, "job=k", "a 2\n")
+	if diff := gocmp.Diff([]int64{1000, 1001, 1002, 1003, 1004, 1005, g.now.UnixMilli()}, times(0)); diff != "" {
+		t.Errorf("timestamps (-want +got):\n%s", diff)
+	}
+	n := len(g.log)
+	if got := g.s.Wipe(g.now, g.enqueue); got != 2 {
+		t.Errorf("%d groups wiped", got)
+	}
+	if diff := gocmp.Diff([]int64{1006, 1006}, times(n)); diff != "" {
+		t.Errorf("timestamps of a wipe (-want +got):\n%s", diff)
+	}
+}
+
+func TestTimestampsAfterRestart(t *testing.T) {
+	g := newRig(t, Options{CheckConsistency: true})
+	g.s.FinishRestore(5000)
+	if r := g.do(KindPut, "job=j", "a 1\n"); r.Time != 5001 {
+		t.Errorf("the first record is stamped %d", r.Time)
+	}
+	g.s.ResetClock()
+	if r := g.do(KindPut, "job=j", "a 1\n"); r.Time != 1000 {
+		t.Errorf("after a reset it is stamped %d", r.Time)
+	}
+}
+
+func TestAbort(t *testing.T) {
+	g := newRig(t, Options{CheckConsistency: true})
+	g.do(KindPut, "job=j", "a 1\n")
+	g.commit()
+	g.do(KindPut, "job=j", "b 1\n")
+	g.do(KindPut, "job=k", "c 1\n")
+	drained := false
+	g.s.Abort(func() { drained, g.log = true, g.log[:g.seq] })
+	if !drained {
+		t.Fatal("drain was not called")
+	}
+	if got := view(g.s, "job=j") + view(g.s, "job=k"); !strings.HasPrefix(got, "# TYPE a") || !strings.HasSuffix(got, "absent") {
+		t.Errorf("state is %s", got)
+	}
+	if r := g.do(KindPut, "job=j", "a 1\n"); r.Time != 1002 || len(r.Ended) > 0 {
+		t.Errorf("the next record has time %d and ends %v", r.Time, r.Ended)
+	}
+	if r := g.do(KindPut, "job=k", "c 1\n"); r.Time != 1001 {
+		t.Errorf("the group that was not kept is stamped %d now", r.Time)
+	}
+}
+
+func TestUnsent(t *testing.T) {
+	g := newRig(t, Options{CheckConsistency: true})
+	g.do(KindPut, "job=j", "m{x=\"\"} 1\nm 2\n")
+	if r := g.log[0]; !slices.Equal(r.Part.Unsent, []uint32{1}) {
+		t.Errorf("unsent %v, want the second metric", r.Part.Unsent)
+	}
+	g.do(KindPut, "job=j", "m 2\n")
+	r := g.do(KindPut, "job=j x=", "m 3\n")
+	if !slices.Equal(r.Part.Unsent, []uint32{0}) || r.Hide != OwnPushTime|OwnFailTime {
+		t.Errorf("unsent %v, hidden %b, want all of a group that differs in an empty label only", r.Part.Unsent, r.Hide)
+	}
+	if r.Samples() != 1 {
+		t.Errorf("%d samples", r.Samples())
+	}
+	del := g.do(KindDelete, "job=j", "")
+	r = g.do(KindPut, "job=j x=", "m 3\n")
+	if r.Part.Unsent != nil || r.Hide != 0 || r.Time <= del.Time {
+		t.Errorf("unsent %v, hidden %b at %d, after the owner ended at %d", r.Part.Unsent, r.Hide, r.Time, del.Time)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	g := newRig(t, Options{CheckConsistency: true, MaxGroups: 2, MaxSeriesPerGroup: 3})
+	g.do(KindPut, "job=a", "m 1\nn 1\n")
+	g.do(KindPut, "job=b", "m 1\n")
+	rows := []struct {
+		kind        Kind
+		group, text string
+		refused     bool
+	}{
+		{KindPut, "job=c", "m 1\n", true},
+		{KindFail, "job=c", "", true},
+		{KindPost, "job=a", "o 1\np 1\n", true},
+		{KindPost, "job=a", "n{x=\"1\"} 1\nn{x=\"2\"} 1\n", false},
+		{KindPut, "job=a", "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_sum 1\nh_count 1\n", true},
+		{KindPut, "job=a", "m 1\nn 1\no 1\n", false},
+	}
+	for _, row := range rows {
+		if err := g.try(row.kind, row.group, row.text); errors.Is(err, ErrLimit) != row.refused {
+			t.Errorf("%s %q: %v", row.group, row.text, err)
+		}
+	}
+}
+
+func TestFailedGroups(t *testing.T) {
+	g := newRig(t, Options{CheckConsistency: true, MaxFailedGroups: 3, FailedTTL: time.Minute})
+	for i := range 5 {
+		g.now = g.now.Add(time.Second)
+		g.do(KindFail, fmt.Sprintf("job=j%d", i), "")
+	}
+	g.commit()
+	if got := len(g.s.Groups()); got != 3 || view(g.s, "job=j1") != "absent" || view(g.s, "job=j2") == "absent" {
+		t.Errorf("%d groups, j1 %s", got, view(g.s, "job=j1"))
+	}
+	g.do(KindPut, "job=j2", "a 1\n")
+	g.now = g.now.Add(59 * time.Second)
+	g.do(KindFail, "job=j3", "")
+	if n := g.s.Expire(g.now, g.enqueue); n != 0 {
+		t.Errorf("%d groups expired too early", n)
+	}
+	g.now = g.now.Add(2 * time.Second)
+	if n := g.s.Expire(g.now, g.enqueue); n != 1 {
+		t.Errorf("%d groups expired, want j4 only", n)
+	}
+	g.commit()
+	if got := view(g.s, "job=j4"); got != "absent" {
+		t.Errorf("j4 is %s", got)
+	}
+}
+
+func TestExpire(t *testing.T) {
+	g := newRig(t, Options{CheckConsistency: true})
+	push := func(group string, ttl time.Duration) {
+		t.Helper()
+		if err := g.s.Apply(Change{Kind: KindPut, Labels: labelsOf(group), Part: part(t, "m 1\n"), TTL: ttl}, g.now, g.enqueue); err != nil {
+			t.Fatal(err)
+		}
+	}
+	push("job=a", time.Minute)
+	push("job=b", time.Minute)
+	push("job=c", 2*time.Minute)
+	push("job=d", 0)
+	g.commit()
+	g.now = g.now.Add(time.Minute - 1)
+	push("job=b", time.Minute)
+	if n := g.s.Expire(g.now, g.enqueue); n != 0 {
+		t.Fatalf("%d expired too early", n)
+	}
+	g.now = g.now.Add(1)
+	n := len(g.log)
+	if n := g.s.Expire(g.now, g.enqueue); n != 1 {
+		t.Fatalf("%d expired, want a", n)
+	}
+	if diff := gocmp.Diff([]string{`m{job="a"}`, `push_failure_time_seconds{job="a"}`, `push_time_seconds{job="a"}`}, ended(g.log[n])); diff != "" {
+		t.Errorf("ended (-want +got):\n%s", diff)
+	}
+	g.now = g.now.Add(time.Hour)
+	push("job=c", 0)
+	if n := g.s.Expire(g.now, g.enqueue); n != 1 {
+		t.Errorf("%d expired, want b: a push without a TTL keeps c", n)
+	}
+	g.commit()
+	if got := len(g.s.Groups()); got != 2 {
+		t.Errorf("%d groups left", got)
+	}
+}
+
+func TestRefresh(t *testing.T) {
+	g := newRig(t, Options{CheckConsistency: true})
+	g.do(KindPut, "job=a", "m 1\nn 1\n")
+	g.do(KindPut, "job=b", "m 1 77\nn 1\n")
+	g.do(KindFail, "job=c", "")
+	g.now = g.now.Add(time.Minute)
+	g.do(KindPost, "job=a", "n 2\n")
+	g.commit()
+	var emitted []string
+	refresh := func() {
+		emitted = nil
+		for slot := range RefreshSlots {
+			g.s.Refresh(slot, time.Minute, g.now, func(r *Record) {
+				emitted = append(emitted, fmt.Sprintf("clock %d", r.Time))
+			}, func(r *Record) {
+				var names []string
+				for _, m := range r.Members {
+					names = append(names, m.Of().Name)
+				}
+				emitted = append(emitted, fmt.Sprintf("%s %d %v", r.Labels, r.Time, names))
+			})
+		}
+	}
+	refresh()
+	want := []string{
+		"clock 61001", `{job="a"} 61001 [m]`, // n was pushed just now
+		"clock 61000", `{job="b"} 61000 [n]`, // m has a time of its own
+		"clock 61000", `{job="c"} 61000 []`, // its own series only
+	}
+	if diff := gocmp.Diff(want, emitted); diff != "" {
+		t.Errorf("first round (-want +got):\n%s", diff)
+	}
+	g.now = g.now.Add(time.Minute)
+	refresh()
+	if len(emitted) != 6 || emitted[1] != `{job="a"} 121000 [m n]` {
+		t.Errorf("second round: %v", emitted)
+	}
+	if r := g.do(KindPut, "job=a", "m 1\n"); r.Time != 121001 {
+		t.Errorf("a push after the refresh is stamped %d", r.Time)
+	}
+}
+
+func TestRestate(t *testing.T) {
+	g := newRig(t, Options{CheckConsistency: true})
+	g.do(KindPut, "job=a", "m 1\n")
+	g.do(KindPut, "job=b", "m 1\n")
+	records, seq := g.s.Restate(g.now, func() uint64 { return uint64(len(g.log)) }, g.enqueue)
+	if seq != 3 || len(records) != 2 || g.log[2].Kind != KindClock || g.log[2].Time != 1001 {
+		t.Errorf("seq %d, %d records, clock %+v", seq, len(records), g.log[2])
+	}
+	for _, r := range records {
+		if r.Kind != KindRefresh || r.Time != 1001 || len(r.Members) != 1 {
+			t.Errorf("record %+v", r)
+		}
+	}
+}
+
+// TestConcurrent is for the race detector: everything at once.
+func TestConcurrent(t *testing.T) {
 	s := NewStore(Options{CheckConsistency: true})
-	now := time.UnixMilli(1_700_000_000_000)
-	var log []*Record
-	enq := func(r *Record) { log = append(log, r) }
-	a := NewLabels([]Label{{"job", "a"}, {"x", "1"}})
-	if err := s.Apply(Change{Kind: KindPut, Labels: a, Part: part(t, "m{l=\"1\"} 1\n# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_sum 3\nh_count 2\n")}, now, enq); err != nil {
-		t.Fatal(err)
+	queue := make(chan *Record, 10_000)
+	enqueue := func(r *Record) { queue <- r }
+	var committer, clients sync.WaitGroup
+	committer.Go(func() {
+		seq := uint64(0)
+		for r := range queue {
+			seq++
+			s.Commit(r, seq)
+		}
+	})
+	for i := range 4 {
+		clients.Go(func() {
+			for n := range 200 {
+				l := labelsOf(fmt.Sprintf("job=j%d", (i+n)%3))
+				now := time.UnixMilli(int64(n))
+				p, _ := FromDTO([]*dto.MetricFamily{family(t, fmt.Sprintf(`name:"m" type:GAUGE metric{label{name:"n" value:"%d"} gauge{value:1}}`, n%5))}, BuildOptions{})
+				switch n % 10 {
+				case 7:
+					s.Wipe(now, enqueue)
+				case 8:
+					s.Refresh(n%RefreshSlots, 0, now, enqueue, func(*Record) {})
+				case 9:
+					_ = s.Apply(Change{Kind: KindDelete, Labels: l}, now, enqueue)
+				default:
+					_ = s.Apply(Change{Kind: KindPost, Labels: l, Part: p}, now, enqueue)
+				}
+				for _, g := range s.Groups() {
+					for _, m := range g.Members {
+						m.DTO(g.Labels)
+					}
+				}
+				s.View()
+				s.Lookup(l)
+			}
+		})
 	}
-	s.Commit(log[0], 1)
-	if n := len(s.Groups()); n != 1 {
-		t.Fatal(n)
+	clients.Wait()
+	close(queue)
+	committer.Wait()
+	if got, want := printGroups(s.Groups()), printGroups(pendingGroups(s)); got != want {
+		t.Errorf("committed state\n%s\nis not the pending one\n%s", got, want)
 	}
-	b := EncodeRecord(nil, log[0])
-	r, err := DecodeRecord(b)
+}
+
+// TestGroupsIsOneMoment: a series that moves from one group to another is never
+// seen twice.
+func TestGroupsIsOneMoment(t *testing.T) {
+	g := newRig(t, Options{CheckConsistency: true})
+	groups := []string{"job=j", "job=j instance=i"}
+	stop := make(chan struct{})
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if n := len(g.s.Groups()); n > 1 {
+				t.Errorf("%d groups at once", n)
+				return
+			}
+		}
+	})
+	for i := range 2000 {
+		g.do(KindPut, groups[i%2], "m 1\n")
+		g.do(KindDelete, groups[i%2], "")
+		g.commit()
+	}
+	close(stop)
+	reader.Wait()
+}
+
+func TestMetrics(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	now := time.UnixMilli(1000)
+	g := newRig(t, Options{CheckConsistency: true, Registerer: reg, Now: func() time.Time { return now }})
+	g.do(KindPut, "job=a", "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_sum 1\nh_count 1\nm 1\n")
+	g.do(KindPut, "job=b", "")
+	g.do(KindFail, "job=b", "")
+	g.commit()
+	now = time.UnixMilli(-500)
+	want := `
+# HELP pushbridge_group_clock_ahead_seconds How far the newest timestamp given out is ahead of the clock.
+# TYPE pushbridge_group_clock_ahead_seconds gauge
+pushbridge_group_clock_ahead_seconds 1.501
+# HELP pushbridge_group_groups Groups stored.
+# TYPE pushbridge_group_groups gauge
+pushbridge_group_groups 2
+# HELP pushbridge_group_refused_pushes_total Pushes that were refused and set the failure time of their group.
+# TYPE pushbridge_group_refused_pushes_total counter
+pushbridge_group_refused_pushes_total 1
+# HELP pushbridge_group_series Series of all groups, those not yet on disk included.
+# TYPE pushbridge_group_series gauge
+pushbridge_group_series 5
+`
+	err := testutil.GatherAndCompare(reg, strings.NewReader(want), "pushbridge_group_clock_ahead_seconds",
+		"pushbridge_group_groups", "pushbridge_group_refused_pushes_total", "pushbridge_group_series")
 	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHugePushKeepsNoScratch: one huge push must not make the process bigger for
+// ever.
+func TestHugePushKeepsNoScratch(t *testing.T) {
+	g := newRig(t, Options{CheckConsistency: true})
+	b := NewBuilder()
+	b.Family("m", Gauge)
+	for i := range maxScratch + 1 {
+		b.Metric(FormSingle, []Label{{"i", fmt.Sprint(i)}}, nil, math.Float64bits(1))
+	}
+	if err := g.s.Apply(Change{Kind: KindPut, Labels: labelsOf("job=j"), Part: b.Part()}, g.now, g.enqueue); err != nil {
 		t.Fatal(err)
 	}
-	t.Log(len(b), r.Samples(), r.Size(), r.Part.Shape.Families())
-	if err := s.Apply(Change{Kind: KindPut, Labels: a, Part: part(t, "m{l=\"1\"} 1\nk 2\n")}, now, enq); err != nil {
-		t.Fatal(err)
+	if n := cap(g.s.checker.view) + cap(g.s.components.live) + cap(g.s.index.hash.symbols) + len(b.numbers); n > 0 {
+		t.Errorf("scratch space for %d elements is kept", n)
 	}
-	t.Logf("%+v", log[1])
 }
