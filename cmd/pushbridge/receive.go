@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -18,10 +17,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// The flags of `receive`.
+// The flags of `receive` that the gateway itself does not have.
 const (
-	receiveFlagListen     = "web.listen-address"
-	receiveFlagListenFile = "listen-address-file"
 	receiveFlagOutput     = "output"
 	receiveFlagTimes      = "times"
 	receiveFlagStrict     = "strict"
@@ -52,10 +49,10 @@ func receiveCommand() *cli.Command {
 		Description: receiveDescription,
 		Action:      runReceive,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: receiveFlagListen, Value: "127.0.0.1:9099", Usage: "Address to listen on; port 0 takes a free one."},
-			&cli.StringFlag{Name: receiveFlagListenFile, Usage: "File to write the bound address to."},
+			&cli.StringFlag{Name: flagListenAddress, Value: "127.0.0.1:9099", Usage: "Address to listen on; port 0 takes a free one."},
+			&cli.StringFlag{Name: flagListenAddressFile, Usage: "File to write the bound address to."},
 			&cli.StringFlag{Name: receiveFlagOutput, Value: "-", Usage: "File to print samples to; - is the standard output, empty prints nothing."},
-			&cli.BoolFlag{Name: receiveFlagTimes, Value: true, Usage: "Print the time of each sample."},
+			&cli.BoolFlag{Name: receiveFlagTimes, Value: true, Usage: "Print the time of each sample; --no-times leaves it out."},
 			&cli.BoolFlag{Name: receiveFlagStrict, Usage: "Print violations of order and form, and exit with 1 if there were any."},
 			&cli.StringFlag{Name: receiveFlagProtocol, Value: "both", Usage: "Remote-write protocol to take: 1, 2 or both; the other is answered 415."},
 			&cli.IntFlag{Name: receiveFlagMaxSamples, Value: 1_000_000, Usage: "Samples to hold, the oldest go first; 0 is no bound."},
@@ -71,7 +68,7 @@ func runReceive(c *cli.Context) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err = rc.run(ctx, c.String(receiveFlagListen), c.String(receiveFlagListenFile))
+	err = rc.run(ctx, c.String(flagListenAddress), c.String(flagListenAddressFile))
 	err = errors.Join(err, closeOutput())
 	if err != nil {
 		return err
@@ -144,8 +141,10 @@ func (rc *receiver) run(ctx context.Context, address, addressFile string) error 
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	if err := writeReceiveAddress(addressFile, ln.Addr().String()); err != nil {
-		return errors.Join(err, ln.Close())
+	if addressFile != "" {
+		if err := writeAddresses(addressFile, []net.Listener{ln}); err != nil {
+			return errors.Join(fmt.Errorf("--%s: %w", flagListenAddressFile, err), ln.Close())
+		}
 	}
 	rc.logger.Info("receiver listens", "address", ln.Addr().String())
 	srv := &http.Server{Handler: rc.routes(), ReadHeaderTimeout: 10 * time.Second}
@@ -170,27 +169,6 @@ func stopReceiver(ctx context.Context, srv *http.Server) {
 	if srv.Shutdown(ctx) != nil {
 		_ = srv.Close()
 	}
-}
-
-// writeReceiveAddress writes the file in one step, so that whoever waits for it
-// never reads half an address.
-func writeReceiveAddress(file, address string) error {
-	if file == "" {
-		return nil
-	}
-	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.tmp")
-	if err != nil {
-		return fmt.Errorf("write address file: %w", err)
-	}
-	_, err = io.WriteString(f, address+"\n")
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write address file: %w", err), os.Remove(f.Name()))
-	}
-	return nil
 }
 
 // verdict logs what came, and is an error when a strict receiver found faults.

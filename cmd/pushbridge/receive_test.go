@@ -580,7 +580,7 @@ func TestReceiveCommand(t *testing.T) {
 		go func() {
 			done <- app.RunContext(ctx, []string{
 				"test", "receive", "--web.listen-address=127.0.0.1:0",
-				"--listen-address-file=" + address, "--output=" + output, "--strict", "--times=false",
+				"--web.listen-address-file=" + address, "--output=" + output, "--strict", "--times=false",
 			})
 		}()
 		tr := &testReceiver{url: "http://" + waitForAddress(t, address, done)}
@@ -635,7 +635,7 @@ func TestReceiveBadFlags(t *testing.T) {
 	f("--control: control document", "--control={")
 	f("--output: open", "--output=/nonexistent/file")
 	f("listen: ", "--web.listen-address=127.0.0.1:99999", "--output=")
-	f("write address file", "--web.listen-address=127.0.0.1:0", "--listen-address-file=/nonexistent/x", "--output=")
+	f("--web.listen-address-file: ", "--web.listen-address=127.0.0.1:0", "--web.listen-address-file=/nonexistent/x", "--output=")
 	f("unexpected argument", "x")
 }
 
