@@ -28,14 +28,13 @@ func (c *Converter) AppendEnded(dst []Series, r *group.Record, o Options) ([]Ser
 // the native or the classic form of it gets no marker for that one either.
 func (c *Converter) appendEnded(dst []Series, e *group.Ended, skipped *Skipped) []Series {
 	what := e.What
-	if what&group.ComponentNative != 0 {
-		if !c.o.SendNative {
-			skipped[NativeNotSent]++
-			what &^= group.ComponentNative
-		} else if !c.o.AlsoClassic {
-			skipped[ClassicNotSent] += count(what&^group.ComponentNative, len(e.Bounds))
-			what = group.ComponentNative
-		}
+	if what&group.ComponentNative != 0 && !c.o.SendNative {
+		skipped[NativeNotSent]++
+		what &^= group.ComponentNative
+	}
+	if e.Beside && c.o.SendNative && !c.o.AlsoClassic {
+		skipped[ClassicNotSent] += count(what&^group.ComponentNative, len(e.Bounds))
+		what &= group.ComponentNative
 	}
 	if what == 0 {
 		return dst
