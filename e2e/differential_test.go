@@ -59,7 +59,7 @@ func post(path, body string) step {
 }
 
 func remove(path string) step      { return step{method: http.MethodDelete, path: "/metrics/job/" + path} }
-func ask(method, path string) step { return step{method: method, path: path} }
+func req(method, path string) step { return step{method: method, path: path} }
 
 // answer is what a client sees of an answer and can depend on.
 type answer struct {

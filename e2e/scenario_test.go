@@ -40,8 +40,8 @@ func changeScenarios() []scenario {
 		{name: "empty label", steps: []step{put("a", "m{x=\"\"} 1\nm 2\n")}},
 		{name: "push times in the body", steps: []step{put("a", "push_time_seconds 5\n")}},
 		{name: "failure time in the body", views: "1.11 keeps what is pushed, 1.5.1 does not", steps: []step{put("a", "push_failure_time_seconds{x=\"y\"} 5\n")}},
-		{name: "wipe", steps: []step{put("a", gauge1), put("b", gauge1), ask("PUT", "/api/v1/admin/wipe")}},
-		{name: "wipe with another method", steps: []step{ask("GET", "/api/v1/admin/wipe"), ask("POST", "/api/v1/admin/wipe"), ask("OPTIONS", "/api/v1/admin/wipe")}},
+		{name: "wipe", steps: []step{put("a", gauge1), put("b", gauge1), req("PUT", "/api/v1/admin/wipe")}},
+		{name: "wipe with another method", steps: []step{req("GET", "/api/v1/admin/wipe"), req("POST", "/api/v1/admin/wipe"), req("OPTIONS", "/api/v1/admin/wipe")}},
 	}
 }
 
@@ -76,7 +76,7 @@ func pathScenarios() []scenario {
 			send("/metrics//job/a").but(307, 301, cleaned), send("//metrics/job/a").but(307, 301, cleaned), send("/metrics/job/a//b").but(307, 301, cleaned),
 		}},
 		{name: "dots", steps: []step{send("/metrics/./job/a").but(307, 301, cleaned), send("/metrics/job/../job/a").but(307, 301, cleaned)}},
-		{name: "wrong case", steps: []step{send("/METRICS/job/a"), send("/metrics/JOB/a"), ask("GET", "/METRICS")}},
+		{name: "wrong case", steps: []step{send("/METRICS/job/a"), send("/metrics/JOB/a"), req("GET", "/METRICS")}},
 		{name: "no job", steps: []step{send("/metrics/job/"), send("/metrics/job"), send("/metrics/jobs/a"), send("/metrics")}},
 		{name: "trailing slash", steps: []step{send("/metrics/job/a/"), send("/metrics/job/b/x/")}},
 		{name: "odd number of labels", steps: []step{send("/metrics/job/a/b"), send("/metrics/job/a/b/c/d")}},
@@ -91,11 +91,11 @@ func pathScenarios() []scenario {
 		}},
 		{name: "empty value in base64", steps: []step{send("/metrics/job/a/l@base64/="), send("/metrics/job/b/l@base64/==")}},
 		{name: "bad base64", steps: []step{send("/metrics/job@base64/+++"), send("/metrics/job/a/l@base64/a"), send("/metrics/job@base64/=/l@base64/a")}},
-		{name: "delete with bad paths", steps: []step{ask("DELETE", "/metrics/job/a/b"), ask("DELETE", "/metrics/job@base64/+++"), ask("DELETE", "/metrics")}},
+		{name: "delete with bad paths", steps: []step{req("DELETE", "/metrics/job/a/b"), req("DELETE", "/metrics/job@base64/+++"), req("DELETE", "/metrics")}},
 		{name: "other methods", steps: []step{
-			ask("GET", "/metrics/job/a"), ask("HEAD", "/metrics/job/a"), ask("OPTIONS", "/metrics/job/a"), ask("PATCH", "/metrics/job/a"),
-			ask("HEAD", "/metrics"), ask("OPTIONS", "/metrics"), ask("POST", "/metrics"), ask("DELETE", "/metrics"),
-			ask("HEAD", "/-/healthy"), ask("OPTIONS", "/-/ready"), ask("POST", "/-/healthy"), ask("OPTIONS", "/"), ask("POST", "/status"),
+			req("GET", "/metrics/job/a"), req("HEAD", "/metrics/job/a"), req("OPTIONS", "/metrics/job/a"), req("PATCH", "/metrics/job/a"),
+			req("HEAD", "/metrics"), req("OPTIONS", "/metrics"), req("POST", "/metrics"), req("DELETE", "/metrics"),
+			req("HEAD", "/-/healthy"), req("OPTIONS", "/-/ready"), req("POST", "/-/healthy"), req("OPTIONS", "/"), req("POST", "/status"),
 		}},
 	}
 }
@@ -154,7 +154,7 @@ func bodyScenarios() []scenario {
 		},
 		{name: "bad gzip", steps: []step{put("a", gauge1).with(zip...), put("a", zipped(gauge1)[:20]).with(zip...), put("a", "").with(zip...)}},
 		{name: "gzip on other paths", steps: []step{
-			ask("DELETE", "/metrics/job/a").with(zip...), ask("GET", "/-/ready").with(zip...), ask("GET", "/api/v1/status").with(zip...),
+			req("DELETE", "/metrics/job/a").with(zip...), req("GET", "/-/ready").with(zip...), req("GET", "/api/v1/status").with(zip...),
 		}},
 		{
 			name:  "snappy",
@@ -172,10 +172,10 @@ func uncheckedScenarios() []scenario {
 		{name: "timestamp", steps: []step{put("a", "m 1 123\n")}},
 		{name: "malformed", steps: []step{put("a", "m one\n"), put("a/b", gauge1)}},
 		{name: "type conflict", steps: []step{
-			put("a", gauge1), put("b", "# TYPE m counter\nm 1\n"), ask("GET", "/metrics"), ask("GET", "/api/v1/metrics"),
+			put("a", gauge1), put("b", "# TYPE m counter\nm 1\n"), req("GET", "/metrics"), req("GET", "/api/v1/metrics"),
 		}, views: "/metrics is broken on purpose"},
 		{name: "same series twice", steps: []step{
-			put("a/x/y", gauge1), put("a", "# TYPE m gauge\nm{x=\"y\"} 2\n"), ask("GET", "/metrics"), ask("GET", "/-/healthy"),
+			put("a/x/y", gauge1), put("a", "# TYPE m gauge\nm{x=\"y\"} 2\n"), req("GET", "/metrics"), req("GET", "/-/healthy"),
 		}, views: "/metrics is broken on purpose"},
 		{name: "broken and mended", steps: []step{
 			put("a", gauge1), put("b", "# TYPE m counter\nm 1\n"), remove("b"),
@@ -186,22 +186,22 @@ func uncheckedScenarios() []scenario {
 // defaultScenarios run without any flag.
 func defaultScenarios() []scenario {
 	return []scenario{
-		{name: "quit is off", steps: []step{ask("PUT", "/-/quit"), ask("POST", "/-/quit"), ask("GET", "/-/quit"), ask("OPTIONS", "/-/quit")}},
-		{name: "admin API is off", steps: []step{ask("PUT", "/api/v1/admin/wipe"), ask("OPTIONS", "/api/v1/admin/wipe")}},
+		{name: "quit is off", steps: []step{req("PUT", "/-/quit"), req("POST", "/-/quit"), req("GET", "/-/quit"), req("OPTIONS", "/-/quit")}},
+		{name: "admin API is off", steps: []step{req("PUT", "/api/v1/admin/wipe"), req("OPTIONS", "/api/v1/admin/wipe")}},
 		{name: "views", steps: []step{
-			ask("GET", "/"), ask("GET", "/status"), ask("GET", "/-/healthy"), ask("GET", "/-/ready"), ask("GET", "/api/v1/status"),
-			ask("GET", "/api/v1/metrics"), ask("GET", "/api/v1/nothing"), ask("OPTIONS", "/api/v1/anything"), ask("GET", "/nothing"),
-			ask("GET", "/debug/pprof/"), ask("GET", "/debug/pprof/cmdline"), ask("HEAD", "/api/v1/status"), ask("HEAD", "/"),
+			req("GET", "/"), req("GET", "/status"), req("GET", "/-/healthy"), req("GET", "/-/ready"), req("GET", "/api/v1/status"),
+			req("GET", "/api/v1/metrics"), req("GET", "/api/v1/nothing"), req("OPTIONS", "/api/v1/anything"), req("GET", "/nothing"),
+			req("GET", "/debug/pprof/"), req("GET", "/debug/pprof/cmdline"), req("HEAD", "/api/v1/status"), req("HEAD", "/"),
 		}},
 	}
 }
 
 func prefixScenarios() []scenario {
 	return []scenario{
-		{name: "push", steps: []step{ask("PUT", "/gate/metrics/job/a"), ask("PUT", "/metrics/job/a"), ask("GET", "/metrics"), ask("GET", "/gate/metrics")}},
+		{name: "push", steps: []step{req("PUT", "/gate/metrics/job/a"), req("PUT", "/metrics/job/a"), req("GET", "/metrics"), req("GET", "/gate/metrics")}},
 		{name: "rest", steps: []step{
-			ask("GET", "/"), ask("GET", "/gate").but(307, 301, cleaned), ask("GET", "/gate/"), ask("GET", "/gate/status"), ask("GET", "/-/ready"), ask("GET", "/gate/-/ready"),
-			ask("GET", "/-/quit"), ask("GET", "/gate/-/quit"), ask("PUT", "/gate/-/quit"), ask("GET", "/gate/api/v1/status"), ask("GET", "/gate/debug/pprof/"),
+			req("GET", "/"), req("GET", "/gate").but(307, 301, cleaned), req("GET", "/gate/"), req("GET", "/gate/status"), req("GET", "/-/ready"), req("GET", "/gate/-/ready"),
+			req("GET", "/-/quit"), req("GET", "/gate/-/quit"), req("PUT", "/gate/-/quit"), req("GET", "/gate/api/v1/status"), req("GET", "/gate/debug/pprof/"),
 		}},
 	}
 }
@@ -209,7 +209,7 @@ func prefixScenarios() []scenario {
 func telemetryScenarios() []scenario {
 	return []scenario{
 		{name: "other path", views: "/metrics is somewhere else", steps: []step{
-			put("a", gauge1), ask("GET", "/metrics"), ask("GET", "/telemetry"), ask("PUT", "/telemetry/job/a"),
+			put("a", gauge1), req("GET", "/metrics"), req("GET", "/telemetry"), req("PUT", "/telemetry/job/a"),
 		}},
 	}
 }
