@@ -470,6 +470,13 @@ func (f *simFile) Close() error {
 	return nil
 }
 
+// synced returns how many files were synced.
+func (d *simDisk) synced() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.syncs
+}
+
 // list returns the names that end with suffix, sorted.
 func (d *simDisk) list(suffix string) []string {
 	d.mu.Lock()
