@@ -9,7 +9,6 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
-	"google.golang.org/protobuf/proto"
 )
 
 // jobFamilies is a push of a batch job: families of one type each, with series
@@ -18,14 +17,14 @@ func jobFamilies(series int, own ...string) []*dto.MetricFamily {
 	var mfs []*dto.MetricFamily
 	for i := range max(1, series/5) {
 		mf := &dto.MetricFamily{
-			Name: proto.String("job_metric_number_" + strconv.Itoa(i)), Help: proto.String("What the job has to say."),
+			Name: new("job_metric_number_" + strconv.Itoa(i)), Help: new("What the job has to say."),
 			Type: dto.MetricType_GAUGE.Enum(),
 		}
 		for j := range min(5, series) {
-			m := &dto.Metric{Gauge: &dto.Gauge{Value: proto.Float64(float64(i * j))}}
-			m.Label = append(m.Label, &dto.LabelPair{Name: proto.String("stage"), Value: proto.String("stage-" + strconv.Itoa(j))})
+			m := &dto.Metric{Gauge: &dto.Gauge{Value: new(float64(i * j))}}
+			m.Label = append(m.Label, &dto.LabelPair{Name: new("stage"), Value: new("stage-" + strconv.Itoa(j))})
 			for k := 0; k < len(own); k += 2 {
-				m.Label = append(m.Label, &dto.LabelPair{Name: proto.String(own[k]), Value: proto.String(own[k+1])})
+				m.Label = append(m.Label, &dto.LabelPair{Name: new(own[k]), Value: new(own[k+1])})
 			}
 			mf.Metric = append(mf.Metric, m)
 		}

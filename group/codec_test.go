@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -127,7 +128,7 @@ func TestDecodeRecordErrors(t *testing.T) {
 			t.Errorf("the first %d of %d bytes were accepted", n, len(whole))
 		}
 	}
-	if _, err := DecodeRecord(append(whole[:len(whole):len(whole)], 0)); err == nil {
+	if _, err := DecodeRecord(append(slices.Clip(whole), 0)); err == nil {
 		t.Error("a byte too many was accepted")
 	}
 	whole[0] = 2

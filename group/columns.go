@@ -5,6 +5,119 @@ import (
 	"math"
 )
 
+// Columns of a part that may follow the values.
+const (
+	hasNatives = 1 << iota
+	hasExemplars
+	hasCreated
+	hasTimes
+	hasUnsent
+)
+
+func appendColumns(dst []byte, p *Part) []byte {
+	flags := p.columnFlags()
+	dst = append(dst, flags)
+	for i := range p.Shape.metrics {
+		m := &p.Shape.metrics[i]
+		for j, v := range p.ValuesOf(m) {
+			if m.Form.floatSlot(j) {
+				dst = appendFloat(dst, v)
+			} else {
+				dst = binary.AppendUvarint(dst, v)
+			}
+		}
+	}
+	for i := range p.Natives {
+		dst = p.Natives[i].append(dst)
+	}
+	if flags&hasExemplars != 0 {
+		dst = appendExemplars(dst, p.Exemplars)
+	}
+	if flags&hasCreated != 0 {
+		dst = appendCreated(dst, p.Created)
+	}
+	if flags&hasTimes != 0 {
+		dst = appendTimes(dst, p.Times)
+	}
+	if flags&hasUnsent != 0 {
+		dst = appendUnsent(dst, p.Unsent)
+	}
+	return dst
+}
+
+func (p *Part) columnFlags() byte {
+	f := byte(0)
+	if len(p.Natives) > 0 {
+		f |= hasNatives
+	}
+	if len(p.Exemplars) > 0 {
+		f |= hasExemplars
+	}
+	if len(p.Created) > 0 {
+		f |= hasCreated
+	}
+	if p.Times != nil {
+		f |= hasTimes
+	}
+	if len(p.Unsent) > 0 {
+		f |= hasUnsent
+	}
+	return f
+}
+
+// readColumns reads the values of p, whose shape and time are known.
+func readColumns(w *wireReader, p *Part) {
+	if w.err != nil {
+		return
+	}
+	flags := w.byte()
+	readValues(w, p)
+	readNatives(w, p)
+	if flags&hasExemplars != 0 {
+		p.Exemplars = readExemplars(w, p.Shape)
+	}
+	if flags&hasCreated != 0 {
+		p.Created = readCreated(w, p.Shape)
+	}
+	if flags&hasTimes != 0 {
+		p.Times = readTimes(w, p.Shape)
+	}
+	if flags&hasUnsent != 0 {
+		p.Unsent = readUnsent(w, p.Shape)
+	}
+}
+
+func readValues(w *wireReader, p *Part) {
+	if p.Shape.values > len(w.b) {
+		w.fail("values past the end")
+		return
+	}
+	p.Values = make([]uint64, 0, p.Shape.values)
+	for i := range p.Shape.metrics {
+		m := &p.Shape.metrics[i]
+		for j := range m.slots() {
+			if m.Form.floatSlot(j) {
+				p.Values = append(p.Values, cleanFloat(w.float()))
+			} else {
+				p.Values = append(p.Values, w.uvarint())
+			}
+		}
+	}
+}
+
+func readNatives(w *wireReader, p *Part) {
+	for i := range p.Shape.metrics {
+		if !p.Shape.metrics[i].Native || w.err != nil {
+			continue
+		}
+		n := readNative(w)
+		if n.Float != (p.Shape.metrics[i].Form == FormFloatHistogram) {
+			w.fail("native histogram of the wrong kind")
+		}
+		p.Natives = append(p.Natives, n)
+	}
+}
+
 func (n *Native) append(dst []byte) []byte {
 	if n.Float {
 		dst = append(dst, 1)
@@ -212,64 +325,4 @@ func readUnsent(w *wireReader, s *Shape) []uint32 {
 		}
 	}
 	return unsent
-}
-
-// Flags in the byte that holds an Ended's type.
-const (
-	endedFloat  = 0x80
-	endedBeside = 0x40
-)
-
-func appendEnded(dst []byte, ended []Ended) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(ended)))
-	var sym symbolWriter
-	for i := range ended {
-		e := &ended[i]
-		dst = sym.append(dst, e.Family)
-		typ := byte(e.Type)
-		if e.Float {
-			typ |= endedFloat
-		}
-		if e.Beside {
-			typ |= endedBeside
-		}
-		dst = append(dst, typ, byte(e.What))
-		dst = appendLabels(dst, &sym, e.Labels)
-		if e.What&ComponentBounds == 0 {
-			continue
-		}
-		dst = binary.AppendUvarint(dst, uint64(len(e.Bounds)))
-		for _, b := range e.Bounds {
-			dst = appendFloat(dst, math.Float64bits(b))
-		}
-	}
-	return dst
-}
-
-func readEnded(w *wireReader) []Ended {
-	n := w.count()
-	ended := make([]Ended, 0, min(n, 1024))
-	var sym symbolReader
-	for range n {
-		var e Ended
-		e.Family = sym.read(w)
-		typ := w.byte()
-		e.Type, e.What = Type(typ&^(endedFloat|endedBeside)), Component(w.byte())
-		e.Float, e.Beside = typ&endedFloat != 0, typ&endedBeside != 0
-		if e.Type > GaugeHistogram || e.What == 0 || e.What >= ComponentNative<<1 {
-			w.fail("unknown component")
-		}
-		e.Labels = readSymbolLabels(w, &sym)
-		if e.What&ComponentBounds != 0 {
-			e.Bounds = make([]float64, w.count())
-			for i := range e.Bounds {
-				e.Bounds[i] = math.Float64frombits(w.float())
-			}
-		}
-		if w.err != nil {
-			return nil
-		}
-		ended = append(ended, e)
-	}
-	return ended
 }

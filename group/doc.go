@@ -47,6 +47,6 @@
 // key.go, shape.go, group.go and record.go have the nouns. A push is built in
 // fromdto.go and build.go, checked in check.go, checknames.go and unsent.go against
 // index.go and names.go, compared with what was there in components.go, stamped
-// and enqueued in sequence.go, and made visible in commit.go. codec.go, columns.go
-// and snapshot.go write it all down.
+// and enqueued in sequence.go, and made visible in commit.go. codec.go, shapecodec.go,
+// columns.go and snapshot.go write it all down.
 package group

@@ -103,8 +103,7 @@ func TestFromDTORefuses(t *testing.T) {
 				mf.Type = dto.MetricType(17).Enum()
 			}
 			_, err := FromDTO([]*dto.MetricFamily{mf}, BuildOptions{MaxLabelName: 8, MaxLabelValue: 9})
-			var invalid *InvalidError
-			if !errors.As(err, &invalid) {
+			if _, ok := errors.AsType[*InvalidError](err); !ok {
 				t.Fatalf("got %v, want an InvalidError", err)
 			}
 			if got := err.Error(); len(got) < len(row.want) || got[:len(row.want)] != row.want {
@@ -166,13 +165,13 @@ func TestFromDTOFamilies(t *testing.T) {
 
 // TestStaleBits: rule S-5 for every place that holds a float.
 func TestStaleBits(t *testing.T) {
-	stale := proto.Float64(math.Float64frombits(staleNaN))
-	other := proto.Float64(math.Float64frombits(0x7ff8000000000abc))
+	stale := new(math.Float64frombits(staleNaN))
+	other := new(math.Float64frombits(0x7ff8000000000abc))
 	mfs := []*dto.MetricFamily{
-		{Name: proto.String("a"), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: stale}}, {Label: labelsDTO([]Label{{"l", "v"}}), Gauge: &dto.Gauge{Value: other}}}},
-		{Name: proto.String("b"), Type: dto.MetricType_SUMMARY.Enum(), Metric: []*dto.Metric{{Summary: &dto.Summary{SampleSum: stale, SampleCount: proto.Uint64(staleNaN), Quantile: []*dto.Quantile{{Quantile: proto.Float64(1), Value: stale}}}}}},
-		{Name: proto.String("c"), Type: dto.MetricType_HISTOGRAM.Enum(), Metric: []*dto.Metric{{Histogram: &dto.Histogram{SampleSum: stale, SampleCount: proto.Uint64(staleNaN)}}}},
-		{Name: proto.String("d"), Type: dto.MetricType_COUNTER.Enum(), Metric: []*dto.Metric{{Counter: &dto.Counter{Exemplar: &dto.Exemplar{Value: stale}}}}},
+		{Name: new("a"), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: stale}}, {Label: labelsDTO([]Label{{"l", "v"}}), Gauge: &dto.Gauge{Value: other}}}},
+		{Name: new("b"), Type: dto.MetricType_SUMMARY.Enum(), Metric: []*dto.Metric{{Summary: &dto.Summary{SampleSum: stale, SampleCount: new(staleNaN), Quantile: []*dto.Quantile{{Quantile: proto.Float64(1), Value: stale}}}}}},
+		{Name: new("c"), Type: dto.MetricType_HISTOGRAM.Enum(), Metric: []*dto.Metric{{Histogram: &dto.Histogram{SampleSum: stale, SampleCount: new(staleNaN)}}}},
+		{Name: new("d"), Type: dto.MetricType_COUNTER.Enum(), Metric: []*dto.Metric{{Counter: &dto.Counter{Exemplar: &dto.Exemplar{Value: stale}}}}},
 	}
 	p, err := FromDTO(mfs, BuildOptions{})
 	if err != nil {

@@ -118,7 +118,7 @@ func (h *history) family() *dto.MetricFamily {
 	}
 	mf := &dto.MetricFamily{Name: &name, Type: &typ}
 	if h.r.IntN(3) == 0 {
-		mf.Help = proto.String(pick(h.r, "", "help"))
+		mf.Help = new(pick(h.r, "", "help"))
 	}
 	n := h.r.IntN(4)
 	if name == FailTimeName {
@@ -134,13 +134,13 @@ func (h *history) metric(typ dto.MetricType) *dto.Metric {
 	m := &dto.Metric{}
 	for _, name := range []string{"x", "y", "instance", "job"} {
 		if h.r.IntN(3) == 0 {
-			m.Label = append(m.Label, &dto.LabelPair{Name: proto.String(name), Value: proto.String(pick(h.r, "", "1", "2", "i"))})
+			m.Label = append(m.Label, &dto.LabelPair{Name: new(name), Value: new(pick(h.r, "", "1", "2", "i"))})
 		}
 	}
 	if h.timed && h.r.IntN(3) == 0 {
-		m.TimestampMs = proto.Int64(h.now.UnixMilli())
+		m.TimestampMs = new(h.now.UnixMilli())
 	}
-	v := proto.Float64(float64(h.r.IntN(5)))
+	v := new(float64(h.r.IntN(5)))
 	switch typ {
 	case dto.MetricType_GAUGE:
 		m.Gauge = &dto.Gauge{Value: v}
@@ -149,9 +149,9 @@ func (h *history) metric(typ dto.MetricType) *dto.Metric {
 	case dto.MetricType_SUMMARY:
 		m.Summary = &dto.Summary{SampleSum: v, SampleCount: proto.Uint64(3)}
 		for range h.r.IntN(3) {
-			m.Summary.Quantile = append(m.Summary.Quantile, &dto.Quantile{Quantile: proto.Float64(pick(h.r, 0, 0.5, 1)), Value: v})
+			m.Summary.Quantile = append(m.Summary.Quantile, &dto.Quantile{Quantile: new(pick(h.r, 0, 0.5, 1)), Value: v})
 		}
-	default:
+	case dto.MetricType_HISTOGRAM, dto.MetricType_GAUGE_HISTOGRAM, dto.MetricType_UNTYPED:
 		m.Histogram = h.histogram()
 	}
 	return m
@@ -160,10 +160,10 @@ func (h *history) metric(typ dto.MetricType) *dto.Metric {
 func (h *history) histogram() *dto.Histogram {
 	x := &dto.Histogram{SampleSum: proto.Float64(1), SampleCount: proto.Uint64(2)}
 	for range h.r.IntN(4) {
-		x.Bucket = append(x.Bucket, &dto.Bucket{UpperBound: proto.Float64(pick(h.r, -1, 0, 1, 2.5, inf)), CumulativeCount: proto.Uint64(1)})
+		x.Bucket = append(x.Bucket, &dto.Bucket{UpperBound: new(pick(h.r, -1, 0, 1, 2.5, inf)), CumulativeCount: proto.Uint64(1)})
 	}
 	if h.r.IntN(3) == 0 {
-		x.Schema, x.ZeroThreshold, x.ZeroCount = proto.Int32(1), proto.Float64(0.1), proto.Uint64(2)
+		x.Schema, x.ZeroThreshold, x.ZeroCount = proto.Int32(1), new(0.1), proto.Uint64(2)
 	}
 	return x
 }
@@ -371,12 +371,6 @@ func (h *history) deliver(r *Record) {
 	h.logf("deliver kind %d %s at %d", r.Kind, r.Labels, r.Time)
 	if err := h.rx.take(r); err != nil {
 		h.fail("receiver: %v", err)
-	}
-	live := 0
-	for id := range h.rx.live {
-		if h.rx.live[id] {
-			live++
-		}
 	}
 	if got := countSamples(r); got != r.Samples() {
 		h.fail("record of kind %d has %d samples, says %d", r.Kind, got, r.Samples())

@@ -130,7 +130,7 @@ func (w *failingWriter) Write(b []byte) (int, error) {
 
 func TestSnapshotWriteError(t *testing.T) {
 	v := snapshotView(t)
-	for i := 0; i < 1000; i++ {
+	for range 1000 {
 		v.Groups = append(v.Groups, v.Groups[0])
 	}
 	for _, n := range []int{0, 1 << 16} {

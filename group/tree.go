@@ -42,19 +42,6 @@ func (t *tree) with(slot uint32, g *Group, seq uint64) *tree {
 	return n
 }
 
-// get returns what slot holds.
-func (t *tree) get(slot uint32) *Group {
-	at := slot / (nodeSize * leafSize)
-	if int(at) >= len(t.top) || t.top[at] == nil {
-		return nil
-	}
-	leaf := t.top[at][slot/leafSize%nodeSize]
-	if leaf == nil {
-		return nil
-	}
-	return leaf[slot%leafSize]
-}
-
 // all returns every group.
 func (t *tree) all() []*Group {
 	out := make([]*Group, 0, t.size)

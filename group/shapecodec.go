@@ -1,0 +1,205 @@
+package group
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"math"
+	"slices"
+)
+
+// Bits of a family's and a metric's first byte.
+const (
+	familyTypeMask = 0x07
+	familyHasHelp  = 0x08
+
+	metricFormMask   = 0x03
+	metricNative     = 0x04
+	metricHasBounds  = 0x08 // the range of the bounds table follows
+	metricSameBounds = 0x10 // as the metric before
+)
+
+func appendShape(dst []byte, s *Shape) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(s.families)))
+	dst = binary.AppendUvarint(dst, uint64(len(s.symbols)))
+	dst = binary.AppendUvarint(dst, uint64(len(s.metrics)))
+	dst = binary.AppendUvarint(dst, uint64(len(s.refs)/2))
+	dst = s.appendStrings(dst)
+	dst = binary.AppendUvarint(dst, uint64(len(s.bounds)))
+	for _, b := range s.bounds {
+		dst = appendFloat(dst, math.Float64bits(b))
+	}
+	var prev Metric
+	for i := range s.families {
+		f := &s.families[i]
+		dst = append(dst, f.flags())
+		dst = binary.AppendUvarint(dst, uint64(f.count))
+		for j := range s.Metrics(f) {
+			m := &s.metrics[int(f.first)+j]
+			dst = s.appendMetric(dst, m, &prev)
+			prev = *m
+		}
+	}
+	return dst
+}
+
+// appendStrings writes name, help and unit of each family and all symbols:
+// first the lengths, then the bytes, so that they are read in one piece.
+func (s *Shape) appendStrings(dst []byte) []byte {
+	all := make([]string, 0, 3*len(s.families)+len(s.symbols))
+	for i := range s.families {
+		all = append(all, s.families[i].Name, s.families[i].Help, s.families[i].Unit)
+	}
+	all = append(all, s.symbols...)
+	for _, v := range all {
+		dst = binary.AppendUvarint(dst, uint64(len(v)))
+	}
+	for _, v := range all {
+		dst = append(dst, v...)
+	}
+	return dst
+}
+
+func (f *Family) flags() byte {
+	b := byte(f.Type)
+	if f.HasHelp {
+		b |= familyHasHelp
+	}
+	return b
+}
+
+func (s *Shape) appendMetric(dst []byte, m, prev *Metric) []byte {
+	flags := byte(m.Form)
+	if m.Native {
+		flags |= metricNative
+	}
+	switch {
+	case m.boundN == 0:
+	case m.boundN == prev.boundN && m.boundAt == prev.boundAt:
+		flags |= metricSameBounds
+	default:
+		flags |= metricHasBounds
+	}
+	dst = append(dst, flags)
+	if flags&metricHasBounds != 0 {
+		dst = binary.AppendUvarint(dst, uint64(m.boundAt))
+		dst = binary.AppendUvarint(dst, uint64(m.boundN))
+	}
+	dst = binary.AppendUvarint(dst, uint64(m.labelN))
+	for _, ref := range s.refs[2*m.labelAt : 2*(m.labelAt+m.labelN)] {
+		dst = binary.AppendUvarint(dst, uint64(ref))
+	}
+	return dst
+}
+
+func readShape(w *wireReader) *Shape {
+	start := w.b
+	families, symbols := w.count(), w.count()
+	metrics, labels := w.count(), w.count()
+	names := w.strings(3*families + symbols)
+	if w.err != nil {
+		return &Shape{}
+	}
+	s := &Shape{
+		families: make([]Family, families), symbols: slices.Clone(names[3*families:]),
+		metrics: make([]Metric, 0, metrics), refs: make([]uint32, 0, 2*labels),
+	}
+	s.bounds = make([]float64, w.count())
+	for i := range s.bounds {
+		s.bounds[i] = math.Float64frombits(w.float())
+	}
+	for i := range s.families {
+		f := &s.families[i]
+		f.Name, f.Help, f.Unit = names[3*i], names[3*i+1], names[3*i+2]
+		s.readFamily(w, f)
+		if w.err != nil {
+			return s
+		}
+	}
+	if len(s.metrics) != metrics || len(s.refs) != 2*labels {
+		w.fail("the number of metrics or labels is not right")
+	}
+	s.finish()
+	s.hash = maphash.Bytes(shapeSeed, start[:len(start)-len(w.b)])
+	if s.hasRepeatedFamily() {
+		w.fail("two families of one name")
+	}
+	return s
+}
+
+func (s *Shape) hasRepeatedFamily() bool {
+	for i := 1; i < len(s.byName); i++ {
+		if s.families[s.byName[i]].Name == s.families[s.byName[i-1]].Name {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Shape) readFamily(w *wireReader, f *Family) {
+	flags := w.byte()
+	f.Type, f.HasHelp = Type(flags&familyTypeMask), flags&familyHasHelp != 0
+	if f.Type > GaugeHistogram {
+		w.fail("unknown type")
+	}
+	f.first, f.count = uint32(len(s.metrics)), uint32(w.count())
+	for range f.count {
+		s.readMetric(w, f.Type)
+		if w.err != nil {
+			return
+		}
+	}
+}
+
+func (s *Shape) readMetric(w *wireReader, t Type) {
+	var prev Metric
+	if len(s.metrics) > 0 {
+		prev = s.metrics[len(s.metrics)-1]
+	}
+	flags := w.byte()
+	m := Metric{Form: Form(flags & metricFormMask), Native: flags&metricNative != 0}
+	if !t.allows(m) {
+		w.fail("form and type do not fit")
+	}
+	switch {
+	case flags&metricSameBounds != 0:
+		m.boundAt, m.boundN = prev.boundAt, prev.boundN
+	case flags&metricHasBounds != 0:
+		m.boundAt, m.boundN = w.uint32(), w.uint32()
+		if uint64(m.boundAt)+uint64(m.boundN) > uint64(len(s.bounds)) {
+			w.fail("bounds out of range")
+		}
+	}
+	if m.Form == FormSingle && m.boundN > 0 {
+		w.fail("bounds of a single value")
+	}
+	if s.values += m.slots(); s.values > len(w.b) {
+		w.fail("more values than bytes")
+	}
+	m.valueAt, m.nativeAt = prev.valueAt+uint32(prev.slots()), prev.nativeAt
+	if len(s.metrics) == 0 {
+		m.valueAt = 0
+	}
+	if prev.Native {
+		m.nativeAt++
+	}
+	m.labelAt, m.labelN = uint32(len(s.refs)/2), uint32(w.count())
+	for range 2 * m.labelN {
+		s.refs = append(s.refs, w.index(len(s.symbols)))
+		if w.err != nil {
+			return
+		}
+	}
+	s.metrics = append(s.metrics, m)
+}
+
+// allows reports whether a family of type t can hold m.
+func (t Type) allows(m Metric) bool {
+	switch t {
+	case Summary:
+		return m.Form == FormSummary && !m.Native
+	case Histogram, GaugeHistogram:
+		return m.Form == FormHistogram || m.Form == FormFloatHistogram
+	case Untyped, Counter, Gauge:
+	}
+	return m.Form == FormSingle && !m.Native
+}
