@@ -74,9 +74,10 @@ func seedOf(store storeID, segment uint64) uint32 {
 	return crc32.Checksum(b[:], castagnoli)
 }
 
-// appendFrame appends f with payload to dst. The payload is compressed when that
-// saves an eighth of it.
-func appendFrame(dst []byte, seed uint32, f frame, payload, scratch []byte) ([]byte, []byte) {
+// appendFrame appends f with payload to dst. The payload of a record is compressed
+// when that saves an eighth of it. scratch is used for that, and returned to be
+// used again.
+func appendFrame(dst []byte, seed uint32, f frame, payload, scratch []byte) (frames, grown []byte) {
 	if len(payload) >= 128 && f.kind == kindRecord {
 		scratch = snappy.Encode(scratch[:cap(scratch)], payload)
 		if len(scratch) <= len(payload)-len(payload)/8 {
@@ -84,6 +85,11 @@ func appendFrame(dst []byte, seed uint32, f frame, payload, scratch []byte) ([]b
 			f.flags |= flagSnappy
 		}
 	}
+	return appendStored(dst, seed, f, payload), scratch
+}
+
+// appendStored appends f with a payload that is stored as it is.
+func appendStored(dst []byte, seed uint32, f frame, payload []byte) []byte {
 	at := len(dst)
 	dst = append(dst, make([]byte, frameHeaderSize)...)
 	h := dst[at:]
@@ -97,7 +103,7 @@ func appendFrame(dst []byte, seed uint32, f frame, payload, scratch []byte) ([]b
 	le.PutUint64(h[offTotal:], f.total)
 	le.PutUint32(h[offSamples:], f.samples)
 	le.PutUint32(h[offHeadCRC:], headCRC(seed, h))
-	return append(dst, payload...), scratch
+	return append(dst, payload...)
 }
 
 // headCRC is the checksum of a header without the field that holds it.

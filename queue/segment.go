@@ -126,8 +126,7 @@ func appendFooter(dst []byte, seed uint32, v segmentView) []byte {
 	binary.LittleEndian.PutUint64(payload[:], v.records)
 	binary.LittleEndian.PutUint64(payload[8:], uint64(v.size))
 	f := frame{kind: kindFooter, seq: v.last, time: v.newest, total: v.total}
-	dst, _ = appendFrame(dst, seed, f, payload[:], nil)
-	return dst
+	return appendStored(dst, seed, f, payload[:])
 }
 
 // parseFooter reads the footer at the end of a file of the given size.
