@@ -15,6 +15,9 @@ const (
 	failTimeHelp = "Last Unix time when changing this group in the Pushgateway failed."
 )
 
+// OverdueHelp is the help text of pushbridge_group_overdue.
+const OverdueHelp = "Whether the group was not pushed to for longer than the configuration expects."
+
 // metric is one metric at work.
 type metric struct {
 	*group.Metric
@@ -105,14 +108,33 @@ func (c *Converter) appendPushTimes(dst []Series, r *group.Record) []Series {
 	if r.Hide&group.OwnFailTime == 0 {
 		dst = append(dst, c.pushTime(group.FailTimeName, failTimeHelp, r.Fail))
 	}
+	if r.ShipsOverdue() {
+		dst = append(dst, c.overdue(r))
+	}
 	return dst
 }
 
+// overdue says whether the group should have been pushed to by the time of the
+// record: the value changes with the time, and so refreshing brings it about.
+func (c *Converter) overdue(r *group.Record) Series {
+	s := c.ownSeries(group.OverdueName, OverdueHelp)
+	if group.Overdue(r.Time*1e6, r.Push, r.Expect) {
+		s.Value = 1
+	}
+	return s
+}
+
 func (c *Converter) pushTime(name, help string, ns int64) Series {
+	s := c.ownSeries(name, help)
+	s.Value = float64(ns) / 1e9
+	return s
+}
+
+// ownSeries is one that the gateway adds to each group.
+func (c *Converter) ownSeries(name, help string) Series {
 	return Series{
 		Labels: c.labelSetOf(name, nil).all,
 		Time:   c.time,
-		Value:  float64(ns) / 1e9,
 		Family: FamilyInfo{Name: name, Help: help, Type: group.Gauge},
 	}
 }

@@ -17,6 +17,7 @@ const (
 	hasHide
 	hasPart
 	hasEnded
+	hasExpect
 )
 
 // EncodeRecord appends r to dst in the form that DecodeRecord reads. Members are
@@ -43,6 +44,9 @@ func EncodeRecord(dst []byte, r *Record) []byte {
 	if flags&hasHide != 0 {
 		dst = append(dst, byte(r.Hide))
 	}
+	if flags&hasExpect != 0 {
+		dst = binary.AppendVarint(dst, r.Expect)
+	}
 	if flags&hasPart != 0 {
 		dst = binary.AppendVarint(dst, r.Part.Pushed)
 		dst = appendShape(dst, r.Part.Shape)
@@ -66,6 +70,7 @@ func (r *Record) flags() byte {
 		{r.Hide != 0, hasHide},
 		{r.Part != nil, hasPart},
 		{len(r.Ended) > 0, hasEnded},
+		{r.Expect != 0, hasExpect},
 	} {
 		if o.has {
 			f |= o.flag
@@ -110,6 +115,9 @@ func (r *Record) decode(w *wireReader) {
 	}
 	if flags&hasHide != 0 {
 		r.Hide = Own(w.byte()) & (OwnPushTime | OwnFailTime)
+	}
+	if flags&hasExpect != 0 {
+		r.Expect = w.varint()
 	}
 	if flags&hasPart != 0 {
 		r.Part = &Part{Time: r.Time, Pushed: w.varint()}

@@ -23,6 +23,7 @@ type BuildOptions struct {
 const (
 	PushTimeName = "push_time_seconds"
 	FailTimeName = "push_failure_time_seconds"
+	OverdueName  = "pushbridge_group_overdue" // of groups that are expected to be pushed
 )
 
 var builders = sync.Pool{New: func() any { return NewBuilder() }}
@@ -85,6 +86,8 @@ func (d *dtoReader) family(mf *dto.MetricFamily) error {
 		return d.invalid(errors.New("a metric family has no name"))
 	case !utf8.ValidString(d.name):
 		return d.invalid(errors.New("the name is not valid UTF-8"))
+	case d.name == OverdueName:
+		return d.invalid(errors.New("the name is the gateway's own"))
 	case !ok:
 		return d.invalid(fmt.Errorf("unknown metric type %d", mf.GetType()))
 	}

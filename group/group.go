@@ -14,6 +14,7 @@ type Group struct {
 	Push    int64    // last successful push in ns since the epoch, 0 for never
 	Fail    int64    // last refused push in ns since the epoch, 0 for never
 	TTL     int64    // in ns, 0 for ever
+	Expect  int64    // how often it is expected to be pushed, in ns; 0: nobody knows
 	Born    int64    // assigned timestamp in ms of the record that made the group
 	Last    int64    // assigned timestamp in ms of the last record
 	Seq     uint64   // of the last record in the log; set when it is committed
@@ -59,6 +60,9 @@ func (g *Group) Expires() (t time.Time, ok bool) {
 	return time.Unix(0, g.Push).Add(time.Duration(g.TTL)), true
 }
 
+// Overdue reports whether the group was expected to be pushed by now and was not.
+func (g *Group) Overdue(now time.Time) bool { return Overdue(now.UnixNano(), g.Push, g.Expect) }
+
 // failedOnly reports whether the group exists only because a push was refused.
 func (g *Group) failedOnly() bool { return g.Push == 0 && len(g.Members) == 0 }
 
@@ -68,7 +72,7 @@ func (g *Group) next(r *Record, t *shapes) *Group {
 	if r.Kind == KindDelete {
 		return nil
 	}
-	n := &Group{Push: r.Push, Fail: r.Fail, TTL: r.TTL, Last: r.Time, Hide: r.Hide}
+	n := &Group{Push: r.Push, Fail: r.Fail, TTL: r.TTL, Expect: r.Expect, Last: r.Time, Hide: r.Hide}
 	var old []Member
 	if g != nil {
 		n.ID, n.Labels, n.Born, n.Seq, old = g.ID, g.Labels, g.Born, g.Seq, g.Members

@@ -46,6 +46,10 @@ type Record struct {
 	// until it is deleted.
 	TTL int64
 
+	// Expect is how often the group is expected to be pushed, in nanoseconds. When
+	// it is not 0, the record ships whether the group is overdue.
+	Expect int64
+
 	// Part is what was pushed: all families for KindPut, the replaced and new
 	// ones for KindPost, nil otherwise. It may have no families.
 	Part *Part
@@ -60,6 +64,18 @@ type Record struct {
 
 	plan *plan // what Commit does with it; nil once committed, and for records read back
 }
+
+// ShipsOverdue reports whether the record ships pushbridge_group_overdue.
+func (r *Record) ShipsOverdue() bool { return shipsOverdue(r.Expect, r.Hide) }
+
+// shipsOverdue: the series has the labels of push_time_seconds, and so it is
+// delivered exactly when that is.
+func shipsOverdue(expect int64, hide Own) bool { return expect > 0 && hide&OwnPushTime == 0 }
+
+// Overdue reports whether a group that is expected every so many ns was not
+// pushed to in time: never, or too long ago. now and push are in ns since the
+// epoch.
+func Overdue(now, push, expect int64) bool { return expect > 0 && (push == 0 || now-push > expect) }
 
 // Own names the group's own series.
 type Own uint8
@@ -81,6 +97,9 @@ func (r *Record) Samples() int {
 	}
 	if r.Kind != KindClock && r.Kind != KindDelete {
 		n += 2 - bits.OnesCount8(uint8(r.Hide))
+		if r.ShipsOverdue() {
+			n++
+		}
 	}
 	for i := range r.Ended {
 		n += r.Ended[i].Samples()

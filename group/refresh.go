@@ -12,15 +12,19 @@ const RefreshSlots = 60
 // metrics that were not pushed within the interval. emit gets a KindRefresh
 // record for each, which is not to be stored. Before the first, enqueue gets one
 // KindClock record, which is, with the largest of their timestamps: it must be
-// durable before they are sent. Refresh returns the number of groups.
+// durable before they are sent. Refresh returns the number of groups. With rules,
+// groups that have another interval are left alone.
 //
 // Families with explicit timestamps are left alone until their next push.
 func (s *Store) Refresh(slot int, interval time.Duration, now time.Time, enqueue, emit func(*Record)) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var records []*Record
-	mark := int64(0)
+	mark, rules := int64(0), s.rules.Load()
 	for i := slot; i < len(s.slots); i += RefreshSlots {
+		if rules != nil && !s.refreshedAtLocked(s.slots[i], rules, interval) {
+			continue
+		}
 		r := s.refreshLocked(s.slots[i], now.Add(-interval).UnixMilli(), now)
 		if r != nil {
 			records = append(records, r)
@@ -35,6 +39,11 @@ func (s *Store) Refresh(slot int, interval time.Duration, now time.Time, enqueue
 		emit(r)
 	}
 	return len(records)
+}
+
+// refreshedAtLocked reports whether e's group is refreshed at that interval.
+func (s *Store) refreshedAtLocked(e *entry, r *Rules, interval time.Duration) bool {
+	return e != nil && e.pending != nil && s.policyLocked(e, r).Refresh == interval
 }
 
 // refreshLocked returns a record of what e's group sent last at or before
@@ -61,7 +70,7 @@ func (s *Store) restateLocked(e *entry, members []Member, now time.Time) *Record
 	g := e.pending
 	return &Record{
 		Kind: KindRefresh, Labels: g.Labels, Time: s.stampLocked(e, g.Labels, now, false),
-		Push: g.Push, Fail: g.Fail, TTL: g.TTL, Hide: g.Hide, Members: members,
+		Push: g.Push, Fail: g.Fail, TTL: g.TTL, Expect: g.Expect, Hide: g.Hide, Members: members,
 	}
 }
 

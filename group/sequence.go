@@ -83,6 +83,7 @@ func (s *Store) pushLocked(id string, c Change, now time.Time, enqueue func(*Rec
 	if old != nil {
 		r.Labels, r.Fail, r.Hide = old.Labels, old.Fail, old.Hide
 	}
+	r.Expect = s.expectLocked(id, r.Labels)
 	if err := s.checkLimits(old, r); err != nil {
 		return err
 	}
@@ -93,7 +94,9 @@ func (s *Store) failLocked(id string, c Change, now time.Time, enqueue func(*Rec
 	old := s.pendingLocked(id)
 	r := &Record{Kind: KindFail, Labels: c.Labels, Fail: now.UnixNano()}
 	if old != nil {
-		r.Labels, r.Push, r.TTL, r.Hide = old.Labels, old.Push, old.TTL, old.Hide
+		r.Labels, r.Push, r.TTL, r.Expect, r.Hide = old.Labels, old.Push, old.TTL, old.Expect, old.Hide
+	} else {
+		r.Expect = s.expectLocked(id, r.Labels)
 	}
 	if err := s.checkLimits(old, r); err != nil {
 		return err
@@ -103,6 +106,18 @@ func (s *Store) failLocked(id string, c Change, now time.Time, enqueue func(*Rec
 	}
 	s.metrics.refused.Inc()
 	return nil
+}
+
+// expectLocked returns how often the rules expect the group to be pushed.
+func (s *Store) expectLocked(id string, l Labels) int64 {
+	r := s.rules.Load()
+	if r == nil {
+		return 0
+	}
+	if e := s.entries[id]; e != nil && e.pending != nil {
+		return int64(s.policyLocked(e, r).Expect)
+	}
+	return int64(r.Of(l).Expect)
 }
 
 func (s *Store) pendingLocked(id string) *Group {
@@ -156,7 +171,7 @@ func (s *Store) transitLocked(id string, old *Group, r *Record, now time.Time, e
 		if r.Part != nil {
 			r.Part.Unsent = t.unsent
 		}
-		r.Ended, adds = s.diffLocked(&t)
+		r.Ended, adds = s.diffLocked(&t, r.Expect)
 	}
 	if r.Kind == KindFail && old == nil {
 		s.makeRoomLocked(now, enqueue)
@@ -183,7 +198,7 @@ const noSlot = math.MaxUint32
 // sameSeries reports whether r leaves every series of the group as it is, shown
 // and delivered, and only changes values: the usual push.
 func sameSeries(old *Group, r *Record) bool {
-	if old == nil || old.Hide != 0 {
+	if old == nil || old.Hide != 0 || (old.Expect > 0) != (r.Expect > 0) {
 		return false
 	}
 	if r.Kind == KindFail {
@@ -210,7 +225,7 @@ func sameSeries(old *Group, r *Record) bool {
 }
 
 // diffLocked returns what a transition ends, and whether it adds anything.
-func (s *Store) diffLocked(t *transition) (ended []Ended, adds bool) {
+func (s *Store) diffLocked(t *transition, expect int64) (ended []Ended, adds bool) {
 	c := &s.components
 	c.begin(&s.index.hash)
 	if t.part != nil {
@@ -221,14 +236,23 @@ func (s *Store) diffLocked(t *transition) (ended []Ended, adds bool) {
 			c.addOwn(o.name)
 		}
 	}
+	if shipsOverdue(expect, t.hide) {
+		c.addOwn(OverdueName)
+	}
 	c.seal()
 	ended = c.appendEnded(nil, t.replaced)
+	if t.old == nil {
+		return ended, true
+	}
 	for _, o := range ownSeries {
-		if t.old != nil && t.old.Hide&o.own == 0 && !c.meets(c.ownIdentity(o.name)) {
+		if t.old.Hide&o.own == 0 && !c.meets(c.ownIdentity(o.name)) {
 			ended = append(ended, ownEnded(o.name))
 		}
 	}
-	return ended, t.old == nil || c.added()
+	if shipsOverdue(t.old.Expect, t.old.Hide) && !c.meets(c.ownIdentity(OverdueName)) {
+		ended = append(ended, ownEnded(OverdueName))
+	}
+	return ended, c.added()
 }
 
 func ownEnded(name string) Ended { return Ended{Family: name, Type: Gauge, What: ComponentValue} }
@@ -258,6 +282,9 @@ func (s *Store) deleteLocked(e *entry, ts int64, enqueue func(*Record)) {
 		if g.Hide&o.own == 0 {
 			r.Ended = append(r.Ended, ownEnded(o.name))
 		}
+	}
+	if shipsOverdue(g.Expect, g.Hide) {
+		r.Ended = append(r.Ended, ownEnded(OverdueName))
 	}
 	s.index.changeGroup(e.slot, g, false)
 	s.enqueueLocked(e, r, enqueue)

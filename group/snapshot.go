@@ -70,8 +70,15 @@ func appendGroup(b []byte, g *Group) []byte {
 	for _, n := range []int64{g.Push, g.Fail, g.TTL, g.Born, g.Last} {
 		b = binary.AppendVarint(b, n)
 	}
-	return append(binary.AppendUvarint(b, g.Seq), byte(g.Hide))
+	b = binary.AppendUvarint(b, g.Seq)
+	if g.Expect == 0 {
+		return append(b, byte(g.Hide))
+	}
+	return binary.AppendVarint(append(b, byte(g.Hide)|groupHasExpect), g.Expect)
 }
+
+// groupHasExpect stands in the byte that holds a group's Hide when Expect follows.
+const groupHasExpect = 0x80
 
 // parts returns the parts of g's members, each once.
 func (g *Group) parts() []*Part {
@@ -230,7 +237,12 @@ func readGroup(w *wireReader) *Group {
 	for _, p := range []*int64{&g.Push, &g.Fail, &g.TTL, &g.Born, &g.Last} {
 		*p = w.varint()
 	}
-	g.Seq, g.Hide = w.uvarint(), Own(w.byte())&(OwnPushTime|OwnFailTime)
+	g.Seq = w.uvarint()
+	flags := w.byte()
+	g.Hide = Own(flags) & (OwnPushTime | OwnFailTime)
+	if flags&groupHasExpect != 0 {
+		g.Expect = w.varint()
+	}
 	return g
 }
 

@@ -58,6 +58,9 @@ type entry struct {
 	slot      uint32
 	heapAt    int32 // place in the heap of expiries, -1 for none
 	inFlight  int32 // records enqueued and not yet committed
+
+	rules  *Rules // that policy was looked up in
+	policy Policy // see policyLocked
 }
 
 // Store is the state of the gateway: the groups, what is pending, and the order
@@ -71,6 +74,7 @@ type Store struct {
 	ownOnce sync.Once
 	own     []OwnFamily          // set once, before the first change
 	state   atomic.Pointer[tree] // committed
+	rules   atomic.Pointer[Rules]
 
 	conflicts atomic.Int64 // see LiveConflicts
 	highest   atomic.Int64 // largest timestamp given out or seen; written under mu
