@@ -28,11 +28,12 @@ type disk struct {
 	w writer // owned by the commit loop
 
 	mu        sync.Mutex
-	segments  []*segment // oldest first; the last may be the one being written
-	strays    []string   // files that were given up, and could not be removed then
-	removed   bool       // a removal may not be durable yet
-	published uint64     // last sequence that readers may see
-	total     uint64     // its books
+	segments  []*segment        // oldest first; the last may be the one being written
+	strays    []string          // files that were given up, and could not be removed then
+	removed   bool              // a removal may not be durable yet
+	totals    map[uint64]uint64 // books that were looked up in segments, by sequence
+	published uint64            // last sequence that readers may see
+	total     uint64            // its books
 }
 
 // writer is the segment being written.

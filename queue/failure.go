@@ -70,7 +70,6 @@ func (l *Log[R]) reopen() {
 	l.commit.retries++
 	if err := l.openSegment(); err != nil {
 		l.setFailure(err)
-		l.abort(nil, l.Err())
 		l.retryLater()
 		return
 	}

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"errors"
-	"io"
 	"math"
 	"os"
 	"time"
@@ -151,70 +150,6 @@ func (l *Log[R]) boundMemory() {
 	if l.o.OnFull == Reject {
 		passed := l.cursors.passed()
 		l.setFull(passed != math.MaxUint64 && l.ring.bytesBehind(passed) > l.o.RingBytes/2)
-	}
-}
-
-// SamplesAfter returns how many samples the records behind seq hold.
-func (l *Log[R]) SamplesAfter(seq uint64) uint64 {
-	total, _ := l.totalAt(seq)
-	_, end := l.ring.end()
-	return minus(end, total)
-}
-
-// totalAt returns the samples of all records up to seq: from memory if possible,
-// else from a segment. Without any trace it returns those before the oldest
-// record that is left, and false.
-func (l *Log[R]) totalAt(seq uint64) (uint64, bool) {
-	if total, ok := l.ring.totalAt(seq); ok {
-		return total, true
-	}
-	if total, ok := l.cursors.base(seq); ok {
-		return total, true
-	}
-	if l.disk == nil {
-		_, total := l.ring.oldest()
-		return total, false
-	}
-	return l.disk.totalAt(seq)
-}
-
-// totalAt looks seq up in its segment.
-func (d *disk) totalAt(seq uint64) (uint64, bool) {
-	s, v := d.segmentFor(seq)
-	if s == nil {
-		_, total := d.end()
-		return total, true
-	}
-	if seq < v.first {
-		// Before the oldest segment nobody knows; between two, nothing was kept.
-		return v.before, seq+1 == v.first || s != d.oldest()
-	}
-	if seq == v.last {
-		return v.total, true
-	}
-	total, err := d.scanTotal(s, v, seq)
-	return total, err == nil
-}
-
-// scanTotal returns the samples of all records up to seq, which s holds.
-func (d *disk) scanTotal(s *segment, v segmentView, seq uint64) (uint64, error) {
-	f, err := d.fs.Open(d.path(s.name))
-	if err != nil {
-		return v.before, err
-	}
-	scan := newScanner(f, s.name, v, v.size)
-	total := v.before
-	for {
-		fr, err := scan.next()
-		switch {
-		case errors.As(err, new(*CorruptionError)):
-			continue
-		case errors.Is(err, io.EOF) || err == nil && fr.seq > seq:
-			return total, f.Close()
-		case err != nil:
-			return total, errors.Join(err, f.Close())
-		}
-		total = fr.total
 	}
 }
 

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -72,9 +73,10 @@ func (l *Log[R]) WriteSnapshot(seq uint64, floor int64, write func(io.Writer) er
 }
 
 // ReadSnapshot gives the newest good snapshot to read and returns the sequence
-// and floor that it was written with. A damaged one is moved aside, and the one
-// before is tried: read may be called more than once, and must start afresh each
-// time. Without any snapshot it returns 0, and read is not called.
+// and floor that it was written with. One whose checksums are wrong is moved aside,
+// and the one before is used: the log still has what lies between. An error of
+// read is returned as it is. Without any snapshot the result is 0, and read is not
+// called.
 func (l *Log[R]) ReadSnapshot(read func(io.Reader) error) (seq uint64, floor int64, err error) {
 	if l.disk == nil {
 		return 0, 0, nil
@@ -85,8 +87,8 @@ func (l *Log[R]) ReadSnapshot(read func(io.Reader) error) (seq uint64, floor int
 			return 0, 0, nil
 		}
 		err := l.disk.readSnapshot(s, read)
-		if err == nil {
-			return s.seq, s.floor, nil
+		if !errors.As(err, new(*snapshotDamage)) {
+			return s.seq, s.floor, err
 		}
 		l.disk.report(&CorruptionError{File: s.name, Length: s.bytes, Err: err})
 		l.disk.moveAside(s.name)

@@ -211,14 +211,23 @@ func (d *disk) snapshotHeader(name string) (snapshotHeader, error) {
 	return parseSnapshotHeader(b, name)
 }
 
+// snapshotDamage says that a snapshot itself is bad, not who reads it.
+type snapshotDamage struct{ err error }
+
+func (e *snapshotDamage) Error() string { return e.err.Error() }
+
+func (e *snapshotDamage) Unwrap() error { return e.err }
+
 // readSnapshot gives the content of s to read, if it is good.
 func (d *disk) readSnapshot(s snapshotInfo, read func(io.Reader) error) error {
 	f, err := d.fs.Open(d.path(s.name))
 	if err != nil {
-		return err
+		return fmt.Errorf("read snapshot %s: %w", s.name, &snapshotDamage{err})
 	}
 	content, err := checkSnapshot(f, s)
-	if err == nil {
+	if err != nil {
+		err = &snapshotDamage{err}
+	} else {
 		err = read(bufio.NewReaderSize(content, 256<<10))
 	}
 	if err != nil {
@@ -227,5 +236,5 @@ func (d *disk) readSnapshot(s snapshotInfo, read func(io.Reader) error) error {
 	return errors.Join(err, f.Close())
 }
 
-// age returns when s was made.
+// time returns when the snapshot was made.
 func (h snapshotHeader) time() time.Time { return time.Unix(0, h.created) }
