@@ -124,20 +124,15 @@ func places(t testing.TB, sim *simDisk, name string) []place {
 	}
 }
 
-// touched returns the records whose frames overlap the range, and whether only
-// records were touched.
-func touched(all []place, from, to int64) (seqs []uint64, onlyRecords bool) {
-	onlyRecords = true
+// touched returns the records whose frames overlap the range.
+func touched(all []place, from, to int64) []uint64 {
+	var seqs []uint64
 	for _, p := range all {
-		if p.from < to && from < p.to {
-			if p.kind == kindRecord {
-				seqs = append(seqs, p.seq)
-			} else {
-				onlyRecords = false
-			}
+		if p.from < to && from < p.to && p.kind == kindRecord {
+			seqs = append(seqs, p.seq)
 		}
 	}
-	return seqs, onlyRecords
+	return seqs
 }
 
 // checkDamage verifies promise 4 for bytes from to to of a segment: exactly the
@@ -146,7 +141,7 @@ func checkDamage(t *testing.T, sim *simDisk, all map[uint64]rec, name string, at
 	t.Helper()
 	what := fmt.Sprintf("%s bytes %d to %d", name, from, to)
 	got := readAll(t, sim)
-	want, _ := touched(at, from, to)
+	want := touched(at, from, to)
 	if lost := got.lost(all); !slices.Equal(lost, want) {
 		t.Fatalf("%s: lost %v, touched %v; damage %v", what, lost, want, got.damage)
 	}
@@ -253,7 +248,7 @@ func TestCutAtEveryByte(t *testing.T) {
 				c.edit(name, func(b []byte) []byte { return b[:cut] })
 				what := fmt.Sprintf("stopped=%v, segment %d cut at %d of %d", stopped, i, cut, size)
 				got := readAll(t, c)
-				want, _ := touched(at, cut, size)
+				want := touched(at, cut, size)
 				if lost := got.lost(all); !slices.Equal(lost, want) {
 					t.Fatalf("%s: lost %v, touched %v", what, lost, want)
 				}
@@ -312,7 +307,7 @@ func TestShiftedBytes(t *testing.T) {
 				}
 			}
 		} else {
-			want, _ = touched(at, int64(from), int64(from+n))
+			want = touched(at, int64(from), int64(from+n))
 		}
 		got := readAll(t, c)
 		if lost := got.lost(all); !slices.Equal(lost, want) {

@@ -36,10 +36,10 @@ func startSim(t *testing.T, sim *simDisk, o Options) (l *Log[rec], stop func()) 
 }
 
 // tryAdd appends one record and returns what became of it.
-func tryAdd(l *Log[rec], r rec) (uint64, error) {
+func tryAdd(l *Log[rec], r rec) error {
 	done := make(chan error, 1)
-	seq := l.Append(r, func(_ uint64, err error) { done <- err })
-	return seq, <-done
+	l.Append(r, func(_ uint64, err error) { done <- err })
+	return <-done
 }
 
 // drainReader returns everything that r has at present.
@@ -99,7 +99,7 @@ func TestDiskFails(t *testing.T) {
 				sim.fault = row.fault(sim)
 				sim.mu.Unlock()
 				for range 3 {
-					if _, err := tryAdd(l, rec{Body: "a record that does not fit in a hundred bytes, whatever is done about it, and so fails"}); !errors.Is(err, ErrUnavailable) {
+					if err := tryAdd(l, rec{Body: "a record that does not fit in a hundred bytes, whatever is done about it, and so fails"}); !errors.Is(err, ErrUnavailable) {
 						t.Errorf("append while the disk fails: %v", err)
 					}
 				}
@@ -169,7 +169,7 @@ func TestBackoff(t *testing.T) {
 		begin := created
 		sim.mu.Unlock()
 		for range 600 { // a minute of pushes
-			_, _ = tryAdd(l, rec{Body: "more than is left"})
+			_ = tryAdd(l, rec{Body: "more than is left"})
 			time.Sleep(100 * time.Millisecond)
 		}
 		sim.mu.Lock()
@@ -339,7 +339,7 @@ func TestClosed(t *testing.T) {
 	l, stop := start(t, Options{})
 	add(t, l, rec{})
 	stop()
-	if _, err := tryAdd(l, rec{}); !errors.Is(err, ErrClosed) {
+	if err := tryAdd(l, rec{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("append: %v", err)
 	}
 	if err := l.Err(); !errors.Is(err, ErrClosed) {

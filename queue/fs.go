@@ -130,7 +130,7 @@ func (osFS) Free(dir string) (int64, error) {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, err
 	}
-	return int64(st.Bavail) * int64(st.Bsize), nil
+	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // its type depends on the system
 }
 
 // Lock takes the lock that the kernel releases when the process ends, however it

@@ -188,7 +188,7 @@ func (in *inspector) header(info fileInfo) error {
 	if err != nil {
 		return err
 	}
-	number, _ := parseNumbered(info.name, segmentSuffix)
+	number, _ := segmentNumber(info.name)
 	if h, err := parseSegmentHeader(b, info.name); (err == nil || errors.Is(err, errPreamble)) && h.store == in.d.id {
 		in.failed[number-1] = &h
 	}
@@ -197,7 +197,7 @@ func (in *inspector) header(info fileInfo) error {
 
 // segment reads one segment completely.
 func (in *inspector) segment(info fileInfo) error {
-	number, ok := parseNumbered(info.name, segmentSuffix)
+	number, ok := segmentNumber(info.name)
 	if !ok {
 		return nil
 	}

@@ -80,9 +80,8 @@ func (r *Reader[R]) Close() error { return r.tail.close() }
 func (r *Reader[R]) try() (Item[R], <-chan struct{}, error) {
 	for {
 		if r.ringed {
-			it, wake, err := r.fromRing()
-			if err != nil || r.ringed {
-				return it, wake, err
+			if it, wake := r.fromRing(); r.ringed {
+				return it, wake, nil
 			}
 		}
 		it, err := r.fromSegments()
@@ -113,15 +112,15 @@ func (r *Reader[R]) attach(first bool) bool {
 
 // fromRing returns the next item of the ring that the reader has not had. It
 // leaves the ring when the position was evicted.
-func (r *Reader[R]) fromRing() (Item[R], <-chan struct{}, error) {
+func (r *Reader[R]) fromRing() (Item[R], <-chan struct{}) {
 	for {
 		it, wake, evicted := r.l.ring.at(r.pos)
 		switch {
 		case evicted:
 			r.ringed = false
-			return Item[R]{}, nil, nil
+			return Item[R]{}, nil
 		case wake != nil:
-			return Item[R]{}, wake, nil
+			return Item[R]{}, wake
 		}
 		r.pos++
 		r.seen = it.skipped
@@ -129,7 +128,7 @@ func (r *Reader[R]) fromRing() (Item[R], <-chan struct{}, error) {
 			continue // read from a segment already, just before it was published here
 		}
 		r.tail.seq, r.tail.total, r.tail.exact = it.Seq, it.total, true
-		return it.Item, nil, nil
+		return it.Item, nil
 	}
 }
 

@@ -455,7 +455,7 @@ func TestUnreadablePage(t *testing.T) {
 
 	sim.badPage = map[string]int64{name: pageSize}
 	got := readAll(t, sim)
-	want, _ := touched(at, pageSize, 2*pageSize)
+	want := touched(at, pageSize, 2*pageSize)
 	if lost := got.lost(all); !slices.Equal(lost, want) {
 		t.Errorf("lost %v, on the page are %v", lost, want)
 	}

@@ -20,14 +20,14 @@ type opened struct {
 func (d *disk) findSegments(files []fileInfo) error {
 	var all []opened
 	for _, info := range files {
-		number, ok := parseNumbered(strings.TrimSuffix(info.name, asideSuffix), segmentSuffix)
-		if n := asideNumber(info.name); n > 0 {
-			d.number = max(d.number, n) // its number is not used again
-		}
-		if !ok || strings.HasSuffix(info.name, asideSuffix) {
+		number, ok := segmentNumber(info.name)
+		if !ok {
 			continue
 		}
-		d.number = max(d.number, number)
+		d.number = max(d.number, number) // not used again, even if the file was moved aside
+		if !strings.HasSuffix(info.name, segmentSuffix) {
+			continue
+		}
 		s, use, err := d.inspectSegment(info, number)
 		if err != nil {
 			return err
@@ -37,16 +37,6 @@ func (d *disk) findSegments(files []fileInfo) error {
 		}
 	}
 	return d.recoverSegments(all)
-}
-
-// asideNumber returns the number of a segment that was moved aside.
-func asideNumber(name string) uint64 {
-	i := strings.Index(name, segmentSuffix)
-	if i < 0 {
-		return 0
-	}
-	n, _ := parseNumbered(name[:i+len(segmentSuffix)], segmentSuffix)
-	return n
 }
 
 // inspectSegment reads a segment's header. A segment of another store, or under

@@ -213,9 +213,10 @@ const (
 // numbered is the name of a file with a number: names sort as numbers do.
 func numbered(n uint64, suffix string) string { return fmt.Sprintf("%020d%s", n, suffix) }
 
-// parseNumbered reads such a name.
-func parseNumbered(name, suffix string) (uint64, bool) {
-	digits, ok := strings.CutSuffix(name, suffix)
+// segmentNumber reads a segment's number from its name, also when the file was
+// moved aside.
+func segmentNumber(name string) (n uint64, ok bool) {
+	digits, _, ok := strings.Cut(name, segmentSuffix)
 	if !ok || len(digits) != 20 {
 		return 0, false
 	}
