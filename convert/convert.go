@@ -22,6 +22,7 @@ type Series struct {
 	Exemplars []Exemplar // oldest first
 	Family    FamilyInfo
 	Stale     bool // a stale marker
+	Late      bool // pushed with a time that is not newer than the series had before
 }
 
 // FamilyInfo is the metadata of a family. Each component series of a summary or

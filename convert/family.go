@@ -26,12 +26,13 @@ type metric struct {
 	labels labelSet
 	family FamilyInfo
 	time   int64
+	late   bool
 	riders
 }
 
 // series returns a sample of x without labels and value.
 func (x *metric) series() Series {
-	return Series{Time: x.time, Start: x.start, Family: x.family}
+	return Series{Time: x.time, Start: x.start, Family: x.family, Late: x.late}
 }
 
 // appendMember appends the samples of one family.
@@ -43,6 +44,7 @@ func (c *Converter) appendMember(dst []Series, m group.Member, skipped *Skipped)
 	for i := range metrics {
 		x.Metric = &metrics[i]
 		x.time = c.timeOf(m.Part, f.First()+i)
+		_, x.late = m.Part.LateOf(uint32(f.First() + i))
 		x.riders = col.at(uint32(f.First()+i), f.Type, x.time)
 		if x.unsent {
 			skipped[DuplicateIdentity] += count(shape.Components(x.Metric), len(shape.Bounds(x.Metric)))

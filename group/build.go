@@ -14,6 +14,7 @@ type Builder struct {
 	numbers map[string]uint32 // symbol to its number
 	times   bool              // a metric has an explicit timestamp
 	unsent  []uint32          // while copying, see replacePart
+	late    []Late            // as unsent
 }
 
 // NewBuilder returns an empty Builder.

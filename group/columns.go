@@ -37,7 +37,7 @@ func appendColumns(dst []byte, p *Part) []byte {
 		dst = appendCreated(dst, p.Created)
 	}
 	if flags&hasTimes != 0 {
-		dst = appendTimes(dst, p.Times)
+		dst = appendTimes(dst, p)
 	}
 	if flags&hasUnsent != 0 {
 		dst = appendUnsent(dst, p.Unsent)
@@ -80,7 +80,7 @@ func readColumns(w *wireReader, p *Part) {
 		p.Created = readCreated(w, p.Shape)
 	}
 	if flags&hasTimes != 0 {
-		p.Times = readTimes(w, p.Shape)
+		readTimes(w, p)
 	}
 	if flags&hasUnsent != 0 {
 		p.Unsent = readUnsent(w, p.Shape)
@@ -281,31 +281,50 @@ func readCreated(w *wireReader, s *Shape) []Created {
 	return created
 }
 
-// appendTimes writes one byte for an absent timestamp, else 1 and the time.
-func appendTimes(dst []byte, times []int64) []byte {
-	for _, t := range times {
-		if t == NoTime {
-			dst = append(dst, 0)
-		} else {
-			dst = binary.AppendVarint(append(dst, 1), t)
+// What stands in front of a metric's timestamp.
+const (
+	timeAbsent = iota // there is none
+	timeOwn
+	timeLate // and behind it the newest of the series
+)
+
+// appendTimes writes one byte for an absent timestamp, else another and the time.
+func appendTimes(dst []byte, p *Part) []byte {
+	late := p.Late
+	for n, t := range p.Times {
+		switch {
+		case t == NoTime:
+			dst = append(dst, timeAbsent)
+		case len(late) > 0 && int(late[0].Metric) == n:
+			dst = binary.AppendVarint(append(dst, timeLate), t)
+			dst = binary.AppendVarint(dst, late[0].Newest)
+			late = late[1:]
+		default:
+			dst = binary.AppendVarint(append(dst, timeOwn), t)
 		}
 	}
 	return dst
 }
 
-func readTimes(w *wireReader, s *Shape) []int64 {
-	if len(s.metrics) > len(w.b) {
+func readTimes(w *wireReader, p *Part) {
+	if len(p.Shape.metrics) > len(w.b) {
 		w.fail("timestamps past the end")
-		return nil
+		return
 	}
-	times := make([]int64, len(s.metrics))
-	for i := range times {
-		times[i] = NoTime
-		if w.byte() != 0 {
-			times[i] = w.varint()
+	p.Times = make([]int64, len(p.Shape.metrics))
+	for i := range p.Times {
+		p.Times[i] = NoTime
+		switch w.byte() {
+		case timeAbsent:
+		case timeOwn:
+			p.Times[i] = w.varint()
+		case timeLate:
+			p.Times[i] = w.varint()
+			p.Late = append(p.Late, Late{Metric: uint32(i), Newest: w.varint()})
+		default:
+			w.fail("unknown kind of timestamp")
 		}
 	}
-	return times
 }
 
 func appendUnsent(dst []byte, unsent []uint32) []byte {

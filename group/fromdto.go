@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	dto "github.com/prometheus/client_model/go"
@@ -15,6 +16,11 @@ import (
 // BuildOptions say what FromDTO accepts.
 type BuildOptions struct {
 	AcceptTimestamps bool // keep explicit timestamps instead of refusing the push
+
+	// Explicit timestamps before Oldest or after Newest are refused. In ms since
+	// the epoch, 0 for no bound.
+	Oldest, Newest int64
+
 	MaxLabelName     int  // bytes; 0 for no limit
 	MaxLabelValue    int  // bytes; 0 for no limit
 }
@@ -132,8 +138,8 @@ func (d *dtoReader) metric(t dto.MetricType, m *dto.Metric) error {
 	if err := d.checkLabels(); err != nil {
 		return d.invalidMetric(err)
 	}
-	if m.TimestampMs != nil && !d.o.AcceptTimestamps {
-		return d.invalidMetric(ErrTimestamp)
+	if err := d.checkTime(m); err != nil {
+		return d.invalidMetric(err)
 	}
 	if err := d.value(t, m); err != nil {
 		return err
@@ -143,6 +149,21 @@ func (d *dtoReader) metric(t dto.MetricType, m *dto.Metric) error {
 	}
 	return nil
 }
+
+func (d *dtoReader) checkTime(m *dto.Metric) error {
+	switch t := m.GetTimestampMs(); {
+	case m.TimestampMs == nil:
+	case !d.o.AcceptTimestamps:
+		return ErrTimestamp
+	case d.o.Oldest != 0 && t < d.o.Oldest:
+		return fmt.Errorf("%w this old: %s is before %s", ErrTimestamp, printTime(t), printTime(d.o.Oldest))
+	case d.o.Newest != 0 && t > d.o.Newest:
+		return fmt.Errorf("%w this far ahead: %s is after %s", ErrTimestamp, printTime(t), printTime(d.o.Newest))
+	}
+	return nil
+}
+
+func printTime(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
 
 func (d *dtoReader) value(t dto.MetricType, m *dto.Metric) error {
 	switch {

@@ -170,8 +170,8 @@ func replacePart(members []Member, p *Part, t *shapes) {
 		}
 	}
 	n := b.Part()
-	n.Time, n.Pushed, n.Unsent = p.Time, p.Pushed, slices.Clip(b.unsent)
-	b.unsent = nil
+	n.Time, n.Pushed, n.Unsent, n.Late = p.Time, p.Pushed, slices.Clip(b.unsent), slices.Clip(b.late)
+	b.unsent, b.late = nil, nil
 	n.Shape = t.share(n.Shape)
 	family := uint32(0)
 	for i, m := range members {
@@ -210,6 +210,9 @@ func (b *Builder) copyColumns(p *Part, number uint32) {
 	}
 	if p.Times != nil && p.Times[number] != NoTime {
 		b.Time(p.Times[number])
+	}
+	if l, ok := p.LateOf(number); ok {
+		b.late = append(b.late, Late{Metric: uint32(len(b.shape.metrics) - 1), Newest: l.Newest})
 	}
 	if p.IsUnsent(number) {
 		b.unsent = append(b.unsent, uint32(len(b.shape.metrics)-1))

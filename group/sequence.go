@@ -1,6 +1,7 @@
 package group
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -77,12 +78,13 @@ func (s *Store) pushLocked(id string, c Change, now time.Time, enqueue func(*Rec
 	}
 	old := s.pendingLocked(id)
 	r := &Record{
-		Kind: c.Kind, Labels: c.Labels, Push: now.UnixNano(), TTL: int64(c.TTL),
+		Kind: c.Kind, Labels: c.Labels, Push: cmp.Or(c.Push, now.UnixNano()), TTL: int64(c.TTL),
 		Part: c.Part, Members: c.Part.Members(),
 	}
 	if old != nil {
 		r.Labels, r.Fail, r.Hide = old.Labels, old.Fail, old.Hide
 	}
+	r.Fail = cmp.Or(c.Fail, r.Fail)
 	r.Expect = s.expectLocked(id, r.Labels)
 	if err := s.checkLimits(old, r); err != nil {
 		return err
@@ -92,7 +94,7 @@ func (s *Store) pushLocked(id string, c Change, now time.Time, enqueue func(*Rec
 
 func (s *Store) failLocked(id string, c Change, now time.Time, enqueue func(*Record)) error {
 	old := s.pendingLocked(id)
-	r := &Record{Kind: KindFail, Labels: c.Labels, Fail: now.UnixNano()}
+	r := &Record{Kind: KindFail, Labels: c.Labels, Fail: cmp.Or(c.Fail, now.UnixNano())}
 	if old != nil {
 		r.Labels, r.Push, r.TTL, r.Expect, r.Hide = old.Labels, old.Push, old.TTL, old.Expect, old.Hide
 	} else {
@@ -178,6 +180,9 @@ func (s *Store) transitLocked(id string, old *Group, r *Record, now time.Time, e
 		s.index.hash.group(r.Labels)
 	}
 	e := s.entryLocked(id)
+	if !same && t.hasTimes() {
+		s.orderTimed(e, &t, r)
+	}
 	r.Time = s.stampLocked(e, r.Labels, now, adds)
 	if r.Part != nil {
 		r.Part.Time, r.Part.Pushed = r.Time, r.Push
@@ -285,6 +290,9 @@ func (s *Store) deleteLocked(e *entry, ts int64, enqueue func(*Record)) {
 	}
 	if shipsOverdue(g.Expect, g.Hide) {
 		r.Ended = append(r.Ended, ownEnded(OverdueName))
+	}
+	if t := (transition{labels: g.Labels, replaced: g.Members}); t.hasTimes() {
+		s.orderTimed(e, &t, r)
 	}
 	s.index.changeGroup(e.slot, g, false)
 	s.enqueueLocked(e, r, enqueue)

@@ -148,6 +148,7 @@ type Part struct {
 	Exemplars []Exemplar // sorted by Metric, then Slot
 	Created   []Created  // sorted by Metric
 	Times     []int64    // explicit timestamps in ms, one per metric, or nil; NoTime where absent
+	Late      []Late     // metrics with a time that is not newer than their series, sorted by Metric
 	Time      int64      // assigned timestamp in ms
 	Pushed    int64      // when the client pushed it, in ns since the epoch
 	Unsent    []uint32   // sorted numbers of metrics whose delivery identity another series owns
@@ -273,7 +274,7 @@ func (t Type) reservedLabel() string {
 func (p *Part) size() int {
 	s := p.Shape
 	n := 320 + 64*len(s.families) + 32*len(s.metrics) + 24*len(s.symbols) + 4*len(s.refs) + 8*len(s.bounds)
-	n += 8*len(p.Values) + 16*len(p.Created) + 8*len(p.Times) + 4*len(p.Unsent)
+	n += 8*len(p.Values) + 16*len(p.Created) + 8*len(p.Times) + 4*len(p.Unsent) + 16*len(p.Late)
 	for i := range p.Natives {
 		n += 160 + 8*(len(p.Natives[i].Positive)+len(p.Natives[i].PositiveDelta)+len(p.Natives[i].PositiveCount))
 		n += 8 * (len(p.Natives[i].Negative) + len(p.Natives[i].NegativeDelta) + len(p.Natives[i].NegativeCount))

@@ -22,7 +22,10 @@ type Options struct {
 	UTF8Names bool   // --push.enable-utf8-names
 	AdminAPI  bool   // --web.enable-admin-api: the wipe exists
 	Limits    Limits
-	TTL       time.Duration // how long a group lives after a push that does not say it; 0: until it is deleted
+	TTL       time.Duration // how long a group lives after a push that does not say it, unless the store has rules; 0: until it is deleted
+
+	AcceptTimestamps bool          // --push.accept-timestamps: samples may have times of their own
+	MaxAge           time.Duration // --push.max-age: how old those may be; 0: any
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -38,6 +41,8 @@ type Handler struct {
 	adminAPI  bool
 	limits    Limits
 	ttl       time.Duration
+	build     group.BuildOptions
+	maxAge    time.Duration
 	budget    *budget
 	logger    *slog.Logger
 	now       func() time.Time
@@ -46,6 +51,7 @@ type Handler struct {
 	pushes  http.Handler // instrumented, for requests that match the push API
 	deletes http.Handler
 	wipes   http.Handler
+	matched http.Handler // deletions by matchers
 	decoded http.Handler // what ServeHTTP does once the body is decoded
 }
 
@@ -61,11 +67,16 @@ func NewHandler(w *Writer, o Options) *Handler {
 	if h.now == nil {
 		h.now = time.Now
 	}
+	h.build = group.BuildOptions{
+		AcceptTimestamps: o.AcceptTimestamps, MaxLabelName: h.limits.MaxLabelLength, MaxLabelValue: h.limits.MaxLabelLength,
+	}
+	h.maxAge = o.MaxAge
 	h.budget = &budget{limit: h.limits.MaxInFlightBytes}
 	h.metrics = newMetrics(o.Registerer, h.budget)
 	h.pushes = h.metrics.push(h.push)
 	h.deletes = h.metrics.counted("delete", h.delete)
 	h.wipes = h.metrics.counted("wipe", h.wipe)
+	h.matched = h.metrics.counted("groups", h.deleteMatched)
 	h.decoded = h.DecodeBody(http.HandlerFunc(h.route))
 	return h
 }
@@ -107,7 +118,7 @@ func (h *Handler) change(r *http.Request) (group.Change, error) {
 	if r.Method == http.MethodPut {
 		kind = group.KindPut
 	}
-	ttl, err := h.ttlOf(r)
+	ttl, err := h.ttlOf(r, key)
 	return group.Change{Kind: kind, Labels: key, TTL: ttl}, err
 }
 
@@ -120,18 +131,19 @@ func (h *Handler) groupingKey(r *http.Request) (group.Labels, error) {
 	return key, h.limits.checkKey(key)
 }
 
-// ttlOf is how long the group lives after this push: ?ttl=26h, or the default.
-func (h *Handler) ttlOf(r *http.Request) (time.Duration, error) {
-	if r.URL.RawQuery == "" {
-		return h.ttl, nil
-	}
+// ttlOf is how long the group lives after this push: ?ttl=26h, or what the rules
+// say, or the default.
+func (h *Handler) ttlOf(r *http.Request, key group.Labels) (time.Duration, error) {
 	q := r.URL.Query()
-	if !q.Has("ttl") {
+	if r.URL.RawQuery == "" || !q.Has("ttl") {
+		if rules := h.writer.Store().Rules(); rules != nil {
+			return rules.Of(key).TTL, nil
+		}
 		return h.ttl, nil
 	}
 	ttl, err := model.ParseDuration(q.Get("ttl"))
 	if err != nil {
-		return 0, pathErrorf("ttl in the query: %w", err)
+		return 0, queryErrorf("ttl in the query: %w", err)
 	}
 	return time.Duration(ttl), nil
 }
@@ -145,10 +157,25 @@ func (h *Handler) part(r *http.Request) (*group.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	return group.FromDTO(families, group.BuildOptions{
-		MaxLabelName: h.limits.MaxLabelLength, MaxLabelValue: h.limits.MaxLabelLength,
-	})
+	return group.FromDTO(families, h.buildOptions())
 }
+
+// buildOptions says what a push may hold at this moment.
+func (h *Handler) buildOptions() group.BuildOptions {
+	o := h.build
+	if o.AcceptTimestamps {
+		now := h.now()
+		o.Newest = now.Add(maxAhead).UnixMilli()
+		if h.maxAge > 0 {
+			o.Oldest = now.Add(-h.maxAge).UnixMilli()
+		}
+	}
+	return o
+}
+
+// maxAhead is how far ahead of the clock a sample's own time may be. Receivers
+// draw the line there or not at all.
+const maxAhead = 10 * time.Minute
 
 func (h *Handler) families(r *http.Request, l *lease) ([]*dto.MetricFamily, error) {
 	buf, err := readBody(r, h.limits, l)
@@ -213,6 +240,7 @@ type reason string
 
 const (
 	reasonPath        reason = "path"
+	reasonQuery       reason = "query"
 	reasonBody        reason = "body"
 	reasonTooLarge    reason = "too_large"
 	reasonInvalid     reason = "invalid"
@@ -225,7 +253,7 @@ const (
 )
 
 var reasons = []reason{
-	reasonPath, reasonBody, reasonTooLarge, reasonInvalid, reasonConflict, reasonLimit,
+	reasonPath, reasonQuery, reasonBody, reasonTooLarge, reasonInvalid, reasonConflict, reasonLimit,
 	reasonBusy, reasonUnavailable, reasonGone, reasonInternal,
 }
 
@@ -260,6 +288,13 @@ func classify(err error) (status int, why reason, retryAfter string) {
 
 // refuse answers err and says so in log and metric.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, key group.Labels, err error) {
+	_, why, _ := classify(err)
+	http.Error(w, h.answer(why, err), h.noteRefusal(w, r, key, err))
+}
+
+// noteRefusal says so in log and metric, sets Retry-After where that helps, and
+// returns the status to answer.
+func (h *Handler) noteRefusal(w http.ResponseWriter, r *http.Request, key group.Labels, err error) int {
 	status, why, retryAfter := classify(err)
 	h.metrics.refused.WithLabelValues(string(why)).Inc()
 	h.logger.Log(r.Context(), why.level(), "request refused",
@@ -267,7 +302,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, key group.Label
 	if retryAfter != "" {
 		w.Header().Set("Retry-After", retryAfter)
 	}
-	http.Error(w, h.answer(why, err), status)
+	return status
 }
 
 // answer is the text for the client: what was wrong, and what to change.
@@ -277,7 +312,7 @@ func (h *Handler) answer(why reason, err error) string {
 		return "pushed metrics are invalid or inconsistent with existing metrics: " + err.Error()
 	case reasonLimit:
 		return err.Error() + h.limits.flags()
-	case reasonPath, reasonBody, reasonTooLarge, reasonBusy, reasonUnavailable, reasonGone, reasonInternal:
+	case reasonPath, reasonQuery, reasonBody, reasonTooLarge, reasonBusy, reasonUnavailable, reasonGone, reasonInternal:
 	}
 	return err.Error()
 }
@@ -290,7 +325,7 @@ func (why reason) level() slog.Level {
 		return slog.LevelWarn
 	case reasonInternal:
 		return slog.LevelError
-	case reasonPath, reasonBody, reasonBusy, reasonUnavailable, reasonGone:
+	case reasonPath, reasonQuery, reasonBody, reasonBusy, reasonUnavailable, reasonGone:
 	}
 	return slog.LevelDebug
 }

@@ -104,7 +104,7 @@ func (l Limits) flags() string {
 // MalformedError is a request that cannot be understood. It is answered 400 and
 // leaves no trace in the state.
 type MalformedError struct {
-	Part string // "path" or "body"
+	Part string // "path", "query" or "body"
 	Err  error
 }
 

@@ -79,6 +79,13 @@ func (w *Writer) Wipe(ctx context.Context, now time.Time) error {
 	return w.end(ctx, func(enqueue func(*group.Record)) { w.store.Wipe(now, enqueue) })
 }
 
+// DeleteAll ends the groups with these keys, all at one time, and returns how many
+// there were when the last end is kept.
+func (w *Writer) DeleteAll(ctx context.Context, keys []group.Labels, now time.Time) (n int, err error) {
+	err = w.end(ctx, func(enqueue func(*group.Record)) { n = w.store.DeleteAll(keys, now, enqueue) })
+	return n, err
+}
+
 // Expire ends the groups whose time is over, and returns when that is kept.
 func (w *Writer) Expire(ctx context.Context, now time.Time) error {
 	return w.end(ctx, func(enqueue func(*group.Record)) { w.store.Expire(now, enqueue) })
