@@ -131,7 +131,7 @@ func (c *Cursor) slotLocked(clean bool) slot {
 	defer c.mu.Unlock()
 	return slot{
 		generation: c.generation, clean: clean, boot: c.reg.boot,
-		floor: c.reg.floor(), shards: slices.Clone(c.shards),
+		floor: c.reg.floor(), era: c.reg.d.era.Load(), shards: slices.Clone(c.shards),
 	}
 }
 

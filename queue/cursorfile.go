@@ -34,6 +34,7 @@ type slot struct {
 	clean      bool
 	boot       [16]byte
 	floor      int64
+	era        uint32
 	shards     []shardPosition
 }
 
@@ -63,7 +64,8 @@ func appendSlot(dst []byte, store storeID, s slot) []byte {
 	dst = le.AppendUint32(dst, flags)
 	dst = append(dst, s.boot[:]...)
 	dst = le.AppendUint64(dst, uint64(s.floor))
-	dst = le.AppendUint64(dst, 0)
+	dst = le.AppendUint32(dst, s.era)
+	dst = le.AppendUint32(dst, 0)
 	for _, p := range s.shards {
 		flags := uint64(0)
 		if p.started {
@@ -97,7 +99,7 @@ func parseSlot(b []byte, store storeID) (s slot, ok bool, err error) {
 	}
 	s.generation, s.clean = le.Uint64(b), le.Uint32(b[12:])&slotClean != 0
 	copy(s.boot[:], b[16:])
-	s.floor = int64(le.Uint64(b[32:]))
+	s.floor, s.era = int64(le.Uint64(b[32:])), le.Uint32(b[40:])
 	for p := b[slotHeaderSize:end]; len(p) > 0; p = p[slotShardSize:] {
 		s.shards = append(s.shards, shardPosition{
 			acked: le.Uint64(p), sent: le.Uint64(p[8:]), base: le.Uint64(p[16:]),

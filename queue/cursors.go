@@ -215,7 +215,9 @@ func (cs *cursors) list() []CursorStatus {
 		all = append(all, s)
 	}
 	for _, f := range cs.files {
-		all = append(all, f.status())
+		if f.id != "" && !f.foreign {
+			all = append(all, f.status())
+		}
 	}
 	slices.SortFunc(all, func(a, b CursorStatus) int { return strings.Compare(a.ID, b.ID) })
 	return all
@@ -225,6 +227,9 @@ func (f cursorFile) status() CursorStatus {
 	s := CursorStatus{ID: f.id}
 	for _, p := range f.slot.shards {
 		s.Shards = append(s.Shards, Position{p.acked, p.sent})
+	}
+	if len(s.Shards) == 0 {
+		s.Shards = []Position{{}} // damaged: it may be owed everything
 	}
 	return s
 }
@@ -284,9 +289,9 @@ func (cs *cursors) close() error {
 	return errors.Join(errs...)
 }
 
-// load reads all cursor files. It returns the largest sequence and timestamp that
-// any of them knows.
-func (cs *cursors) load(d *disk, files []fileInfo) (last uint64, floor int64, err error) {
+// load reads all cursor files. It returns the largest sequence that any of them
+// knows.
+func (cs *cursors) load(d *disk, files []fileInfo) (last uint64, err error) {
 	cs.d, cs.boot = d, bootHash(d.fs.BootID())
 	for _, info := range files {
 		if !strings.HasSuffix(info.name, cursorSuffix) {
@@ -294,20 +299,19 @@ func (cs *cursors) load(d *disk, files []fileInfo) (last uint64, floor int64, er
 		}
 		b, err := readFile(d.fs, d.path(info.name))
 		if err != nil {
-			return 0, 0, err
+			return 0, err
 		}
 		c, err := parseCursorFile(b, info.name, d.id)
 		if err != nil {
-			return 0, 0, err
+			return 0, err
 		}
 		cs.files[info.name] = c
 		cs.reportFile(d, c, info)
 		for _, p := range c.slot.shards {
 			last = max(last, p.acked, p.sent)
 		}
-		floor = max(floor, c.slot.floor)
 	}
-	return last, floor, nil
+	return last, nil
 }
 
 // reportFile says what is wrong with a cursor file. A copy of a damaged one is

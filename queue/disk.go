@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,7 @@ type disk struct {
 	metrics *metrics
 	damage  damageList
 	id      storeID
+	era     atomic.Uint32 // of timestamps, see ResetClock
 	lock    io.Closer
 	cursors *cursors
 	number  uint64 // of the newest segment ever made; owned by the commit loop
@@ -55,7 +57,7 @@ func (d *disk) writable() bool { return d.w.file != nil }
 // directory entry are on disk.
 func (d *disk) openSegment(h segmentHeader) error {
 	d.number++
-	h.store, h.number = d.id, d.number
+	h.store, h.number, h.era = d.id, d.number, d.era.Load()
 	name := numbered(h.number, segmentSuffix)
 	f, err := d.fs.Create(d.path(name))
 	if err != nil {

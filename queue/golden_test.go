@@ -1,10 +1,8 @@
 package queue
 
 import (
-	"encoding/binary"
 	"errors"
 	"flag"
-	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -51,8 +49,7 @@ var goldenRecords = []rec{
 func makeGolden(t *testing.T) *simDisk {
 	t.Helper()
 	sim := newSim()
-	store := append(appendPreamble(nil, storeMagic), fuzzStore[:]...)
-	sim.add("/store/store", binary.LittleEndian.AppendUint32(store, crc32.Checksum(fuzzStore[:], castagnoli)))
+	sim.add("/store/store", appendStoreFile(nil, fuzzStore, 0))
 	o := simOptions()
 	o.Now = func() time.Time { return time.Unix(1_700_000_000, 0) }
 	l, err := open(sim, o, testCodec)

@@ -136,7 +136,7 @@ func (in *inspector) each(files []fileInfo, suffix string, read func(fileInfo) e
 func (in *inspector) identify(files []fileInfo) {
 	b, err := in.d.readStart(storeName, storeFileSize)
 	if err == nil {
-		in.d.id, err = parseStoreFile(b)
+		err = in.d.parseStoreFile(b)
 	}
 	if err != nil {
 		in.problem(storeName, int64(len(b)), err)

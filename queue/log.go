@@ -182,6 +182,25 @@ func (l *Log[R]) Last() uint64 {
 // on above it.
 func (l *Log[R]) Floor() int64 { return l.maxTime.Load() }
 
+// ResetClock forgets all timestamps known so far, for good: what lies on disk now
+// does not raise Floor at later starts either. It is the way out after a clock
+// that was far ahead; receivers may refuse what comes next. Call it between Replay
+// and Run. A snapshot is due afterwards: without one, the state that is restored
+// next time still has the old timestamps.
+func (l *Log[R]) ResetClock() error {
+	l.maxTime.Store(0)
+	if l.disk == nil {
+		return nil
+	}
+	era := l.disk.era.Load() + 1
+	if err := l.disk.writeStoreFile(era); err != nil {
+		return fmt.Errorf("reset the clock: %w", err)
+	}
+	l.disk.era.Store(era)
+	l.snapshots.want()
+	return nil
+}
+
 // Damage returns what was found damaged since Open, by Open itself and by
 // everything that read since.
 func (l *Log[R]) Damage() []*CorruptionError {

@@ -59,30 +59,53 @@ func (d *disk) recover() (at recovered, err error) {
 	if at.snapshots, err = d.findSnapshots(files); err != nil {
 		return at, err
 	}
-	last, floor, err := d.cursors.load(d, files)
+	last, err := d.cursors.load(d, files)
 	if err != nil {
 		return at, err
 	}
-	d.conclude(&at, last, floor)
+	at.head = last
+	d.conclude(&at)
 	return at, nil
 }
 
 // conclude finds where the log goes on: behind everything that any file knows.
 // With Interval and Off, cursors and snapshots can have survived records.
-func (d *disk) conclude(at *recovered, cursorSeq uint64, cursorFloor int64) {
-	at.head, at.floor = cursorSeq, cursorFloor
+func (d *disk) conclude(at *recovered) {
 	for _, s := range at.snapshots {
-		at.head, at.floor = max(at.head, s.seq), max(at.floor, s.floor)
-		at.total = max(at.total, s.total)
+		at.head, at.total = max(at.head, s.seq), max(at.total, s.total)
 	}
 	for _, s := range d.segments {
-		at.head, at.floor = max(at.head, s.view.last), max(at.floor, s.view.newest)
-		at.total = max(at.total, s.view.total)
+		at.head, at.total = max(at.head, s.view.last), max(at.total, s.view.total)
 	}
+	at.floor = d.findFloor(at.snapshots)
 	d.reportMissing()
 	d.published, d.total = at.head, at.total
 	d.removed = d.o.Fsync != Off // perhaps by the process before, which was killed
 	d.cursors.head = at.head
+}
+
+// findFloor returns the largest timestamp of the present era that any file knows.
+func (d *disk) findFloor(snapshots []snapshotInfo) int64 {
+	era, floor := d.era.Load(), int64(0)
+	count := func(e uint32, f int64) {
+		switch {
+		case e > era: // the store file is damaged
+			era, floor = e, f
+		case e == era:
+			floor = max(floor, f)
+		}
+	}
+	for _, s := range snapshots {
+		count(s.era, s.floor)
+	}
+	for _, s := range d.segments {
+		count(s.view.era, s.view.newest)
+	}
+	for _, c := range d.cursors.files {
+		count(c.slot.era, c.slot.floor)
+	}
+	d.era.Store(era)
+	return floor
 }
 
 // reportMissing names records that should lie between two segments and do not,
@@ -116,14 +139,14 @@ func (d *disk) removeTemporary(files []fileInfo) {
 	}
 }
 
-const storeFileSize = preambleSize + 16 + 4
+const storeFileSize = preambleSize + 16 + 4 + 4
 
 // identify reads the identity of the store. When that file is missing or damaged,
 // the identity is what most segments say, and new in an empty directory.
 func (d *disk) identify(files []fileInfo) error {
 	b, err := d.readStart(storeName, storeFileSize)
 	if err == nil {
-		d.id, err = parseStoreFile(b)
+		err = d.parseStoreFile(b)
 	}
 	exists := slices.ContainsFunc(files, func(f fileInfo) bool { return f.name == storeName })
 	switch {
@@ -138,17 +161,20 @@ func (d *disk) identify(files []fileInfo) error {
 	if d.id, err = d.voteIdentity(files); err != nil {
 		return err
 	}
-	return d.writeStoreFile()
+	return d.writeStoreFile(0)
 }
 
-func parseStoreFile(b []byte) (id storeID, err error) {
+func (d *disk) parseStoreFile(b []byte) error {
 	if err := parsePreamble(b, storeMagic, storeName); err != nil {
-		return id, err
+		return err
 	}
-	if len(b) < storeFileSize || binary.LittleEndian.Uint32(b[32:]) != crc32.Checksum(b[16:32], castagnoli) {
-		return id, errHeader
+	le := binary.LittleEndian
+	if len(b) < storeFileSize || le.Uint32(b[36:]) != crc32.Checksum(b[preambleSize:36], castagnoli) {
+		return errHeader
 	}
-	return storeID(b[16:32]), nil
+	d.id = storeID(b[16:32])
+	d.era.Store(le.Uint32(b[32:]))
+	return nil
 }
 
 // voteIdentity returns the identity that most files carry.
@@ -197,10 +223,17 @@ func (d *disk) identityOf(name string) (storeID, bool) {
 	return storeID{}, false
 }
 
-func (d *disk) writeStoreFile() error {
-	b := appendPreamble(nil, storeMagic)
-	b = append(b, d.id[:]...)
-	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(d.id[:], castagnoli))
+func appendStoreFile(dst []byte, id storeID, era uint32) []byte {
+	at := len(dst)
+	dst = appendPreamble(dst, storeMagic)
+	dst = append(dst, id[:]...)
+	dst = binary.LittleEndian.AppendUint32(dst, era)
+	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[at+preambleSize:], castagnoli))
+}
+
+// writeStoreFile puts the identity and the era in place.
+func (d *disk) writeStoreFile(era uint32) error {
+	b := appendStoreFile(nil, d.id, era)
 	f, err := d.writeTemp(storeName, func(f file) error { return writeAll(f, b, 0) })
 	if err != nil {
 		return err

@@ -69,6 +69,7 @@ type segmentHeader struct {
 	floor  int64  // largest timestamp known when the segment was made
 	before uint64 // samples of all records before
 	void   uint64 // sequences from void to first-1 failed; 0: none
+	era    uint32 // timestamps of an earlier era do not count, see ResetClock
 }
 
 const segmentHeaderSize = 80
@@ -84,7 +85,7 @@ func (h segmentHeader) append(dst []byte) []byte {
 	dst = le.AppendUint64(dst, uint64(h.floor))
 	dst = le.AppendUint64(dst, h.before)
 	dst = le.AppendUint64(dst, h.void)
-	dst = le.AppendUint32(dst, 0)
+	dst = le.AppendUint32(dst, h.era)
 	return le.AppendUint32(dst, crc32.Checksum(dst[at+preambleSize:], castagnoli))
 }
 
@@ -105,6 +106,7 @@ func parseSegmentHeader(b []byte, name string) (segmentHeader, error) {
 	h := segmentHeader{
 		number: le.Uint64(b[32:]), first: le.Uint64(b[40:]), floor: int64(le.Uint64(b[48:])),
 		before: le.Uint64(b[56:]), void: le.Uint64(b[64:]),
+		era: le.Uint32(b[72:]),
 	}
 	copy(h.store[:], b[16:])
 	if h.first == 0 || h.void >= h.first {

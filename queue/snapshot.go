@@ -53,7 +53,7 @@ func (l *Log[R]) WriteSnapshot(seq uint64, floor int64, write func(io.Writer) er
 	s := &l.snapshots
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if newest, ok := s.newest(); ok && newest.seq == seq {
+	if newest, ok := s.newest(); ok && newest.seq == seq && newest.era == l.disk.era.Load() {
 		s.done(nil, l.o.Now())
 		return nil
 	}
@@ -88,7 +88,7 @@ func (l *Log[R]) ReadSnapshot(read func(io.Reader) error) (seq uint64, floor int
 		}
 		err := l.disk.readSnapshot(s, read)
 		if !errors.As(err, new(*snapshotDamage)) {
-			return s.seq, s.floor, err
+			return s.seq, s.floorIn(l.disk.era.Load()), err
 		}
 		l.disk.report(&CorruptionError{File: s.name, Length: s.bytes, Err: err})
 		l.disk.moveAside(s.name)
@@ -100,21 +100,21 @@ func (l *Log[R]) ReadSnapshot(read func(io.Reader) error) (seq uint64, floor int
 // SnapshotBytes, or SnapshotInterval has passed and something was appended, or a
 // bound can only be kept with one.
 func (l *Log[R]) SnapshotDue() bool {
-	return l.disk != nil && l.snapshots.isDue(l.o, l.Head())
+	return l.disk != nil && l.snapshots.isDue(l.o, l.Head(), l.disk.era.Load())
 }
 
 // SnapshotSignal returns a channel that receives when SnapshotDue has become true,
 // and again while it stays true. It never receives without a directory.
 func (l *Log[R]) SnapshotSignal() <-chan struct{} { return l.snapshots.due }
 
-func (s *snapshotState) isDue(o Options, head uint64) bool {
+func (s *snapshotState) isDue(o Options, head uint64, era uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := o.Now()
 	if s.failed && now.Sub(s.begun) < snapshotRetry {
 		return false
 	}
-	behind := len(s.kept) == 0 && head > 0 || len(s.kept) > 0 && head > s.kept[0].seq
+	behind := len(s.kept) == 0 && head > 0 || len(s.kept) > 0 && (head > s.kept[0].seq || era > s.kept[0].era)
 	return behind && (s.asked || s.grown >= o.SnapshotBytes || now.Sub(s.begun) >= o.SnapshotInterval)
 }
 
@@ -174,6 +174,7 @@ func (s *snapshotState) done(info *snapshotInfo, now time.Time) []snapshotInfo {
 	if info == nil {
 		return nil
 	}
+	s.kept = slices.DeleteFunc(s.kept, func(k snapshotInfo) bool { return k.name == info.name }) // replaced
 	s.kept = slices.Insert(s.kept, 0, *info)
 	if len(s.kept) <= keepSnapshots {
 		return nil

@@ -26,6 +26,7 @@ type snapshotHeader struct {
 	floor   int64
 	total   uint64 // samples of all records up to seq, if known
 	created int64  // ns since the epoch
+	era     uint32
 }
 
 // snapshotInfo is a snapshot on disk whose header is good.
@@ -44,7 +45,7 @@ func (h snapshotHeader) append(dst []byte) []byte {
 	dst = le.AppendUint64(dst, uint64(h.floor))
 	dst = le.AppendUint64(dst, h.total)
 	dst = le.AppendUint64(dst, uint64(h.created))
-	dst = le.AppendUint32(dst, 0)
+	dst = le.AppendUint32(dst, h.era)
 	return le.AppendUint32(dst, crc32.Checksum(dst[at+preambleSize:], castagnoli))
 }
 
@@ -64,7 +65,7 @@ func parseSnapshotHeader(b []byte, name string) (h snapshotHeader, err error) {
 	}
 	copy(h.store[:], b[16:])
 	h.seq, h.floor = le.Uint64(b[32:]), int64(le.Uint64(b[40:]))
-	h.total, h.created = le.Uint64(b[48:]), int64(le.Uint64(b[56:]))
+	h.total, h.created, h.era = le.Uint64(b[48:]), int64(le.Uint64(b[56:])), le.Uint32(b[64:])
 	return h, err
 }
 
@@ -100,7 +101,7 @@ func (w *offsetWriter) Write(b []byte) (int, error) {
 // writeSnapshot writes a snapshot under a temporary name and puts it in place,
 // durably.
 func (d *disk) writeSnapshot(h snapshotHeader, write func(io.Writer) error) (snapshotInfo, error) {
-	h.store = d.id
+	h.store, h.era = d.id, d.era.Load()
 	info := snapshotInfo{snapshotHeader: h, name: numbered(h.seq, snapshotSuffix)}
 	f, err := d.writeTemp(info.name, func(f file) (err error) {
 		info.bytes, err = fillSnapshot(f, h, write)
@@ -234,6 +235,14 @@ func (d *disk) readSnapshot(s snapshotInfo, read func(io.Reader) error) error {
 		err = fmt.Errorf("read snapshot %s: %w", s.name, err)
 	}
 	return errors.Join(err, f.Close())
+}
+
+// floorIn returns the floor if it is of the era.
+func (h snapshotHeader) floorIn(era uint32) int64 {
+	if h.era != era {
+		return 0
+	}
+	return h.floor
 }
 
 // time returns when the snapshot was made.
