@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -23,6 +24,7 @@ type route struct {
 func (g *gateway) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 	mux := http.NewServeMux()
 	prefix, requests := g.settings.routePrefix, ingest.RequestCounter(g.registry)
+	var missed, missedAPI detour
 	for _, r := range []route{
 		{g.settings.telemetryPath, "", push.DecodeBody(views.Metrics())},
 		{"/{$}", "status", push.DecodeBody(views.Status())},
@@ -30,18 +32,36 @@ func (g *gateway) routes(push *ingest.Handler, views *web.Handler) http.Handler 
 		{"/static/", "static", push.DecodeBody(views.Static())},
 		{"/api/v1/metrics", "api/v1/metrics", views.APIMetrics()},
 		{"/api/v1/status", "api/v1/status", views.APIStatus()},
-		{"/api/v1/", "", views.APINotFound()},
 		{"/-/healthy", "healthy", push.DecodeBody(views.Healthy())},
 		{"/-/ready", "ready", push.DecodeBody(views.Ready())},
-		{quitPath, "", push.DecodeBody(g.onCommand(g.quitCommand))},
-		{"/-/reload", "", push.DecodeBody(g.onCommand(g.reloadCommand))},
 		{"/debug/pprof/", "", push.DecodeBody(views.Pprof())},
 	} {
-		mux.Handle(prefix+r.path, counted(requests, r))
+		path := prefix + r.path
+		mux.Handle(path, counted(requests, r))
+		if strings.HasPrefix(r.path, apiPath) {
+			missedAPI.add(path, http.MethodGet)
+		} else {
+			missed.add(path, http.MethodGet)
+		}
+	}
+	for path, command := range map[string]http.HandlerFunc{
+		prefix + quitPath: g.quitCommand, prefix + "/-/reload": g.reloadCommand,
+	} {
+		mux.Handle(path, push.DecodeBody(g.onCommand(path == quitPath, command)))
+		missed.add(path, http.MethodPut, http.MethodPost)
+	}
+	// Pushgateway gives this one answer, and no other, without the prefix too.
+	missed.add(quitPath, http.MethodGet)
+	if prefix != "" {
+		mux.Handle(quitPath, push.DecodeBody(web.GetOnly(http.HandlerFunc(wrongMethod))))
+	}
+	mux.Handle(prefix+apiPath, web.Preflight(&missedAPI))
+	// The mux would send these to their trees whatever the method.
+	for _, path := range []string{prefix + "/static", prefix + "/debug/pprof", "/"} {
+		mux.Handle(path, push.DecodeBody(&missed))
 	}
 	if prefix != "" {
-		// Pushgateway gives this one answer, and no other, without the prefix too.
-		mux.Handle(quitPath, web.GetOnly(http.HandlerFunc(wrongMethod)))
+		mux.Handle(prefix, push.DecodeBody(&missed))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if push.Owns(r.URL.Path) {
@@ -60,27 +80,32 @@ func counted(requests *prometheus.CounterVec, r route) http.Handler {
 }
 
 const (
-	quitPath       = "/-/quit"
-	commandMethods = "GET, OPTIONS, POST, PUT"
+	apiPath  = "/api/v1/"
+	quitPath = "/-/quit"
 )
 
 // onCommand answers the methods that a command does not have as Pushgateway
-// does. Commands are off without --web.enable-lifecycle.
-func (g *gateway) onCommand(command http.HandlerFunc) http.Handler {
+// does, which has a word for GET, at one path only. Commands are off without
+// --web.enable-lifecycle.
+func (g *gateway) onCommand(explainGet bool, command http.HandlerFunc) http.Handler {
+	allow := "OPTIONS, POST, PUT"
+	if explainGet {
+		allow = "GET, " + allow
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.Method {
-		case http.MethodPut, http.MethodPost:
+		switch {
+		case r.Method == http.MethodPut, r.Method == http.MethodPost:
 			if !g.settings.enableLifecycle {
 				plain(w, http.StatusForbidden, "Lifecycle API is not enabled.")
 				return
 			}
 			command(w, r)
-		case http.MethodGet:
+		case r.Method == http.MethodGet && explainGet:
 			wrongMethod(w, r)
-		case http.MethodOptions:
-			w.Header().Set("Allow", commandMethods)
+		case r.Method == http.MethodOptions:
+			w.Header().Set("Allow", allow)
 		default:
-			w.Header().Set("Allow", commandMethods)
+			w.Header().Set("Allow", allow)
 			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
 		}
 	})

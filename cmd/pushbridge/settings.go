@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,10 +89,10 @@ func (s *settings) readWeb(r *flagReader) {
 	s.webConfigFile = r.c.String(flagWebConfigFile)
 	s.enableLifecycle = r.c.Bool(flagEnableLifecycle)
 	s.enableAdminAPI = r.c.Bool(flagEnableAdminAPI)
-	s.telemetryPath = r.c.String(flagTelemetryPath)
-	if !strings.HasPrefix(s.telemetryPath, "/") {
-		r.fail(flagTelemetryPath, fmt.Errorf("%q must begin with a slash", s.telemetryPath))
-	}
+	r.set(flagTelemetryPath, func(v string) error {
+		s.telemetryPath = path.Clean(v)
+		return checkTelemetryPath(v)
+	})
 	r.set(flagExternalURL, func(v string) (err error) {
 		s.externalURL, err = url.Parse(v)
 		return err
@@ -98,6 +100,9 @@ func (s *settings) readWeb(r *flagReader) {
 	s.routePrefix = r.c.String(flagRoutePrefix)
 	if s.externalURL != nil {
 		s.routePrefix = routePrefix(s.routePrefix, s.externalURL)
+	}
+	if err := checkPattern(s.routePrefix); err != nil {
+		r.fail(flagRoutePrefix, err)
 	}
 }
 
@@ -194,6 +199,26 @@ func routePrefix(given string, external *url.URL) string {
 		return ""
 	}
 	return "/" + given
+}
+
+// checkTelemetryPath refuses paths that would take another route's place.
+func checkTelemetryPath(p string) error {
+	if !strings.HasPrefix(p, "/") {
+		return fmt.Errorf("%q must begin with a slash", p)
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(path.Clean(p), "/"), "/")
+	if slices.Contains([]string{"", "status", "static", "api", "-", "debug"}, first) {
+		return fmt.Errorf("%q is the path of something else", p)
+	}
+	return checkPattern(p)
+}
+
+// checkPattern refuses what http.ServeMux would take for more than a path.
+func checkPattern(p string) error {
+	if strings.ContainsAny(p, "{} \t") {
+		return fmt.Errorf("%q must not contain braces or blanks", p)
+	}
+	return nil
 }
 
 // checkURL tells whether samples can be sent to raw. It shows no password.

@@ -109,6 +109,10 @@ func TestReadSettingsRefuses(t *testing.T) {
 		}
 	}
 	f("--web.telemetry-path=", `--web.telemetry-path: "" must begin with a slash`)
+	f("--web.telemetry-path=/status/", `--web.telemetry-path: "/status/" is the path of something else`)
+	f("--web.telemetry-path=/", `--web.telemetry-path: "/" is the path of something else`)
+	f("--web.telemetry-path=/{x}", `--web.telemetry-path: "/{x}" must not contain braces or blanks`)
+	f("--web.route-prefix=/a b", `--web.route-prefix: "/a b" must not contain braces or blanks`)
 	f("--web.external-url=http://[", `--web.external-url: parse "http://[": missing ']' in host`)
 	f("--push.max-groups=-1", "--push.max-groups: must not be negative, is -1")
 	f("--push.max-groups=x", `invalid value "x" for flag --push.max-groups: parse error`)
