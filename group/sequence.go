@@ -180,6 +180,9 @@ func (s *Store) transitLocked(id string, old *Group, r *Record, now time.Time, e
 		s.index.hash.group(r.Labels)
 	}
 	e := s.entryLocked(id)
+	if !same && t.hasTimes() {
+		s.orderTimed(e, &t, r)
+	}
 	r.Time = s.stampLocked(e, r.Labels, now, adds)
 	if r.Part != nil {
 		r.Part.Time, r.Part.Pushed = r.Time, r.Push
@@ -287,6 +290,9 @@ func (s *Store) deleteLocked(e *entry, ts int64, enqueue func(*Record)) {
 	}
 	if shipsOverdue(g.Expect, g.Hide) {
 		r.Ended = append(r.Ended, ownEnded(OverdueName))
+	}
+	if t := (transition{labels: g.Labels, replaced: g.Members}); t.hasTimes() {
+		s.orderTimed(e, &t, r)
 	}
 	s.index.changeGroup(e.slot, g, false)
 	s.enqueueLocked(e, r, enqueue)
