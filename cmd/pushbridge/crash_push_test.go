@@ -213,7 +213,12 @@ func (p *pusher) send(ctx context.Context, client *http.Client, url string, c ch
 	for _, f := range c.families {
 		body.WriteString(f.text)
 	}
-	req, err := http.NewRequestWithContext(ctx, c.method, url+p.paths[c.group], strings.NewReader(body.String()))
+	return answerTo(ctx, client, c.method, url+p.paths[c.group], body.String())
+}
+
+// answerTo sends a request and returns the status of the answer.
+func answerTo(ctx context.Context, client *http.Client, method, url, body string) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return 0, err
 	}

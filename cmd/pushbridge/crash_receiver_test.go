@@ -164,6 +164,16 @@ func (s *strictReceiver) points(series string) []point {
 	return nil
 }
 
+// count returns how many points of a series have arrived.
+func (s *strictReceiver) count(series string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if tr := s.series[series]; tr != nil {
+		return len(tr.points)
+	}
+	return 0
+}
+
 func (s *strictReceiver) names() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -36,7 +36,7 @@ var (
 // its answers. It holds the server to promises P1 (answered means kept), P2
 // (order) and P3 (what ended is marked stale).
 func TestCrash(t *testing.T) {
-	binary := buildServer(t)
+	binary := serverBinary(t)
 	tests := []struct {
 		name  string
 		only1 bool // the receiver takes nothing but remote write 1.0
@@ -53,7 +53,7 @@ func TestCrash(t *testing.T) {
 				receiver: newStrictReceiver(*crashSeed, tt.only1),
 				rng:      rand.New(rand.NewPCG(*crashSeed, 2)),
 				dir:      t.TempDir(),
-				time:     *crashTime / time.Duration(len(tests)),
+				time:     *crashTime / time.Duration(len(tests)+1), // one share is TestCrashBounds's
 			}
 			if tt.clock {
 				c.clock = filepath.Join(c.dir, "clock")
@@ -71,13 +71,14 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// buildServer builds the binary that is killed: a process of its own.
-func buildServer(t *testing.T) string {
+// serverBinary returns the binary that is killed, a process of its own: TestMain
+// has put this test binary into the path as pushbridge, so that with -race the
+// server is watched as well.
+func serverBinary(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "pushbridge")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, ".").CombinedOutput()
+	path, err := exec.LookPath("pushbridge")
 	if err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+		t.Fatal(err)
 	}
 	return path
 }
@@ -179,19 +180,23 @@ func (c *crash) push(t *testing.T, url string, s *server) {
 	}
 }
 
-// stepClock sets the server's clock forth and back until the returned function
-// is called.
 func (c *crash) stepClock(t *testing.T, wg *sync.WaitGroup) (stop func()) {
 	if c.clock == "" {
 		return func() {}
 	}
+	return stepClock(t, wg, c.clock, c.rng.Uint64())
+}
+
+// stepClock sets a server's clock forth and back by up to half a second until
+// the returned function is called.
+func stepClock(t *testing.T, wg *sync.WaitGroup, file string, seed uint64) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
-	rng := rand.New(rand.NewPCG(c.rng.Uint64(), 3))
+	rng := rand.New(rand.NewPCG(seed, 3))
 	wg.Go(func() {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for ctx.Err() == nil {
-			if err := setClock(c.clock, time.Duration(rng.Int64N(int64(time.Second)))-time.Second/2); err != nil {
+			if err := setClock(file, time.Duration(rng.Int64N(int64(time.Second)))-time.Second/2); err != nil {
 				t.Error(err)
 			}
 			select {
@@ -337,21 +342,27 @@ type server struct {
 
 func (c *crash) start(t *testing.T) *server {
 	t.Helper()
-	s := &server{out: &bytes.Buffer{}, address: filepath.Join(c.dir, "address"), done: make(chan struct{})}
-	if err := os.Remove(s.address); err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
-	}
-	args := []string{
-		"--web.listen-address=127.0.0.1:0", "--web.listen-address-file=" + s.address,
-		"--storage.path=" + filepath.Join(c.dir, "data"), "--remote-write.url=" + c.target, "--log.level=warn",
-	}
+	args := []string{"--storage.path=" + filepath.Join(c.dir, "data"), "--remote-write.url=" + c.target, "--log.level=warn"}
 	if c.clock != "" {
 		if err := setClock(c.clock, 0); err != nil {
 			t.Fatal(err)
 		}
 		args = append(args, "--test.clock-offset-file="+c.clock, "--refresh.interval=1s")
 	}
-	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), c.binary, args...)
+	return startServer(t, c.binary, c.dir, args...)
+}
+
+// startServer starts the binary on a free port, with its working directory and
+// the file with its address in dir.
+func startServer(t *testing.T, binary, dir string, args ...string) *server {
+	t.Helper()
+	s := &server{out: &bytes.Buffer{}, address: filepath.Join(dir, "address"), done: make(chan struct{})}
+	if err := os.Remove(s.address); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	args = append([]string{"--web.listen-address=127.0.0.1:0", "--web.listen-address-file=" + s.address}, args...)
+	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), binary, args...)
+	s.cmd.Dir = dir
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,479 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/pushbridge/pushbridge/queue"
+)
+
+// TestCrashBounds kills the server with kill -9 again and again while the disk
+// bound is in force, its clock jumps, and it has four destinations: a healthy
+// one, one that refuses and loses answers, a slow one, and one that is dead until
+// the end. It holds the server to promises P1, P2, P4 and P5: the first two get
+// everything, nobody gets a sample out of order, and what the dead one has lost
+// is counted to the sample.
+func TestCrashBounds(t *testing.T) {
+	b := newBounds(t)
+	begin, kills := time.Now(), 0
+	for ; b.again(kills, time.Since(begin)); kills++ {
+		b.life(t)
+	}
+	b.settle(t)
+	t.Logf("%d kills (%d before ready) in %v: %d changes in the log, %d samples",
+		kills, b.early, time.Since(begin).Round(time.Millisecond), b.changes(), b.samples())
+	for _, d := range b.destinations {
+		t.Logf("%s: %d samples lost; %s", d.name, b.lost(d), d.receiver.summary())
+	}
+}
+
+const (
+	boundsMaxBytes = 256 << 10
+	boundsFillers  = 100 // gauges in a push beside its number
+	boundsSamples  = boundsFillers + 3
+
+	// boundsLag is how many changes of each pusher destinations may be behind that
+	// are not to lose any: together they are far from the bound.
+	boundsLag = 4
+)
+
+// bounds is one run: many lives of a server on one storage directory.
+type bounds struct {
+	binary, dir, clock string
+	destinations       []*boundsDestination
+	pushers            []*ledger
+	rng                *rand.Rand
+	early              int // kills before the server was ready
+}
+
+type boundsDestination struct {
+	name     string
+	lossless bool // keeps up, so that it must get everything
+	delay    time.Duration
+	receiver *strictReceiver
+	url      string
+}
+
+func newBounds(t *testing.T) *bounds {
+	dir := t.TempDir()
+	b := &bounds{
+		binary: serverBinary(t), dir: dir, clock: filepath.Join(dir, "clock"),
+		rng: rand.New(rand.NewPCG(*crashSeed, 7)),
+		destinations: []*boundsDestination{
+			{name: "healthy", lossless: true}, {name: "flaky", lossless: true},
+			{name: "slow", delay: 200 * time.Millisecond}, {name: "dead"},
+		},
+	}
+	config := "remote_write:\n"
+	for i, d := range b.destinations {
+		d.receiver = newStrictReceiver(*crashSeed+uint64(i), i == 0)
+		srv := httptest.NewServer(d)
+		t.Cleanup(srv.Close)
+		t.Cleanup(srv.CloseClientConnections)
+		config += fmt.Sprintf("- {name: %s, url: %q, queue_config: {min_backoff: 5ms, max_backoff: 50ms}}\n", d.name, srv.URL)
+	}
+	b.destinations[1].receiver.trouble(0.10, 0.05)
+	b.destinations[3].receiver.trouble(1, 0)
+	if err := os.WriteFile(filepath.Join(dir, "config.yml"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 16 {
+		b.pushers = append(b.pushers, newLedger(*crashSeed, i))
+	}
+	b.begin(t)
+	return b
+}
+
+// ServeHTTP waits and lets the receiver answer.
+func (d *boundsDestination) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if d.delay > 0 {
+		time.Sleep(d.delay) // how slow it is, not a wait for anything
+	}
+	d.receiver.ServeHTTP(w, r)
+}
+
+func (b *bounds) again(kills int, passed time.Duration) bool {
+	if *crashTime > 0 {
+		return passed < *crashTime/4
+	}
+	return kills < *crashKills
+}
+
+func (b *bounds) start(t *testing.T) *server {
+	t.Helper()
+	if err := setClock(b.clock, 0); err != nil {
+		t.Fatal(err)
+	}
+	return startServer(t, b.binary, b.dir,
+		"--storage.path=data", "--config.file=config.yml", "--log.level=warn",
+		"--test.clock-offset-file="+b.clock, "--refresh.interval=0",
+		"--storage.max-bytes="+strconv.Itoa(boundsMaxBytes), "--storage.min-free-bytes=0")
+}
+
+// begin starts the server until every destination has its position: one that is
+// new gets the state as it is, and what that holds would not count as lost.
+func (b *bounds) begin(t *testing.T) {
+	s := b.start(t)
+	s.ready(t)
+	defer s.kill()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		r, err := queue.Inspect(filepath.Join(b.dir, "data"))
+		if err == nil && allStarted(r, len(b.destinations)) {
+			return
+		}
+	}
+	t.Fatalf("destinations do not begin\n%s", s.tail())
+}
+
+func allStarted(r *queue.Report, cursors int) bool {
+	for _, c := range r.Cursors {
+		for _, p := range c.Shards {
+			if p.Acked == 0 {
+				return false
+			}
+		}
+	}
+	return len(r.Cursors) == cursors
+}
+
+// life starts the server, pushes, and kills it at a random moment: one time in
+// five while it still starts.
+func (b *bounds) life(t *testing.T) {
+	moment := time.Duration(b.rng.Int64N(int64(300 * time.Millisecond)))
+	early := b.rng.IntN(5) == 0
+	s := b.start(t)
+	if early {
+		b.early++
+		time.Sleep(moment / 10) // the moment of the kill, not a wait for anything
+		s.kill()
+		return
+	}
+	url := s.ready(t)
+	b.observe(t, url)
+	timer := time.AfterFunc(moment, s.kill)
+	defer timer.Stop()
+	b.push(t, url, s)
+	s.kill()
+	b.check(t, s)
+}
+
+func (b *bounds) push(t *testing.T, url string, s *server) {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: len(b.pushers)}, Timeout: time.Minute}
+	defer client.CloseIdleConnections()
+	errs := make([]error, len(b.pushers))
+	var wg sync.WaitGroup
+	for i, p := range b.pushers {
+		wg.Go(func() {
+			for p.maybe == nil && errs[i] == nil && b.keepUp(p, s) {
+				errs[i] = p.push(t.Context(), client, url)
+			}
+		})
+	}
+	stop := stepClock(t, &wg, b.clock, b.rng.Uint64())
+	<-s.done
+	stop()
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatalf("%v\nserver: %s", err, s.tail())
+	}
+}
+
+// keepUp waits until the destinations that must get everything have nearly
+// everything of p. It returns false when the server is gone.
+func (b *bounds) keepUp(p *ledger, s *server) bool {
+	for {
+		select {
+		case <-s.done:
+			return false
+		default:
+		}
+		behind := 0
+		for _, d := range b.destinations {
+			if d.lossless {
+				behind = max(behind, len(p.log)-d.receiver.count(p.series))
+			}
+		}
+		if behind <= boundsLag {
+			return true
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// check fails when a receiver saw a violation of promise P2, or the directory is
+// clearly larger than it may be.
+func (b *bounds) check(t *testing.T, s *server) {
+	t.Helper()
+	for _, d := range b.destinations {
+		d.receiver.mu.Lock()
+		v := strings.Join(d.receiver.violations, "\n")
+		d.receiver.mu.Unlock()
+		if v != "" {
+			t.Fatalf("promise P2 broken at %s:\n%s\nserver: %s", d.name, v, s.tail())
+		}
+	}
+	if n := directoryBytes(t, filepath.Join(b.dir, "data")); n > boundsMaxBytes*3/2 {
+		t.Fatalf("the directory has %d bytes, the bound is %d\nserver: %s", n, boundsMaxBytes, s.tail())
+	}
+}
+
+func directoryBytes(t *testing.T, dir string) (n int64) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			n += info.Size()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// settle starts the server a last time with all receivers well, waits until
+// nothing is pending, and compares the books with what was pushed.
+func (b *bounds) settle(t *testing.T) {
+	for _, d := range b.destinations {
+		d.receiver.trouble(0, 0)
+	}
+	s := b.start(t)
+	url := s.ready(t)
+	b.observe(t, url)
+	for deadline := time.Now().Add(time.Minute); b.pending(t, url) > 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("samples stay pending\nserver: %s", s.tail())
+		}
+	}
+	for _, d := range b.destinations {
+		if n := b.lost(d); d.lossless && n > 0 {
+			t.Errorf("%s: %d samples were acknowledged and lost", d.name, n)
+		}
+		b.balance(t, url, d)
+	}
+	b.dead(t, url, b.destinations[3])
+	b.check(t, s)
+	if code := s.stop(t); code != 0 {
+		t.Errorf("exit code after an interrupt is %d", code)
+	}
+	if t.Failed() {
+		t.Logf("server: %s", s.tail())
+	}
+}
+
+func (b *bounds) pending(t *testing.T, url string) (n uint64) {
+	for _, d := range b.destinations {
+		n += readBooks(t, url, d.name).pending
+	}
+	return n
+}
+
+// balance holds the server to promise P5.
+func (b *bounds) balance(t *testing.T, url string, d *boundsDestination) {
+	t.Helper()
+	if x := readBooks(t, url, d.name); x.accepted != x.delivered+x.dropped+x.inDoubt+x.pending {
+		t.Errorf("%s: the books do not balance: %+v", d.name, x)
+	}
+}
+
+// dead compares the books of the destination that has settled nothing before the
+// last life, so that they are those of the whole run, with what was pushed and
+// with what arrived.
+func (b *bounds) dead(t *testing.T, url string, d *boundsDestination) {
+	t.Helper()
+	lost := b.lost(d)
+	want := receiverBooks{
+		accepted: b.samples(), delivered: b.samples() - lost, dropped: lost, bound: lost,
+	}
+	if got := readBooks(t, url, d.name); got != want {
+		t.Errorf("%s: books are\n%+v, from pushes and arrivals\n%+v", d.name, got, want)
+	}
+	if lost == 0 {
+		t.Errorf("%s has lost nothing: the bound was not reached, and nothing is shown", d.name)
+	}
+}
+
+// receiverBooks are the books of one destination as /metrics shows them.
+type receiverBooks struct{ accepted, delivered, dropped, bound, inDoubt, pending uint64 }
+
+func readBooks(t *testing.T, url, destination string) receiverBooks {
+	t.Helper()
+	var x receiverBooks
+	for series, v := range readMetrics(t, url) {
+		name, rest, _ := strings.Cut(series, "{")
+		if !strings.Contains(rest, `destination="`+destination+`"`) {
+			continue
+		}
+		switch name {
+		case "pushbridge_remotewrite_samples_accepted_total":
+			x.accepted = uint64(v)
+		case "pushbridge_remotewrite_samples_delivered_total":
+			x.delivered = uint64(v)
+		case "pushbridge_remotewrite_samples_in_doubt_total":
+			x.inDoubt = uint64(v)
+		case "pushbridge_remotewrite_samples_pending":
+			x.pending = uint64(v)
+		case "pushbridge_remotewrite_samples_dropped_total":
+			x.dropped += uint64(v)
+			if strings.Contains(rest, `reason="disk_bound"`) {
+				x.bound = uint64(v)
+			}
+		}
+	}
+	return x
+}
+
+// readMetrics returns the plain values of /metrics by series.
+func readMetrics(t *testing.T, url string) map[string]float64 {
+	t.Helper()
+	p := expfmt.NewTextParser(model.UTF8Validation)
+	mfs, err := p.TextToMetricFamilies(bytes.NewReader(fetch(t, url+"/metrics")))
+	if err != nil {
+		t.Fatalf("parse /metrics: %v", err)
+	}
+	all := map[string]float64{}
+	for name, mf := range mfs {
+		for _, m := range mf.Metric {
+			_, labels := ownerOf(m)
+			all[mustSeries(name, labels, nil)] = m.GetGauge().GetValue() + m.GetCounter().GetValue() + m.GetUntyped().GetValue()
+		}
+	}
+	return all
+}
+
+// observe tells each pusher what /metrics shows of its group.
+func (b *bounds) observe(t *testing.T, url string) {
+	t.Helper()
+	shown := readMetrics(t, url)
+	for _, p := range b.pushers {
+		if err := p.observe(shown[p.series]); err != nil {
+			t.Fatalf("promise P1 broken: %v", err)
+		}
+	}
+}
+
+func (b *bounds) changes() (n int) {
+	for _, p := range b.pushers {
+		n += len(p.log)
+	}
+	return n
+}
+
+func (b *bounds) samples() uint64 { return uint64(b.changes()) * boundsSamples }
+
+// lost counts the samples of those changes that have not arrived. A change
+// arrives as a whole or not at all.
+func (b *bounds) lost(d *boundsDestination) uint64 {
+	n := 0
+	for _, p := range b.pushers {
+		n += p.missing(d.receiver)
+	}
+	return uint64(n) * boundsSamples
+}
+
+// ledger pushes to one group and knows every change of it that is in the log.
+// All changes have the same number of samples.
+type ledger struct {
+	path, series string
+	rng          *rand.Rand
+	n            float64  // the last number pushed, each only once
+	log          []event  // pushes by their number, deletions
+	now          float64  // the number that the group shows, 0 without a group
+	maybe        *float64 // the same after a change that was not answered
+}
+
+func newLedger(seed uint64, i int) *ledger {
+	job, id := fmt.Sprintf("bounds%d", i%5), strconv.Itoa(i)
+	return &ledger{
+		path:   "/metrics/job/" + job + "/pusher/" + id,
+		series: mustSeries("bounds_number", []string{"job", job, "pusher", id}, nil),
+		rng:    rand.New(rand.NewPCG(seed, uint64(i)+1000)),
+	}
+}
+
+// push makes one change. It returns an error when it was answered anything but
+// success; without any answer, maybe is set.
+func (p *ledger) push(ctx context.Context, client *http.Client, url string) error {
+	method, next, body := http.MethodDelete, 0.0, ""
+	if p.now == 0 || p.rng.IntN(10) > 0 {
+		p.n++
+		method, next, body = http.MethodPut, p.n, p.body()
+	}
+	p.maybe = &next
+	code, err := answerTo(ctx, client, method, url+p.path, body)
+	if err != nil {
+		return nil //nolint:nilerr // the server is gone, as planned: whether the push was taken is asked later
+	}
+	if code/100 != 2 {
+		return fmt.Errorf("%s %s was answered %d", method, p.path, code)
+	}
+	p.settle(next)
+	return nil
+}
+
+func (p *ledger) body() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "bounds_number %v\n# TYPE bounds_filler gauge\n", p.n)
+	for i := range boundsFillers {
+		fmt.Fprintf(&b, "bounds_filler{i=\"%d\"} %v\n", i, p.rng.NormFloat64())
+	}
+	return b.String()
+}
+
+func (p *ledger) settle(next float64) {
+	p.log = append(p.log, event{value: next, stale: next == 0})
+	p.now, p.maybe = next, nil
+}
+
+// observe compares what is shown with what may be: the last acknowledged change,
+// or one without an answer.
+func (p *ledger) observe(shown float64) error {
+	switch {
+	case p.maybe != nil && shown == *p.maybe:
+		p.settle(shown)
+	case shown == p.now:
+		p.maybe = nil
+	default:
+		return fmt.Errorf("%s: shown is %v, acknowledged was %v", p.series, shown, p.now)
+	}
+	return nil
+}
+
+// missing counts the changes that have not arrived. Deletions are alike: there
+// are as many as markers.
+func (p *ledger) missing(r *strictReceiver) int {
+	arrived, ends := map[uint64]bool{}, 0
+	for _, pt := range r.points(p.series) {
+		if pt.stale() {
+			ends++
+		}
+		arrived[pt.bits] = true
+	}
+	n := -ends
+	for _, e := range p.log {
+		if e.stale || !arrived[floatBits(e.value)] {
+			n++
+		}
+	}
+	return n
+}
