@@ -15,6 +15,7 @@ type batch struct {
 	series   []convert.Series // in order, the shard's own, from to to
 	from, to int
 	fresh    bool // begins with a record, not with the rest of one
+	late     bool // samples that are not newer than their series, of one record
 	parts    []part
 	drops    tally  // of samples that never made it into series
 	last     uint64 // sequence of the newest record in it
@@ -60,7 +61,7 @@ func (b *batch) newest() int64 {
 // refused stays together: cutting it would cost a request per sample, on every
 // push, for as long as its job is misconfigured.
 func (b *batch) cuttable() bool {
-	return b.kind != careful && (len(b.parts) > 1 || len(b.series) > uncutSamples)
+	return b.kind != careful && (b.late || len(b.parts) > 1 || len(b.series) > uncutSamples)
 }
 
 const (

@@ -73,6 +73,7 @@ type Destination struct {
 	report      *reporter
 	metrics     *metrics
 	books       books
+	refusals    refusals
 	metadata    *metadataSender
 	shards      []*shard
 

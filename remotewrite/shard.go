@@ -3,6 +3,7 @@ package remotewrite
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 
 	"github.com/pushbridge/pushbridge/convert"
@@ -50,6 +51,8 @@ type loaded struct {
 	from, to int
 	drops    tally
 	started  bool // a part of it was in a batch
+	late     bool // what of the record is not newer than its series, and nothing else
+	more     bool // its late part follows
 }
 
 func newShard(d *Destination, n int) *shard {
@@ -135,6 +138,9 @@ func (f *filling) takes(x *convert.Series) bool {
 func (s *shard) fill(b *batch, f *filling) bool {
 	for len(s.loaded) > 0 {
 		r := &s.loaded[0]
+		if r.late && len(b.parts) > 0 {
+			return false // alone: a receiver that refuses it refuses all beside it
+		}
 		before, at := *f, r.from
 		for at < r.to && f.takes(&s.series[at]) {
 			at++
@@ -151,6 +157,9 @@ func (s *shard) fill(b *batch, f *filling) bool {
 			return false
 		}
 		s.loaded = s.loaded[1:]
+		if r.late {
+			return false
+		}
 	}
 	return true
 }
@@ -173,7 +182,8 @@ func (b *batch) add(r *loaded, at int) {
 		b.from, b.fresh = r.from, !r.started
 	}
 	b.to, r.from, r.started = at, at, true
-	whole := at == r.to
+	b.late = r.late
+	whole := at == r.to && !r.more
 	if whole {
 		b.drops.add(&r.drops)
 	}
@@ -223,6 +233,7 @@ func (s *shard) load(it item) {
 	n := len(live)
 	live = s.conv.Markers(live, s.ended, live[l.from:])
 	l.drops[markerNotNeeded] += uint64(len(s.ended) - (len(live) - n))
+	lateLast(live[l.from:])
 	n = len(live)
 	live = s.seen.compact(live, l.from)
 	l.drops[duplicateSeries] += uint64(n - len(live))
@@ -234,7 +245,39 @@ func (s *shard) load(it item) {
 		s.d.metadata.note(live[l.from:])
 	}
 	s.series, l.to = live, len(live)
-	s.loaded = append(s.loaded, l)
+	s.append(l)
+}
+
+// append adds a converted record. Samples that are not newer than their series,
+// which stand at its end, form a part of their own.
+func (s *shard) append(l loaded) {
+	series := s.series[l.from:l.to]
+	if !slices.ContainsFunc(series, late) {
+		s.loaded = append(s.loaded, l)
+		return
+	}
+	at := l.from + slices.IndexFunc(series, late)
+	rest := loaded{item: l.item, from: at, to: l.to, drops: l.drops, started: true, late: true}
+	l.to, l.drops, l.more = at, tally{}, true
+	s.loaded = append(s.loaded, l, rest)
+}
+
+func late(x convert.Series) bool { return x.Late }
+
+// lateLast moves the late ones to the end.
+func lateLast(series []convert.Series) {
+	if !slices.ContainsFunc(series, late) {
+		return
+	}
+	slices.SortStableFunc(series, func(a, b convert.Series) int {
+		switch {
+		case a.Late == b.Late:
+			return 0
+		case a.Late:
+			return 1
+		}
+		return -1
+	})
 }
 
 // exemplars leaves those that are to be sent.
@@ -318,7 +361,9 @@ func (s *shard) finish(b *batch) {
 func (s *shard) unload() {
 	var rest []item
 	for i := range s.loaded {
-		rest = append(rest, s.loaded[i].item)
+		if !s.loaded[i].late { // comes with the record
+			rest = append(rest, s.loaded[i].item)
+		}
 	}
 	s.again = append(rest, s.again...)
 	clear(s.series)
