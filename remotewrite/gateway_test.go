@@ -2,6 +2,7 @@ package remotewrite
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"strings"
@@ -11,6 +12,8 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue"
@@ -109,7 +112,7 @@ func (g *gateway) change(k group.Kind, text string, labels []string) {
 	if k != group.KindDelete {
 		c.Part = partOf(g.t, text)
 	}
-	if err := g.apply(c); err != nil {
+	if err := g.apply(c); err != nil && !errors.Is(err, group.ErrAbsent) {
 		g.t.Fatal(err)
 	}
 }
@@ -158,7 +161,7 @@ func partOf(t testing.TB, text string) *group.Part {
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
-	d := expfmt.NewDecoder(strings.NewReader(text), expfmt.NewFormat(expfmt.TypeTextPlain))
+	d := expfmt.NewDecoder(strings.NewReader(text), expfmt.NewFormat(expfmt.TypeTextPlain).WithEscapingScheme(model.NoEscaping))
 	var all []*dto.MetricFamily
 	for {
 		f := &dto.MetricFamily{}
@@ -260,3 +263,5 @@ func checkBooks(t testing.TB, b Books) {
 
 // gatewayEpoch is a time for tests that need just any.
 var gatewayEpoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func timestampProto(t time.Time) *timestamppb.Timestamp { return timestamppb.New(t) }

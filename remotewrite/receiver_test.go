@@ -299,7 +299,8 @@ func (r *receiver) store(q *request) (refusal string) {
 		r.newest = make(map[string]sample)
 	}
 	before := make(map[string]sample)
-	first, repeats := 0, 0
+	var first []sample
+	repeats := 0
 	for _, s := range q.samples {
 		old, ok := r.newest[s.series]
 		switch {
@@ -312,7 +313,7 @@ func (r *receiver) store(q *request) (refusal string) {
 			r.problems = append(r.problems, fmt.Sprintf("not newer than %v: %v", old, s))
 			refusal = "out of order: " + s.String()
 		default:
-			first++
+			first = append(first, s)
 		}
 		if refusal != "" {
 			continue
@@ -322,8 +323,8 @@ func (r *receiver) store(q *request) (refusal string) {
 		}
 		r.newest[s.series] = s
 	}
-	if first > 0 && repeats > 0 {
-		r.problems = append(r.problems, fmt.Sprintf("%d repeats in one request with %d new samples", repeats, first))
+	if len(first) > 0 && repeats > 0 {
+		r.problems = append(r.problems, fmt.Sprintf("%d repeats in one request with %d new samples", repeats, len(first)))
 	}
 	if refusal != "" {
 		for k, s := range before {
@@ -334,9 +335,7 @@ func (r *receiver) store(q *request) (refusal string) {
 		}
 		return refusal
 	}
-	if repeats == 0 {
-		r.stored = append(r.stored, q.samples...)
-	}
+	r.stored = append(r.stored, first...)
 	return ""
 }
 

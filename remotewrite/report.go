@@ -25,6 +25,7 @@ type reporter struct {
 	lastSuccess time.Time
 	dropped     [numReasons]dropLog
 	cursor      dropLog
+	doubts      dropLog
 }
 
 // dropLog limits the lines for one reason: one at once, and while it goes on
@@ -125,6 +126,16 @@ func (r *reporter) drop(f refusal) {
 		return
 	}
 	r.log.Warn("samples dropped", f.attributes(n)...)
+}
+
+// doubt notes samples that were refused and are probably stored.
+func (r *reporter) doubt(f refusal) {
+	r.mu.Lock()
+	n := r.doubts.due(r.now(), f.samples)
+	r.mu.Unlock()
+	if n > 0 {
+		r.log.Info("samples in doubt: refused, but an earlier try has probably stored them", f.attributes(n)...)
+	}
 }
 
 func (f *refusal) message() string {

@@ -59,6 +59,11 @@ type delivery struct {
 	budget int    // requests that are left
 	stored uint64 // samples that the receiver took
 
+	// Some try ended without a final answer: the receiver may have stored what it
+	// refuses now. It does so where the batch has two samples of one series, of
+	// which only the newest may be repeated.
+	ambiguous bool
+
 	// Until the first final answer the batch may turn out to be in the wrong
 	// protocol, and then all of it begins anew: so long drops are not counted.
 	undecided bool
@@ -244,14 +249,18 @@ func (x written) of(c census, success bool) int {
 }
 
 // refuse accounts for series that the receiver did not take. What may have been
-// stored before a restart is in doubt, not lost: an old sample is refused also
+// stored by an earlier try is in doubt, not lost: an old sample is refused also
 // when it is the receiver's own.
 func (w *delivery) refuse(series []convert.Series, a answer, why reason) {
-	if w.batch.kind == careful && a.status/100 == 4 {
-		w.d.account(careful, outcome{inDoubt: uint64(len(series))})
+	f := refusal{why: why, status: a.status, text: a.problem(), location: a.location}
+	if w.batch.kind == careful && a.status/100 == 4 || w.ambiguous && why == refusedSamples {
+		f.samples, f.example = uint64(len(series)), series[0].Labels
+		w.d.account(w.batch.kind, outcome{inDoubt: f.samples})
+		w.d.report.doubt(f)
 		return
 	}
-	w.giveUp(series, refusal{why: why, status: a.status, text: a.problem(), location: a.location})
+	w.d.refusals.note(w.batch, series, a, w.d.now())
+	w.giveUp(series, f)
 }
 
 // reasonOfAnswer names why an answer means that nothing was, or will be, taken.
@@ -314,6 +323,7 @@ func (w *delivery) exchange(ctx, hard context.Context, series []convert.Series) 
 			return a, v, series, nil
 		}
 		watch.failed(a)
+		w.ambiguous = w.ambiguous || a.err != nil || a.status/100 == 5
 		w.d.metrics.retried(countSeries(series))
 		if err := w.waitAfter(ctx, a); err != nil {
 			return a, again, nil, err
