@@ -148,7 +148,7 @@ func (s *Store) checkSeries(t *transition) error {
 	}
 	for n := range p.Shape.metrics {
 		h := c.view[n]
-		if _, hit := s.index.series.first[h]; !hit {
+		if _, hit := s.index.series.first.get(h); !hit {
 			continue
 		}
 		owner := uint32(0)

@@ -206,7 +206,8 @@ func (s *Store) settleIndexLocked() {
 func (s *Store) allDiffer(h uint64) bool {
 	seen := map[string]bool{}
 	x := &s.index
-	slots := append([]uint32{x.series.first[h]}, x.series.more[h]...)
+	first, _ := x.series.first.get(h)
+	slots := append([]uint32{first}, x.series.more[h]...)
 	slices.Sort(slots)
 	for _, slot := range slices.Compact(slots) {
 		for _, name := range s.seriesWithHash(slot, h) {

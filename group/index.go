@@ -56,19 +56,19 @@ func (x *index) conflicts() int { return x.series.extra + x.names.clashes }
 // owners maps a hash to the slots that own something with that hash. Nearly
 // always there is one.
 type owners struct {
-	first  map[uint64]uint32
+	first  *slotTable
 	more   map[uint64][]uint32 // further owners
 	benign map[uint64]struct{} // hashes whose owners are known to differ really
 	extra  int                 // in more, those that are not benign
 }
 
 func newOwners() owners {
-	return owners{first: map[uint64]uint32{}, more: map[uint64][]uint32{}, benign: map[uint64]struct{}{}}
+	return owners{first: &slotTable{}, more: map[uint64][]uint32{}, benign: map[uint64]struct{}{}}
 }
 
 func (o *owners) add(h uint64, slot uint32) {
-	if _, ok := o.first[h]; !ok {
-		o.first[h] = slot
+	if _, ok := o.first.get(h); !ok {
+		o.first.set(h, slot)
 		return
 	}
 	o.more[h] = append(o.more[h], slot)
@@ -80,15 +80,15 @@ func (o *owners) add(h uint64, slot uint32) {
 func (o *owners) remove(h uint64, slot uint32) {
 	more, ok := o.more[h]
 	if !ok {
-		delete(o.first, h)
+		o.first.remove(h)
 		return
 	}
 	if _, ok := o.benign[h]; !ok {
 		o.extra--
 	}
 	last := len(more) - 1
-	if o.first[h] == slot {
-		o.first[h] = more[last]
+	if first, _ := o.first.get(h); first == slot {
+		o.first.set(h, more[last])
 	} else {
 		more[slices.Index(more, slot)] = more[last]
 	}
@@ -111,7 +111,7 @@ func (o *owners) tolerate(h uint64) {
 
 // any reports whether f holds for an owner of h other than slot.
 func (o *owners) any(h uint64, slot uint32, f func(owner uint32) bool) bool {
-	first, ok := o.first[h]
+	first, ok := o.first.get(h)
 	if !ok {
 		return false
 	}

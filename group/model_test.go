@@ -259,15 +259,16 @@ func printIndex(s *Store, x *index) string {
 	}
 	var lines []string
 	list := func(what string, o *owners) {
-		for h, first := range o.first {
+		o.first.all(func(h uint64, first uint32) bool {
 			all := []string{name(first)}
 			for _, slot := range o.more[h] {
 				all = append(all, name(slot))
 			}
 			slices.Sort(all)
 			lines = append(lines, fmt.Sprintf("%s %x %v", what, h, all))
-		}
-		if len(o.first) < len(o.more) || len(o.more) < len(o.benign) {
+			return true
+		})
+		if o.first.len() < len(o.more) || len(o.more) < len(o.benign) {
 			lines = append(lines, what+" keeps what is gone")
 		}
 	}

@@ -6,7 +6,7 @@ import "slices"
 // owns already (rule L-6): they are shown, but not sent.
 func (s *Store) findUnsent(t *transition) {
 	c := &s.checker
-	if s.o.CheckConsistency && len(s.index.claims.first) == 0 && !c.empties {
+	if s.o.CheckConsistency && s.index.claims.first.len() == 0 && !c.empties {
 		return // no series anywhere has an empty label: the usual case
 	}
 	twice := c.repeatedClaims()
