@@ -1,25 +1,26 @@
 package e2e
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/golang/snappy"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/prompb"
 )
 
 // counter is a remote-write 1.0 receiver that counts and forgets: it costs
 // little beside the sender that is measured.
 type counter struct {
-	prefix   string // only series with names like this count
-	samples  atomic.Int64
-	bytes    atomic.Int64 // as on the wire
-	requests atomic.Int64
-	url      string
+	prefix  string // only series with names like this count
+	samples atomic.Int64
+	markers atomic.Int64 // stale ones among them
+	bytes   atomic.Int64 // as on the wire
+	url     string
 }
 
 func newCounter(t testing.TB, prefix string) *counter {
@@ -39,7 +40,7 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	if bytes.Contains([]byte(r.Header.Get("Content-Type")), []byte("proto=io.prometheus.write.v2")) {
+	if strings.Contains(r.Header.Get("Content-Type"), "write.v2") {
 		w.WriteHeader(http.StatusUnsupportedMediaType)
 		return
 	}
@@ -53,16 +54,22 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	n := 0
+	c.bytes.Add(int64(len(body)))
 	for _, ts := range req.Timeseries {
 		for _, l := range ts.Labels {
-			if l.Name == "__name__" && len(l.Value) >= len(c.prefix) && l.Value[:len(c.prefix)] == c.prefix {
-				n += len(ts.Samples)
+			if l.Name == "__name__" && strings.HasPrefix(l.Value, c.prefix) {
+				c.count(ts.Samples)
 			}
 		}
 	}
-	c.requests.Add(1)
-	c.bytes.Add(int64(len(body)))
-	c.samples.Add(int64(n))
 	w.WriteHeader(http.StatusNoContent)
+}
+
+func (c *counter) count(samples []prompb.Sample) {
+	c.samples.Add(int64(len(samples)))
+	for _, s := range samples {
+		if value.IsStaleNaN(s.Value) {
+			c.markers.Add(1)
+		}
+	}
 }
