@@ -19,6 +19,9 @@ func (l *Log[R]) fail(batch []queued[R], cause error) {
 	l.metrics.failures.Inc()
 	l.setFailure(cause)
 	l.disk.abandon()
+	if l.o.Fsync != Always {
+		l.snapshots.want() // records that were reported done may not be on disk
+	}
 	l.abort(batch, l.Err())
 	l.again()
 }

@@ -124,6 +124,9 @@ func (h *segmentHeader) end() (seq, total uint64) {
 // never had one.
 func (d *disk) recoverSegment(s *opened, next *segmentHeader) (use bool, err error) {
 	if s.good && d.readFooter(s) {
+		if next == nil && d.o.Fsync == Interval {
+			d.resync(s.segment) // killed between the footer and its fsync
+		}
 		return true, nil
 	}
 	readable, err := d.scanSegment(s, next)
@@ -140,6 +143,18 @@ func (d *disk) recoverSegment(s *opened, next *segmentHeader) (use bool, err err
 		d.resealSegment(s)
 	}
 	return true, nil
+}
+
+// resync makes a segment durable that the process before may have left in the page
+// cache.
+func (d *disk) resync(s *segment) {
+	f, err := d.fs.Edit(d.path(s.name))
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil {
+		d.log.Warn("cannot make the newest segment durable", "segment", s.number, "err", err)
+	}
 }
 
 // readFooter fills in the view from the footer, if there is a good one.
