@@ -11,6 +11,7 @@ import (
 type Builder struct {
 	part    Part
 	shape   Shape
+	symbols []string          // label names and values, each once
 	numbers map[string]uint32 // symbol to its number
 	times   bool              // a metric has an explicit timestamp
 	unsent  []uint32          // while copying, see replacePart
@@ -35,12 +36,13 @@ func (b *Builder) Help(help string) {
 // Unit sets the unit of the family that was begun last.
 func (b *Builder) Unit(unit string) { b.shape.families[len(b.shape.families)-1].Unit = unit }
 
-// Metric adds a metric to the family that was begun last. values is what stands
+// Metric adds a metric, of at most 65,535 labels, to the family that was begun
+// last. values is what stands
 // in the value column, as form lays it out. Bits of a float that mean a stale
 // marker become the ordinary NaN (rule S-5): nobody can push a marker.
 func (b *Builder) Metric(form Form, labels []Label, bounds []float64, values ...uint64) {
 	m := Metric{Form: form, valueAt: uint32(len(b.part.Values))}
-	m.labelAt, m.labelN = uint32(len(b.shape.refs)/2), uint32(len(labels))
+	m.labelAt, m.labelN = uint32(len(b.shape.refs)/2), uint16(len(labels))
 	for _, l := range labels {
 		b.shape.refs = append(b.shape.refs, b.symbol(l.Name), b.symbol(l.Value))
 	}
@@ -88,10 +90,9 @@ func (b *Builder) Time(ms int64) {
 func (b *Builder) Part() *Part {
 	s := &Shape{
 		families: slices.Clone(b.shape.families), metrics: slices.Clone(b.shape.metrics),
-		symbols: slices.Clone(b.shape.symbols), refs: slices.Clone(b.shape.refs),
-		bounds: slices.Clone(b.shape.bounds),
+		refs: slices.Clone(b.shape.refs), bounds: slices.Clone(b.shape.bounds),
 	}
-	s.pack()
+	s.pack(b.symbols)
 	s.finish()
 	s.hash = s.computeHash()
 	p := &Part{
@@ -113,8 +114,9 @@ func (b *Builder) reset() {
 	clear(b.numbers)
 	s := &b.shape
 	clear(s.families)
-	clear(s.symbols)
-	b.shape = Shape{families: s.families[:0], metrics: s.metrics[:0], symbols: s.symbols[:0], refs: s.refs[:0], bounds: s.bounds[:0]}
+	clear(b.symbols)
+	b.symbols = b.symbols[:0]
+	b.shape = Shape{families: s.families[:0], metrics: s.metrics[:0], refs: s.refs[:0], bounds: s.bounds[:0]}
 	p := &b.part
 	clear(p.Natives)
 	clear(p.Exemplars)
@@ -127,9 +129,9 @@ func (b *Builder) last() *Metric { return &b.shape.metrics[len(b.shape.metrics)-
 func (b *Builder) symbol(s string) uint32 {
 	n, ok := b.numbers[s]
 	if !ok {
-		n = uint32(len(b.shape.symbols))
+		n = uint32(len(b.symbols))
 		b.numbers[s] = n
-		b.shape.symbols = append(b.shape.symbols, s)
+		b.symbols = append(b.symbols, s)
 	}
 	return n
 }
@@ -190,12 +192,12 @@ func (f Form) floatSlot(i int) bool {
 // pack moves all strings of s into one piece of memory: a shape may live for
 // months, and neither the request's buffers nor hundreds of small strings
 // should live with it.
-func (s *Shape) pack() {
+func (s *Shape) pack(symbols []string) {
 	n := 0
 	for i := range s.families {
 		n += len(s.families[i].Name) + len(s.families[i].Help) + len(s.families[i].Unit)
 	}
-	for _, sym := range s.symbols {
+	for _, sym := range symbols {
 		n += len(sym)
 	}
 	var b strings.Builder
@@ -209,9 +211,13 @@ func (s *Shape) pack() {
 		f := &s.families[i]
 		f.Name, f.Help, f.Unit = move(f.Name), move(f.Help), move(f.Unit)
 	}
-	for i, sym := range s.symbols {
-		s.symbols[i] = move(sym)
+	start := b.Len()
+	s.ends = make([]uint32, len(symbols))
+	for i, sym := range symbols {
+		b.WriteString(sym)
+		s.ends[i] = uint32(b.Len() - start)
 	}
+	s.text = b.String()[start:]
 }
 
 // finish computes what follows from the shape's tables.

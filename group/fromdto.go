@@ -21,8 +21,8 @@ type BuildOptions struct {
 	// the epoch, 0 for no bound.
 	Oldest, Newest int64
 
-	MaxLabelName     int  // bytes; 0 for no limit
-	MaxLabelValue    int  // bytes; 0 for no limit
+	MaxLabelName  int // bytes; 0 for no limit
+	MaxLabelValue int // bytes; 0 for no limit
 }
 
 // Names of the group's own families.
@@ -230,6 +230,10 @@ func (d *dtoReader) exemplar(slot int32, x *dto.Exemplar) error {
 // checkLabels refuses what the view's consistency check refuses, and an own le
 // label of a histogram: its buckets could not be told apart.
 func (d *dtoReader) checkLabels() error {
+	if n := len(d.labels); n > maxLabels {
+		d.labels = nil // not into the message
+		return fmt.Errorf("%w: a metric has %d labels, at most %d are possible", ErrLimit, n, maxLabels)
+	}
 	for _, l := range d.labels {
 		switch {
 		case !utf8.ValidString(l.Name) || l.Name == "" || strings.HasPrefix(l.Name, "__"):

@@ -2,6 +2,7 @@ package group
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"testing"
 
@@ -138,6 +139,29 @@ func TestFromDTOInvalidUTF8(t *testing.T) {
 	}
 	if got := p.Shape.Families()[0].Help; got != "a\uFFFDb" {
 		t.Errorf("help is %q", got)
+	}
+}
+
+func TestFromDTOTooManyLabels(t *testing.T) {
+	m := &dto.Metric{Gauge: &dto.Gauge{}}
+	for i := range maxLabels + 1 {
+		m.Label = append(m.Label, &dto.LabelPair{Name: new(fmt.Sprint("l", i)), Value: new("v")})
+	}
+	mf := &dto.MetricFamily{Name: new("g"), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{m}}
+	if _, err := FromDTO([]*dto.MetricFamily{mf}, BuildOptions{}); !errors.Is(err, ErrLimit) {
+		t.Errorf("65,536 labels: %v", err)
+	}
+	m.Label = m.Label[1:]
+	p, err := FromDTO([]*dto.MetricFamily{mf}, BuildOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := DecodeRecord(EncodeRecord(nil, &Record{Kind: KindPut, Labels: labelsOf("job=j"), Part: p}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.Part.Shape.AppendLabels(nil, &r.Part.Shape.metrics[0])); n != maxLabels {
+		t.Errorf("%d labels came back", n)
 	}
 }
 

@@ -67,8 +67,8 @@ func (h *hasher) use(s *Shape) {
 	}
 	h.shape = s
 	h.symbols, h.names = h.symbols[:0], h.names[:0]
-	for _, sym := range s.symbols {
-		h.symbols = append(h.symbols, h.string(sym))
+	for n := range s.ends {
+		h.symbols = append(h.symbols, h.string(s.symbol(uint32(n))))
 		h.names = append(h.names, nameUnknown)
 	}
 }
@@ -78,15 +78,16 @@ func (h *hasher) use(s *Shape) {
 func (h *hasher) sums(m *Metric) (view, series uint64) {
 	view, series = h.view, h.series
 	s := h.shape
-	for i := 2 * m.labelAt; i < 2*(m.labelAt+m.labelN); i += 2 {
-		name, value := s.refs[i], s.refs[i+1]
+	refs := s.labelRefs(m)
+	for i := 0; i < len(refs); i += 2 {
+		name, value := refs[i], refs[i+1]
 		kind := h.kind(name)
 		if kind == nameGrouping {
 			continue
 		}
 		pair := h.mix(h.symbols[name], h.symbols[value])
 		switch {
-		case s.symbols[value] != "":
+		case s.symbol(value) != "":
 			view += pair
 			series += pair
 		case kind != nameInstance:
@@ -101,7 +102,7 @@ func (h *hasher) kind(symbol uint32) nameKind {
 		return k
 	}
 	k := nameOrdinary
-	name := h.shape.symbols[symbol]
+	name := h.shape.symbol(symbol)
 	if _, ok := h.labels.Lookup(name); ok {
 		k = nameGrouping
 	} else if name == InstanceName {

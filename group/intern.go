@@ -52,7 +52,7 @@ func (t *shapes) clean() {
 func (s *Shape) equal(o *Shape) bool {
 	return s != nil && s.hash == o.hash &&
 		slices.Equal(s.families, o.families) && slices.Equal(s.metrics, o.metrics) &&
-		slices.Equal(s.symbols, o.symbols) && slices.Equal(s.refs, o.refs) &&
+		s.text == o.text && slices.Equal(s.ends, o.ends) && slices.Equal(s.refs, o.refs) &&
 		slices.EqualFunc(s.bounds, o.bounds, sameBits)
 }
 

@@ -166,7 +166,9 @@ func (p *matcherParser) value() (string, error) {
 	return v, nil
 }
 
-func (p *matcherParser) quoted() bool { return p.rest != "" && strings.IndexByte("\"'`", p.rest[0]) >= 0 }
+func (p *matcherParser) quoted() bool {
+	return p.rest != "" && strings.IndexByte("\"'`", p.rest[0]) >= 0
+}
 
 // unquote reads a quoted string. Single quotes mean what double quotes mean.
 func (p *matcherParser) unquote() (string, error) {

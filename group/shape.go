@@ -26,7 +26,8 @@ const (
 type Shape struct {
 	families []Family
 	metrics  []Metric
-	symbols  []string  // label names and values, each once
+	text     string    // label names and values, each once, one behind the other
+	ends     []uint32  // where each of them ends in text
 	refs     []uint32  // pairs of symbol numbers: name, value
 	bounds   []float64 // upper bounds and quantiles
 	byName   []uint32  // numbers of families, sorted by family name
@@ -64,7 +65,8 @@ type Metric struct {
 	Form   Form
 	Native bool // has an element in Part.Natives, and classic buckets only if it has bounds
 
-	labelAt, labelN uint32 // in refs, counted in pairs
+	labelN          uint16 // the labels, from labelAt on in refs, counted in pairs
+	labelAt         uint32
 	boundAt, boundN uint32 // in bounds
 	valueAt         uint32 // in the value column
 	nativeAt        uint32 // in Part.Natives
@@ -80,13 +82,31 @@ func (s *Shape) Metrics(f *Family) []Metric { return s.metrics[f.first : f.first
 // as Exemplar.Metric, Created.Metric and Part.Unsent count them.
 func (f *Family) First() int { return int(f.first) }
 
+// symbol returns the label name or value with that number.
+func (s *Shape) symbol(n uint32) string {
+	start := uint32(0)
+	if n > 0 {
+		start = s.ends[n-1]
+	}
+	return s.text[start:s.ends[n]]
+}
+
 // AppendLabels appends m's own labels, in the order they were pushed, to dst.
 // Empty values are included: m{x=""} and m are two series in the view.
 func (s *Shape) AppendLabels(dst []Label, m *Metric) []Label {
-	for i := 2 * m.labelAt; i < 2*(m.labelAt+m.labelN); i += 2 {
-		dst = append(dst, Label{s.symbols[s.refs[i]], s.symbols[s.refs[i+1]]})
+	refs := s.labelRefs(m)
+	for i := 0; i < len(refs); i += 2 {
+		dst = append(dst, Label{s.symbol(refs[i]), s.symbol(refs[i+1])})
 	}
 	return dst
+}
+
+// maxLabels is the largest number of labels that a metric can have.
+const maxLabels = math.MaxUint16
+
+// labelRefs returns the numbers of m's label names and values, by turns.
+func (s *Shape) labelRefs(m *Metric) []uint32 {
+	return s.refs[2*m.labelAt:][:2*int(m.labelN)]
 }
 
 // Bounds returns m's bucket upper bounds or quantiles as pushed. Read only.
@@ -273,7 +293,7 @@ func (t Type) reservedLabel() string {
 // size returns roughly how many bytes p occupies, its shape included.
 func (p *Part) size() int {
 	s := p.Shape
-	n := 320 + 64*len(s.families) + 32*len(s.metrics) + 24*len(s.symbols) + 4*len(s.refs) + 8*len(s.bounds)
+	n := 320 + 64*len(s.families) + 32*len(s.metrics) + 16*len(s.ends) + 4*len(s.refs) + 8*len(s.bounds)
 	n += 8*len(p.Values) + 16*len(p.Created) + 8*len(p.Times) + 4*len(p.Unsent) + 16*len(p.Late)
 	for i := range p.Natives {
 		n += 160 + 8*(len(p.Natives[i].Positive)+len(p.Natives[i].PositiveDelta)+len(p.Natives[i].PositiveCount))

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"math"
-	"slices"
 )
 
 // Bits of a family's and a metric's first byte.
@@ -20,7 +19,7 @@ const (
 
 func appendShape(dst []byte, s *Shape) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(s.families)))
-	dst = binary.AppendUvarint(dst, uint64(len(s.symbols)))
+	dst = binary.AppendUvarint(dst, uint64(len(s.ends)))
 	dst = binary.AppendUvarint(dst, uint64(len(s.metrics)))
 	dst = binary.AppendUvarint(dst, uint64(len(s.refs)/2))
 	dst = s.appendStrings(dst)
@@ -45,18 +44,22 @@ func appendShape(dst []byte, s *Shape) []byte {
 // appendStrings writes name, help and unit of each family and all symbols:
 // first the lengths, then the bytes, so that they are read in one piece.
 func (s *Shape) appendStrings(dst []byte) []byte {
-	all := make([]string, 0, 3*len(s.families)+len(s.symbols))
 	for i := range s.families {
-		all = append(all, s.families[i].Name, s.families[i].Help, s.families[i].Unit)
+		f := &s.families[i]
+		for _, v := range [...]string{f.Name, f.Help, f.Unit} {
+			dst = binary.AppendUvarint(dst, uint64(len(v)))
+		}
 	}
-	all = append(all, s.symbols...)
-	for _, v := range all {
-		dst = binary.AppendUvarint(dst, uint64(len(v)))
+	start := uint32(0)
+	for _, end := range s.ends {
+		dst = binary.AppendUvarint(dst, uint64(end-start))
+		start = end
 	}
-	for _, v := range all {
-		dst = append(dst, v...)
+	for i := range s.families {
+		f := &s.families[i]
+		dst = append(append(append(dst, f.Name...), f.Help...), f.Unit...)
 	}
-	return dst
+	return append(dst, s.text...)
 }
 
 func (f *Family) flags() byte {
@@ -85,7 +88,7 @@ func (s *Shape) appendMetric(dst []byte, m, prev *Metric) []byte {
 		dst = binary.AppendUvarint(dst, uint64(m.boundN))
 	}
 	dst = binary.AppendUvarint(dst, uint64(m.labelN))
-	for _, ref := range s.refs[2*m.labelAt : 2*(m.labelAt+m.labelN)] {
+	for _, ref := range s.labelRefs(m) {
 		dst = binary.AppendUvarint(dst, uint64(ref))
 	}
 	return dst
@@ -95,12 +98,12 @@ func readShape(w *wireReader) *Shape {
 	start := w.b
 	families, symbols := w.count(), w.count()
 	metrics, labels := w.count(), w.count()
-	names := w.strings(3*families + symbols)
+	names, text, ends := w.strings(3*families, symbols)
 	if w.err != nil {
 		return &Shape{}
 	}
 	s := &Shape{
-		families: make([]Family, families), symbols: slices.Clone(names[3*families:]),
+		families: make([]Family, families), text: text, ends: ends,
 		metrics: make([]Metric, 0, metrics), refs: make([]uint32, 0, 2*labels),
 	}
 	s.bounds = make([]float64, w.count())
@@ -182,9 +185,13 @@ func (s *Shape) readMetric(w *wireReader, t Type) {
 	if prev.Native {
 		m.nativeAt++
 	}
-	m.labelAt, m.labelN = uint32(len(s.refs)/2), uint32(w.count())
-	for range 2 * m.labelN {
-		s.refs = append(s.refs, w.index(len(s.symbols)))
+	labels := w.count()
+	if labels > maxLabels {
+		w.fail("too many labels")
+	}
+	m.labelAt, m.labelN = uint32(len(s.refs)/2), uint16(labels)
+	for range 2 * labels {
+		s.refs = append(s.refs, w.index(len(s.ends)))
 		if w.err != nil {
 			return
 		}

@@ -18,16 +18,24 @@ const InstanceName = "instance"
 func (g Labels) AppendView(dst []Label, s *Shape, m *Metric) []Label {
 	at := len(dst)
 	dst = append(dst, g...)
-	for i := 2 * m.labelAt; i < 2*(m.labelAt+m.labelN); i += 2 {
-		name := s.symbols[s.refs[i]]
-		if _, ok := g.Lookup(name); !ok {
-			dst = append(dst, Label{name, s.symbols[s.refs[i+1]]})
-		}
+	if s != nil {
+		dst = g.appendOwn(dst, s, m)
 	}
 	if !slices.ContainsFunc(dst[at:], func(l Label) bool { return l.Name == InstanceName }) {
 		dst = append(dst, Label{Name: InstanceName})
 	}
 	sortLabels(dst[at:])
+	return dst
+}
+
+func (g Labels) appendOwn(dst []Label, s *Shape, m *Metric) []Label {
+	refs := s.labelRefs(m)
+	for i := 0; i < len(refs); i += 2 {
+		name := s.symbol(refs[i])
+		if _, ok := g.Lookup(name); !ok {
+			dst = append(dst, Label{name, s.symbol(refs[i+1])})
+		}
+	}
 	return dst
 }
 

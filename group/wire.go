@@ -116,28 +116,34 @@ func (r *wireReader) bytes() []byte {
 
 func (r *wireReader) string() string { return string(r.bytes()) }
 
-// strings reads n strings into one piece of memory.
-func (r *wireReader) strings(n int) []string {
-	if n > len(r.b) {
+// strings reads n strings, and behind them more as one text with the places
+// where each ends, all in one piece of memory.
+func (r *wireReader) strings(n, more int) (out []string, text string, ends []uint32) {
+	if n+more > len(r.b) {
 		r.fail("strings past the end")
-		n = 0
+		return nil, "", nil
 	}
-	lengths, total := make([]int, n), 0
+	lengths, first := make([]int, n), 0
 	for i := range lengths {
 		lengths[i] = r.count()
-		total += lengths[i]
+		first += lengths[i]
+	}
+	ends, total := make([]uint32, more), first
+	for i := range ends {
+		total += r.count()
+		ends[i] = uint32(total - first)
 	}
 	if total > len(r.b) || r.err != nil {
 		r.fail("strings past the end")
-		return nil
+		return nil, "", nil
 	}
 	all := string(r.b[:total])
-	r.b = r.b[total:]
-	out := make([]string, n)
+	r.b, text = r.b[total:], all[first:]
+	out = make([]string, n)
 	for i, l := range lengths {
 		out[i], all = all[:l], all[l:]
 	}
-	return out
+	return out, text, ends
 }
 
 // symbolWriter writes strings that recur: each in full the first time, then by
