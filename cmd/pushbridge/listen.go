@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -69,25 +67,17 @@ func openListeners(ctx context.Context, s *settings) ([]net.Listener, error) {
 	return f.listeners, nil
 }
 
-// writeAddresses puts the file in place as a whole, so that who waits for it
-// never reads half of it.
+// writeAddresses writes the file as a whole, so that who waits for it never reads
+// half of it.
 func writeAddresses(file string, listeners []net.Listener) error {
-	var text strings.Builder
-	for _, l := range listeners {
-		fmt.Fprintln(&text, l.Addr())
-	}
-	temporary, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = temporary.WriteString(text.String())
-	if err = errors.Join(err, temporary.Close()); err == nil {
-		err = os.Rename(temporary.Name(), file)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temporary.Name()))
-	}
-	return nil
+	return writeWhole(file, func(w io.Writer) error {
+		for _, l := range listeners {
+			if _, err := fmt.Fprintln(w, l.Addr()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil)
 }
 
 // run serves h until ctx ends, then lets the requests that run finish: they may

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -42,10 +44,18 @@ func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		Cmds:                scriptCommands,
+		Setup:               setUpScript,
 		UpdateScripts:       *updateScripts,
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
 	})
+}
+
+// setUpScript says where the file is that a real Pushgateway has written.
+func setUpScript(env *testscript.Env) error {
+	file, err := filepath.Abs("testdata/pushgateway-1.5.1.data")
+	env.Setenv("PUSHGATEWAY_FILE", file)
+	return err
 }
 
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -55,6 +65,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"http":     scriptHTTP,
 	"flip":     flipBit,
 	"sigterm":  sigTerm,
+	"cmpshown": compareShown,
 }
 
 // waitFile is "waitfile FILE [VARIABLE]": it waits until FILE holds a whole
@@ -164,6 +175,32 @@ func printResponse(resp *http.Response) (string, error) {
 	}
 	slices.Sort(lines)
 	return resp.Status + "\n" + strings.Join(append(lines, "", string(body)), "\n"), nil
+}
+
+// compareShown is "cmpshown FILE": it compares the series that the last answer, a
+// /metrics view, shows of pushes, in order of name and labels. A value of * stands
+// for any.
+func compareShown(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: cmpshown FILE")
+	}
+	var got []string
+	_, body, _ := strings.Cut(ts.ReadFile("stdout"), "\n\n")
+	for line := range strings.Lines(body) {
+		if strings.Contains(line, `job="`) {
+			got = append(got, line)
+		}
+	}
+	slices.Sort(got)
+	want := slices.Collect(strings.Lines(ts.ReadFile(args[0])))
+	for i := range min(len(got), len(want)) {
+		if series, any := strings.CutSuffix(want[i], "*\n"); any && strings.HasPrefix(got[i], series) {
+			got[i] = want[i]
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		ts.Fatalf("(-want +got):\n%s", diff)
+	}
 }
 
 // sigTerm is "sigterm": it sends SIGTERM, which kill does not know, to all that

@@ -37,8 +37,10 @@ type gateway struct {
 	frontend     *frontend
 	store        *group.Store
 	queue        *recordLog
+	storageDir   string // of the queue; empty when everything is in memory
 	writer       *ingest.Writer
 	destinations *destinations
+	persistence  *persistence
 	reloader     *reloader
 	handler      http.Handler
 
@@ -155,6 +157,7 @@ func (g *gateway) open(o queue.Options) (*recordLog, error) {
 	l, err := queue.Open(o, recordCodec)
 	if err == nil {
 		g.registry.MustRegister(metrics)
+		g.storageDir = o.Dir
 	}
 	return l, err
 }
@@ -203,6 +206,7 @@ func (g *gateway) wire(c *config) error {
 	if err := g.destinations.prepare(c); err != nil {
 		return err
 	}
+	g.persistence = newPersistence(g)
 	g.reloader = newReloader(g.registry)
 	g.handler = g.routes(g.pushHandler(), web.New(g.webOptions()))
 	return nil
@@ -258,9 +262,13 @@ func (g *gateway) run(ctx context.Context) error {
 	err := runStages(ctx, g.settings.shutdownTimeout+stopReserve, []stage{
 		{"queue", g.queue.Run},
 		{"destinations", g.destinations.run},
+		{"persistence", g.persistence.run},
 		{"upkeep", newUpkeep(g).run},
 		{"reload", g.reloadOnHangup},
-		{"web", func(ctx context.Context) error { return g.frontend.run(ctx, g.handler) }},
+		{"web", func(ctx context.Context) error {
+			g.persistence.wait(ctx)
+			return g.frontend.run(ctx, g.handler)
+		}},
 	})
 	err = errors.Join(err, g.queue.Close())
 	if err == nil {

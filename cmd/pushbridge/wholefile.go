@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// writeWhole puts a file in place as a whole: who reads it sees all of it or what
+// was there before, also after a crash. A file that is replaced passes its
+// permissions on. ready, if not nil, is called when everything is on disk and
+// only the name is missing.
+func writeWhole(file string, write func(io.Writer) error, ready func() error) (err error) {
+	dir := filepath.Dir(file)
+	temporary, err := os.CreateTemp(dir, filepath.Base(file)+".in_progress.")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(temporary.Name()))
+		}
+	}()
+	if err := fillAndSync(temporary, file, write); err != nil {
+		return err
+	}
+	if ready != nil {
+		if err := ready(); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(temporary.Name(), file); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// fillAndSync writes f, which is to replace a file, and closes it.
+func fillAndSync(f *os.File, replaces string, write func(io.Writer) error) error {
+	w := bufio.NewWriter(f)
+	err := write(w)
+	if err == nil {
+		err = w.Flush()
+	}
+	if info, statErr := os.Stat(replaces); err == nil && statErr == nil {
+		err = f.Chmod(info.Mode().Perm())
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
