@@ -11,6 +11,9 @@ import (
 	"github.com/pushbridge/pushbridge/group"
 )
 
+// GroupsPath is where ServeGroups belongs, below the route prefix.
+const GroupsPath = "/api/v1/groups"
+
 const groupsMethods = "DELETE, OPTIONS"
 
 // ServeGroups answers /api/v1/groups, when the admin API is on: DELETE ends the

@@ -51,7 +51,7 @@ func apiGet(serve http.HandlerFunc) http.Handler {
 }
 
 func (h *Handler) serveMetrics(w http.ResponseWriter, _ *http.Request) {
-	if err := writeGroupsJSON(w, sortedGroups(h.o.Store)); err != nil {
+	if err := writeGroupsJSON(w, sortedGroups(h.o.Store), h.o.Refused()); err != nil {
 		h.o.Logger.Debug("metrics api cut short", "err", err)
 		panic(http.ErrAbortHandler) // or half a list would pass for a whole one
 	}

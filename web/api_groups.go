@@ -28,13 +28,16 @@ type groupsJSON struct {
 	b      []byte        // what comes next
 	labels []group.Label // scratch
 	bounds boundsJSON
+
+	refused map[string]Refused // by group.Group.ID
+	keys    []groupKey         // scratch
 }
 
 // flushAt is how many bytes are collected before they are written.
 const flushAt = 32 << 10
 
-func writeGroupsJSON(w io.Writer, groups []*group.Group) error {
-	j := &groupsJSON{w: bufio.NewWriterSize(w, flushAt), b: make([]byte, 0, flushAt)}
+func writeGroupsJSON(w io.Writer, groups []*group.Group, refused map[string]Refused) error {
+	j := &groupsJSON{refused: refused, w: bufio.NewWriterSize(w, flushAt), b: make([]byte, 0, flushAt)}
 	j.text(`{"status":"success","data":[`)
 	for i, g := range groups {
 		if i > 0 {
@@ -71,6 +74,7 @@ var groupKeys = []groupKey{
 	{"expires", (*groupsJSON).expires},
 	{"labels", func(j *groupsJSON, g *group.Group) { j.object(g.Labels) }},
 	{"last_push_successful", func(j *groupsJSON, g *group.Group) { j.b = strconv.AppendBool(j.b, lastPushSuccessful(g)) }},
+	{"last_refused", (*groupsJSON).lastRefused},
 	{group.FailTimeName, func(j *groupsJSON, g *group.Group) { j.stamp(g, failTimeHelp, g.Fail, g.Push) }},
 	{group.PushTimeName, func(j *groupsJSON, g *group.Group) { j.stamp(g, pushTimeHelp, g.Push, g.Fail) }},
 }
@@ -83,10 +87,7 @@ func (j *groupsJSON) group(g *group.Group) error {
 		j.text(":")
 		before = ","
 	}
-	keys := groupKeys
-	if _, ok := g.Expires(); !ok {
-		keys = keys[1:] // of a group that lives for ever, exactly what Pushgateway shows
-	}
+	keys := j.keysOf(g)
 	for _, m := range g.Members {
 		name := m.Of().Name
 		for ; len(keys) > 0 && keys[0].name <= name; keys = keys[1:] {
@@ -106,6 +107,35 @@ func (j *groupsJSON) group(g *group.Group) error {
 	}
 	j.text("}")
 	return j.flushIfLong()
+}
+
+// keysOf returns the keys that g has. Those that are our own it has only when
+// there is something to say: otherwise it is exactly what Pushgateway shows.
+func (j *groupsJSON) keysOf(g *group.Group) []groupKey {
+	j.keys = j.keys[:0]
+	_, expires := g.Expires()
+	_, refused := j.refused[g.ID]
+	for _, k := range groupKeys {
+		if k.name == "expires" && !expires || k.name == "last_refused" && !refused {
+			continue
+		}
+		j.keys = append(j.keys, k)
+	}
+	return j.keys
+}
+
+// lastRefused is our own key: what a receiver did not take of this group.
+func (j *groupsJSON) lastRefused(g *group.Group) {
+	r := j.refused[g.ID]
+	j.text(`{"destination":`)
+	j.string(r.Destination)
+	j.text(`,"message":`)
+	j.string(r.Text)
+	j.text(`,"samples":`)
+	j.b = strconv.AppendUint(j.b, r.Samples, 10)
+	j.text(`,"time":`)
+	j.time(r.Time)
+	j.text("}")
 }
 
 // object writes labels, sorted by name, as one object.

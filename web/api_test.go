@@ -320,7 +320,7 @@ func BenchmarkAPI_Metrics(b *testing.B) {
 	var n countWriter
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := writeGroupsJSON(&n, groups); err != nil {
+		if err := writeGroupsJSON(&n, groups, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

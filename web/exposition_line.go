@@ -11,11 +11,9 @@ var infinity = math.Inf(1)
 
 // lineWriter renders the sample lines of one family after another.
 type lineWriter struct {
-	line  []byte
-	name  []byte // what a line begins with, up to the name's suffix
-	open  string // what follows the suffix, before the labels
-	time  int64  // explicit timestamp, when timed
-	timed bool
+	line []byte
+	name []byte // what a line begins with, up to the name's suffix
+	open string // what follows the suffix, before the labels
 }
 
 // setName begins a family. A name outside the legacy character set stands in
@@ -47,9 +45,6 @@ func (l *lineWriter) begin(suffix string, labels []byte) []byte {
 
 func (l *lineWriter) end(b []byte, value float64) []byte {
 	b = appendFloat(append(b, '}', ' '), value)
-	if l.timed {
-		b = strconv.AppendInt(append(b, ' '), l.time, 10)
-	}
 	l.line = append(b, '\n')
 	return l.line
 }

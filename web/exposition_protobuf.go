@@ -29,9 +29,18 @@ func (v *view) message(f *family) *dto.MetricFamily {
 		mf.Unit = new(f.header.Unit)
 	}
 	v.eachSeries(f,
-		func(g *group.Group, m group.Member) { mf.Metric = append(mf.Metric, m.DTO(g.Labels).Metric...) },
+		func(g *group.Group, m group.Member) { mf.Metric = append(mf.Metric, untimed(m.DTO(g.Labels))...) },
 		func(g *group.Group, ns int64) { mf.Metric = append(mf.Metric, pushTimeMetric(g, ns)) })
 	return mf
+}
+
+// untimed returns the metrics of a family without times of their own: a scrape
+// asks for what holds now, and would refuse an old sample again and again.
+func untimed(mf *dto.MetricFamily) []*dto.Metric {
+	for _, m := range mf.Metric {
+		m.TimestampMs = nil
+	}
+	return mf.Metric
 }
 
 // pushTimeMetric builds a push time of g, with the labels that all its series

@@ -78,15 +78,11 @@ func typeWord(t dto.MetricType) string {
 // member writes the series of one group. An error of the connection stays in w.
 func (t *textView) member(g *group.Group, m group.Member) {
 	t.setGroup(g)
-	metrics, first := m.Metrics(), m.Of().First()
+	metrics := m.Metrics()
 	for i := range metrics {
 		mt := &metrics[i]
 		t.own = m.Part.Shape.AppendLabels(t.own[:0], mt)
 		t.setLabels(t.own)
-		t.time, t.timed = 0, false
-		if m.Part.Times != nil && m.Part.Times[first+i] != group.NoTime {
-			t.time, t.timed = m.Part.Times[first+i], true
-		}
 		t.metric(m.Part, mt)
 	}
 }
@@ -95,7 +91,6 @@ func (t *textView) member(g *group.Group, m group.Member) {
 func (t *textView) pushTime(g *group.Group, ns int64) {
 	t.setGroup(g)
 	t.setLabels(nil)
-	t.timed = false
 	t.write(t.sample("", t.labels, float64(ns)/1e9))
 }
 

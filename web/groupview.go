@@ -24,10 +24,19 @@ type groupView struct {
 	Series   int
 
 	Push, Fail, Expires stampView
+	Refused             refusedView
 	Failed              bool // the latest push was refused
 
 	Shown []familyView
 	Cut   bool // not all lines are shown
+}
+
+// refusedView is what a destination did not take of a group.
+type refusedView struct {
+	Set               bool
+	When              stampView
+	Destination, Text string
+	Samples           uint64
 }
 
 // familyView is one family of a group.

@@ -103,7 +103,7 @@ func (h *Handler) page(query url.Values) pageView {
 	groups := h.o.Store.Groups()
 	v.count(groups)
 	if key := query.Get("group"); key != "" {
-		v.showOne(groups, key, now)
+		v.showOne(groups, key, h.o.Refused(), now)
 	} else {
 		v.showList(groups, query, now)
 	}
@@ -120,7 +120,7 @@ func (v *pageView) count(groups []*group.Group) {
 }
 
 // showOne shows the group whose key was taken from a link, as far as it goes.
-func (v *pageView) showOne(groups []*group.Group, key string, now time.Time) {
+func (v *pageView) showOne(groups []*group.Group, key string, refused map[string]Refused, now time.Time) {
 	v.Single, v.Missing = true, true
 	id, err := base64.RawURLEncoding.DecodeString(key)
 	if err != nil {
@@ -133,7 +133,11 @@ func (v *pageView) showOne(groups []*group.Group, key string, now time.Time) {
 	left := groupLimits.lines
 	v.Missing = false
 	v.Matching, v.From, v.To = 1, 1, 1
-	v.Groups = []groupView{viewGroup(groups[i], now, groupLimits, &left)}
+	one := viewGroup(groups[i], now, groupLimits, &left)
+	if r, ok := refused[groups[i].ID]; ok {
+		one.Refused = refusedView{true, moment(r.Time, now), r.Destination, r.Text, r.Samples}
+	}
+	v.Groups = []groupView{one}
 }
 
 // showList shows one page of the groups that match.

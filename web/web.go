@@ -27,6 +27,10 @@ type Options struct {
 	// Destinations returns how each destination is doing. Nil: there are none.
 	Destinations func() []Destination
 
+	// Refused returns the latest time that a destination refused samples of a group,
+	// by the group's ID. Nil: none ever did.
+	Refused func() map[string]Refused
+
 	AdminAPI bool // the page offers to delete all groups
 
 	Logger *slog.Logger     // nil discards
@@ -49,6 +53,14 @@ type Destination struct {
 	LastErrorTime time.Time
 }
 
+// Refused is what a destination answered to samples of one group.
+type Refused struct {
+	Destination string
+	Time        time.Time
+	Samples     uint64
+	Text        string
+}
+
 // Handler makes the handlers of the read-only routes.
 type Handler struct {
 	o      Options
@@ -62,6 +74,9 @@ func New(o Options) *Handler {
 	}
 	if o.Destinations == nil {
 		o.Destinations = func() []Destination { return nil }
+	}
+	if o.Refused == nil {
+		o.Refused = func() map[string]Refused { return nil }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -47,6 +47,9 @@ func checkConfig(w io.Writer, file string, files bool) error {
 	if len(c.destinations) == 0 {
 		fmt.Fprintln(w, "  sends to nobody: there is no remote_write section")
 	}
+	for i := range c.rules {
+		fmt.Fprintf(w, "  rule %d: %s\n", i+1, describeRule(&c.rules[i]))
+	}
 	if !c.externalLabels.IsEmpty() {
 		fmt.Fprintf(w, "  external labels %s\n", c.externalLabels)
 	}

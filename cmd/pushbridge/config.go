@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"go.yaml.in/yaml/v2"
 
+	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/remotewrite"
 )
 
@@ -24,6 +25,7 @@ import (
 type config struct {
 	externalLabels labels.Labels
 	destinations   []*remotewrite.Config
+	rules          []group.Rule
 
 	// ignored names what the file holds that means nothing here: most of a
 	// prometheus.yml, which may be given whole.
@@ -66,6 +68,9 @@ func (c *config) parse(text []byte, dir string) error {
 	var err error
 	if c.externalLabels, err = externalLabels(schema.Global.ExternalLabels); err != nil {
 		return fmt.Errorf("global.external_labels: %w", err)
+	}
+	if c.rules, err = schema.Own.rules(); err != nil {
+		return err
 	}
 	c.destinations = schema.RemoteWrite
 	for _, d := range c.destinations {

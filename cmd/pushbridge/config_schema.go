@@ -18,10 +18,6 @@ type fileSchema struct {
 	Prometheus  prometheusKeys `yaml:",inline"`
 }
 
-// ownSchema are the settings that are not Prometheus'. There is none as yet, so
-// any field in it is refused.
-type ownSchema struct{}
-
 // prometheusKeys are the top-level keys that only Prometheus has a use for.
 type prometheusKeys struct {
 	Runtime           any `yaml:"runtime"`

@@ -276,6 +276,23 @@ func (d *destinations) status() []web.Destination {
 	return out
 }
 
+// refused returns the latest refusal of each group, whichever destination it was.
+func (d *destinations) refused() map[string]web.Refused {
+	d.mu.Lock()
+	current := slices.Clone(d.current)
+	d.mu.Unlock()
+	latest := map[string]web.Refused{}
+	for _, one := range current {
+		for _, r := range one.sender.Refusals() {
+			id := r.Group.ID()
+			if old, ok := latest[id]; !ok || r.Time.After(old.Time) {
+				latest[id] = web.Refused{Destination: one.section.Label(), Time: r.Time, Samples: r.Samples, Text: r.Text}
+			}
+		}
+	}
+	return latest
+}
+
 // any reports whether there is a destination at all.
 func (d *destinations) any() bool {
 	d.mu.Lock()

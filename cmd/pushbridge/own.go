@@ -16,8 +16,12 @@ func ownFamilies(g prometheus.Gatherer, log *slog.Logger) []group.OwnFamily {
 	if err != nil {
 		log.Error("own metrics cannot be gathered", "err", err)
 	}
-	own := make([]group.OwnFamily, 0, len(families))
+	own := make([]group.OwnFamily, 0, len(families)+1)
+	own = append(own, group.OwnFamily{Name: group.OverdueName, Type: group.Gauge}) // also while no group has it
 	for _, f := range families {
+		if f.GetName() == group.OverdueName {
+			continue
+		}
 		o := group.OwnFamily{Name: f.GetName(), Type: ownType(f.GetType())}
 		for _, m := range f.GetMetric() {
 			o.Series = append(o.Series, ownLabels(m))

@@ -37,8 +37,8 @@ func (r *reloader) loaded() {
 	r.at.SetToCurrentTime()
 }
 
-// reload makes the destinations those of the configuration file as it is now. A
-// file that cannot be used changes nothing.
+// reload makes destinations and rules those of the configuration file as it is
+// now. A file that cannot be used changes nothing.
 func (g *gateway) reload() error {
 	c, err := loadConfig(g.settings.configFile, g.settings.remoteWriteURLs)
 	if err == nil {
@@ -49,9 +49,11 @@ func (g *gateway) reload() error {
 		g.log.Error("configuration was not loaded, the one before stays in force", "err", err)
 		return err
 	}
+	g.store.SetRules(g.settings.rulesOf(c))
+	g.upkeep.rulesChanged()
 	c.logIgnored(g.log)
 	g.reloader.loaded()
-	g.log.Info("configuration loaded", "destinations", len(c.destinations))
+	g.log.Info("configuration loaded", "destinations", len(c.destinations), "rules", len(c.rules))
 	return nil
 }
 

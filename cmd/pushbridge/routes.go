@@ -32,6 +32,7 @@ func (g *gateway) routes(push *ingest.Handler, views *web.Handler) http.Handler 
 		{"/static/", "static", push.DecodeBody(views.Static())},
 		{"/api/v1/metrics", "api/v1/metrics", views.APIMetrics()},
 		{"/api/v1/status", "api/v1/status", views.APIStatus()},
+		{ingest.GroupsPath, "", http.HandlerFunc(push.ServeGroups)}, // counts its requests itself
 		{"/-/healthy", "healthy", push.DecodeBody(views.Healthy())},
 		{"/-/ready", "ready", push.DecodeBody(views.Ready())},
 		{"/debug/pprof/", "", push.DecodeBody(views.Pprof())},

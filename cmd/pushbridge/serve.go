@@ -40,6 +40,7 @@ type gateway struct {
 	storageDir   string // of the queue; empty when everything is in memory
 	writer       *ingest.Writer
 	destinations *destinations
+	upkeep       *upkeep
 	persistence  *persistence
 	reloader     *reloader
 	handler      http.Handler
@@ -202,6 +203,9 @@ func (g *gateway) wire(c *config) error {
 	}
 	g.writer = ingest.NewWriter(g.store, g.queue, g.registry)
 	g.writer.OnKept(intake.Observe)
+	g.store.SetRules(g.settings.rulesOf(c))
+	g.registry.MustRegister(overdueCollector{g.store, g.now})
+	g.upkeep = newUpkeep(g)
 	g.destinations = newDestinations(g, intake)
 	if err := g.destinations.prepare(c); err != nil {
 		return err
@@ -214,11 +218,16 @@ func (g *gateway) wire(c *config) error {
 
 func (g *gateway) pushHandler() *ingest.Handler {
 	return ingest.NewHandler(g.writer, ingest.Options{
-		Prefix:     g.settings.routePrefix,
-		Unchecked:  g.settings.disableConsistency,
-		UTF8Names:  g.settings.enableUTF8,
-		AdminAPI:   g.settings.enableAdminAPI,
-		Limits:     g.settings.limits,
+		Prefix:    g.settings.routePrefix,
+		Unchecked: g.settings.disableConsistency,
+		UTF8Names: g.settings.enableUTF8,
+		AdminAPI:  g.settings.enableAdminAPI,
+		Limits:    g.settings.limits,
+		TTL:       g.settings.ttl,
+
+		AcceptTimestamps: g.settings.acceptTimestamps,
+		MaxAge:           g.settings.maxAge,
+
 		Logger:     g.log.With("component", "ingest"),
 		Registerer: g.registry,
 		Now:        g.now,
@@ -234,6 +243,7 @@ func (g *gateway) webOptions() web.Options {
 		Started:      g.now(),
 		Ready:        g.queue.Err,
 		Destinations: g.destinations.status,
+		Refused:      g.destinations.refused,
 		AdminAPI:     g.settings.enableAdminAPI,
 		Logger:       g.log.With("component", "web"),
 		Now:          g.now,
@@ -263,7 +273,7 @@ func (g *gateway) run(ctx context.Context) error {
 		{"queue", g.queue.Run},
 		{"destinations", g.destinations.run},
 		{"persistence", g.persistence.run},
-		{"upkeep", newUpkeep(g).run},
+		{"upkeep", g.upkeep.run},
 		{"reload", g.reloadOnHangup},
 		{"web", func(ctx context.Context) error {
 			g.persistence.wait(ctx)

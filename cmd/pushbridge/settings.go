@@ -125,8 +125,8 @@ func (s *settings) readPush(r *flagReader) {
 func (s *settings) readSend(r *flagReader) {
 	s.configFile = r.c.String(flagConfigFile)
 	s.refreshInterval = r.duration(flagRefreshInterval, 0)
-	if s.refreshInterval > 0 && s.refreshInterval < time.Second {
-		r.fail(flagRefreshInterval, fmt.Errorf("must be 0 or at least 1s, is %s", s.refreshInterval))
+	if s.refreshInterval > 0 && s.refreshInterval < minRefresh {
+		r.fail(flagRefreshInterval, fmt.Errorf("must be 0 or at least %s, is %s", minRefresh, s.refreshInterval))
 	}
 	s.refreshBackfill = r.c.Bool(flagRefreshBackfill)
 	s.remoteWriteURLs = r.c.StringSlice(flagRemoteWriteURL)

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pushbridge/pushbridge/group"
+)
+
+// ownSchema are the settings that are not Prometheus'.
+type ownSchema struct {
+	Rules []ruleSchema `yaml:"rules"`
+}
+
+// ruleSchema is one rule: what the groups that all of match selects do
+// differently.
+type ruleSchema struct {
+	Match           matchList     `yaml:"match"`
+	TTL             *durationText `yaml:"ttl"`
+	RefreshInterval *durationText `yaml:"refresh_interval"`
+	ExpectEvery     *durationText `yaml:"expect_every"`
+}
+
+// matchList is one selector or several, all of which must match.
+type matchList []string
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (l *matchList) UnmarshalYAML(unmarshal func(any) error) error {
+	var one string
+	if unmarshal(&one) == nil {
+		*l = matchList{one}
+		return nil
+	}
+	return unmarshal((*[]string)(l))
+}
+
+// durationText is a duration as the flags take it.
+type durationText string
+
+// rules are those of the file, checked.
+func (o *ownSchema) rules() ([]group.Rule, error) {
+	var rules []group.Rule
+	for i := range o.Rules {
+		r, err := o.Rules[i].rule()
+		if err != nil {
+			return nil, fmt.Errorf("pushbridge.rules, rule %d: %w", i+1, err)
+		}
+		rules = append(rules, r)
+	}
+	return rules, nil
+}
+
+func (s *ruleSchema) rule() (group.Rule, error) {
+	var r group.Rule
+	if len(s.Match) == 0 {
+		return r, errors.New(`match is missing: say which groups, as job=~"ci-.*"`)
+	}
+	for _, text := range s.Match {
+		m, err := group.ParseMatchers(text)
+		if err != nil {
+			return r, fmt.Errorf("match: %w", err)
+		}
+		r.Match = append(r.Match, m)
+	}
+	for _, f := range []struct {
+		name string
+		from *durationText
+		to   **time.Duration
+	}{
+		{"ttl", s.TTL, &r.TTL},
+		{"refresh_interval", s.RefreshInterval, &r.Refresh},
+		{"expect_every", s.ExpectEvery, &r.Expect},
+	} {
+		if f.from == nil {
+			continue
+		}
+		d, err := parseDuration(string(*f.from))
+		if err != nil {
+			return r, fmt.Errorf("%s: %w", f.name, err)
+		}
+		if d < 0 {
+			return r, fmt.Errorf("%s: must not be negative, is %s", f.name, d)
+		}
+		*f.to = &d
+	}
+	if r.Refresh != nil && *r.Refresh > 0 && *r.Refresh < minRefresh {
+		return r, fmt.Errorf("refresh_interval: must be 0 or at least %s, is %s", minRefresh, *r.Refresh)
+	}
+	return r, nil
+}
+
+// minRefresh is the shortest refresh interval.
+const minRefresh = time.Second
+
+// rulesOf joins the rules of the file with what the flags say for all groups.
+func (s *settings) rulesOf(c *config) *group.Rules {
+	return group.NewRules(group.Policy{TTL: s.ttl, Refresh: s.refreshInterval}, c.rules)
+}
+
+// describeRule prints a rule for check-config.
+func describeRule(r *group.Rule) string {
+	var text string
+	for i, m := range r.Match {
+		if i > 0 {
+			text += " and "
+		}
+		text += m.String()
+	}
+	for _, f := range []struct {
+		name string
+		d    *time.Duration
+	}{{"ttl", r.TTL}, {"refresh_interval", r.Refresh}, {"expect_every", r.Expect}} {
+		if f.d != nil {
+			text += fmt.Sprintf(" %s=%s", f.name, *f.d)
+		}
+	}
+	return text
+}
