@@ -200,7 +200,7 @@ func prefixScenarios() []scenario {
 	return []scenario{
 		{name: "push", steps: []step{req("PUT", "/gate/metrics/job/a"), req("PUT", "/metrics/job/a"), req("GET", "/metrics"), req("GET", "/gate/metrics")}},
 		{name: "rest", steps: []step{
-			req("GET", "/"), req("GET", "/gate").but(307, 301, cleaned), req("GET", "/gate/"), req("GET", "/gate/status"), req("GET", "/-/ready"), req("GET", "/gate/-/ready"),
+			req("GET", "/"), req("GET", "/gate"), req("GET", "/gate/"), req("GET", "/gate/status"), req("GET", "/-/ready"), req("GET", "/gate/-/ready"),
 			req("GET", "/-/quit"), req("GET", "/gate/-/quit"), req("PUT", "/gate/-/quit"), req("GET", "/gate/api/v1/status"), req("GET", "/gate/debug/pprof/"),
 		}},
 	}
