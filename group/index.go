@@ -67,8 +67,7 @@ func newOwners() owners {
 }
 
 func (o *owners) add(h uint64, slot uint32) {
-	if _, ok := o.first.get(h); !ok {
-		o.first.set(h, slot)
+	if o.first.add(h, slot) {
 		return
 	}
 	o.more[h] = append(o.more[h], slot)
@@ -88,7 +87,7 @@ func (o *owners) remove(h uint64, slot uint32) {
 	}
 	last := len(more) - 1
 	if first, _ := o.first.get(h); first == slot {
-		o.first.set(h, more[last])
+		o.first.replace(h, more[last])
 	} else {
 		more[slices.Index(more, slot)] = more[last]
 	}

@@ -51,17 +51,26 @@ func (t *slotTable) get(h uint64) (uint32, bool) {
 	return slot, slot != emptySlot
 }
 
-func (t *slotTable) set(h uint64, slot uint32) {
+// add maps h to slot, unless h is there already, and reports whether it did.
+func (t *slotTable) add(h uint64, slot uint32) bool {
 	s := t.shard(h)
-	if s.used*8 >= len(s.slots)*7 {
+	if s.used*4 >= len(s.slots)*3 { // fuller tables probe for long
 		s.resize(len(s.slots) + len(s.slots)/4 + 8)
 	}
 	i := s.find(h)
-	if s.slots[i] == emptySlot {
-		s.used++
-		t.used++
+	if s.slots[i] != emptySlot {
+		return false
 	}
+	s.used++
+	t.used++
 	s.hashes[i], s.slots[i] = h, slot
+	return true
+}
+
+// replace maps h, which is there, to slot.
+func (t *slotTable) replace(h uint64, slot uint32) {
+	s := t.shard(h)
+	s.slots[s.find(h)] = slot
 }
 
 func (t *slotTable) remove(h uint64) {

@@ -15,8 +15,13 @@ func TestSlotTable(t *testing.T) {
 			grow := step/10_000%2 == 0
 			if h := r.Uint64() & mask; grow || r.IntN(4) == 0 {
 				slot := uint32(r.IntN(9))
-				table.set(h, slot)
-				if _, ok := want[h]; !ok {
+				_, ok := want[h]
+				if table.add(h, slot) == ok {
+					t.Fatalf("add %x: it was there: %v", h, ok)
+				}
+				if ok {
+					table.replace(h, slot)
+				} else {
 					keys = append(keys, h)
 				}
 				want[h] = slot
