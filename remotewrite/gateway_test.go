@@ -141,6 +141,13 @@ func (g *gateway) apply(c group.Change) error {
 	return nil
 }
 
+// refresh sends every group again.
+func (g *gateway) refresh() {
+	for slot := range group.RefreshSlots {
+		g.store.Refresh(slot, 0, g.now(), func(r *group.Record) { g.log.Append(r, nil) }, g.log.Emit)
+	}
+}
+
 // initial is what Options.Initial wants.
 func (g *gateway) initial() ([]*group.Record, uint64) {
 	var seq uint64

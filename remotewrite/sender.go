@@ -89,7 +89,7 @@ func (w *delivery) sendable() []convert.Series {
 			series = w.leave(series, nativeNotSent, native)
 		}
 	}
-	return w.fresh(series)
+	return series
 }
 
 // fresh leaves out what is older than sample_age_limit (rule R-6).
@@ -298,20 +298,17 @@ func (a answer) problem() string {
 // again only when none is left.
 func (w *delivery) exchange(ctx, hard context.Context, series []convert.Series) (answer, verdict, []convert.Series, error) {
 	b := w.batch
-	w.encode(b.protocol, series)
 	watch := newStuckWatch(w.d, b)
 	defer watch.end()
 	for attempt := 0; ; attempt++ {
 		if !w.passGate(ctx) {
 			return answer{}, again, nil, errStopped
 		}
-		if attempt > 0 {
-			if kept := w.fresh(series); len(kept) < len(series) {
-				if series = kept; len(series) == 0 {
-					return answer{}, again, nil, nil
-				}
-				w.encode(b.protocol, series)
+		if kept := w.fresh(series); attempt == 0 || len(kept) < len(series) {
+			if series = kept; len(series) == 0 {
+				return answer{}, again, nil, nil
 			}
+			w.encode(b.protocol, series)
 		}
 		a := w.try(hard, b.protocol, series, attempt)
 		if hard.Err() != nil && a.err != nil {
