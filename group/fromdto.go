@@ -84,7 +84,7 @@ type dtoReader struct {
 func (d *dtoReader) family(mf *dto.MetricFamily) error {
 	d.name = mf.GetName()
 	if d.name == PushTimeName {
-		return nil
+		return d.leftOut(mf)
 	}
 	typ, ok := typesFromDTO[mf.GetType()]
 	switch {
@@ -116,6 +116,16 @@ func (d *dtoReader) family(mf *dto.MetricFamily) error {
 	for _, m := range mf.Metric {
 		if err := d.metric(mf.GetType(), m); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// leftOut looks at a family that is not stored: a timestamp is refused there too.
+func (d *dtoReader) leftOut(mf *dto.MetricFamily) error {
+	for _, m := range mf.Metric {
+		if m != nil && m.TimestampMs != nil && !d.o.AcceptTimestamps {
+			return d.invalid(ErrTimestamp)
 		}
 	}
 	return nil

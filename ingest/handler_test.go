@@ -84,6 +84,10 @@ func TestAnswers(t *testing.T) {
 			want: "{job=\"a\"} failed\n",
 		},
 		{
+			name: "explicit timestamp of push_time_seconds", steps: []step{refused("a", "push_time_seconds 1 1000\n", inconsistent+"metric family \"push_time_seconds\": pushed metrics must not have timestamps")},
+			want: "{job=\"a\"} failed\n",
+		},
+		{
 			name: "explicit timestamp 0", steps: []step{refused("a", "m{x=\"y\"} 1 0\n", inconsistent+"metric m{x=\"y\"}: pushed metrics must not have timestamps")},
 			want: "{job=\"a\"} failed\n",
 		},
