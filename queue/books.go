@@ -5,6 +5,18 @@ import (
 	"io"
 )
 
+// Samples returns how many samples all durable records ever held.
+func (l *Log[R]) Samples() uint64 {
+	_, end := l.ring.end()
+	return end
+}
+
+// SamplesUpTo returns how many of them the records up to seq held.
+func (l *Log[R]) SamplesUpTo(seq uint64) uint64 {
+	total, _ := l.totalAt(seq)
+	return total
+}
+
 // SamplesAfter returns how many samples the records behind seq hold.
 func (l *Log[R]) SamplesAfter(seq uint64) uint64 {
 	total, _ := l.totalAt(seq)

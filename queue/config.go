@@ -98,7 +98,7 @@ type Options struct {
 	MaxQueuedBytes int64 // 64 MiB waiting for the disk, then Err returns ErrBusy
 
 	MaxBytes     int64  // 10 GiB of segments and snapshots; negative: no bound
-	MinFreeBytes int64  // 1 GiB that must stay free on the file system; negative: no bound
+	MinFreeBytes int64  // 1 GiB, or a tenth of a small file system, that must stay free; negative: no bound
 	OnFull       OnFull // DropOldest
 
 	SnapshotBytes    int64         // 64 MiB of log after which a snapshot is due
@@ -127,7 +127,6 @@ func (o Options) withDefaults() Options {
 	o.RingBytes = orDefault(o.RingBytes, 64*mib)
 	o.MaxQueuedBytes = orDefault(o.MaxQueuedBytes, 64*mib)
 	o.MaxBytes = orDefault(o.MaxBytes, 10*gib)
-	o.MinFreeBytes = orDefault(o.MinFreeBytes, gib)
 	o.SnapshotBytes = orDefault(o.SnapshotBytes, 64*mib)
 	o.SnapshotInterval = orDefault(o.SnapshotInterval, 10*time.Minute)
 	if o.MaxBytes > 0 {
@@ -142,6 +141,19 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	return o
+}
+
+// withMinFree sets the default of MinFreeBytes, which a small volume could never
+// satisfy: then destinations could not lag at all.
+func (o Options) withMinFree(fs fsys) Options {
+	if o.MinFreeBytes != 0 {
+		return o
+	}
+	o.MinFreeBytes = gib
+	if _, size, err := fs.Space(o.Dir); err == nil {
+		o.MinFreeBytes = min(gib, size/10)
 	}
 	return o
 }

@@ -77,15 +77,23 @@ func (c *Cursor) Sent(shard int, seq uint64) error {
 // counted as dropped. It counts as sent, too. Shards without anything of their
 // own must be moved along, or segments are kept for them.
 func (c *Cursor) Acked(shard int, seq uint64) error {
+	return c.AckedAt(shard, seq, unknownTotal)
+}
+
+// AckedAt is Acked with the books at seq, as Reader.Total has them. With them what
+// the destination loses is counted exactly also when the records around seq were
+// dropped before it got there, and the process has ended since.
+func (c *Cursor) AckedAt(shard int, seq, total uint64) error {
 	return c.update(func() bool {
 		p := &c.shards[shard]
 		if p.started && seq <= p.acked {
 			return false
 		}
 		p.started = true
-		p.acked = max(p.acked, seq)
+		if seq > p.acked || seq == p.acked && total != unknownTotal {
+			p.acked, p.base = seq, total
+		}
 		p.sent = max(p.sent, p.acked)
-		p.base = unknownTotal
 		return true
 	})
 }

@@ -18,6 +18,7 @@ type cursors struct {
 	d       *disk // nil: memory only
 	log     *slog.Logger
 	metrics *metrics
+	nag     nag
 	boot    [16]byte
 	floor   func() int64
 	head    uint64 // end of the log at open
@@ -91,76 +92,6 @@ func (cs *cursors) openCursor(id string, shards int, head uint64) (*Cursor, bool
 
 func (c *Cursor) isNew() bool {
 	return slices.ContainsFunc(c.shards, func(p shardPosition) bool { return !p.started })
-}
-
-// resume takes the positions from the file that was found at open, and makes sure
-// that a power loss from here on is noticed.
-func (cs *cursors) resume(c *Cursor, name string) error {
-	found, exists := cs.files[name]
-	if exists && !found.foreign {
-		cs.adopt(c, found)
-	}
-	c.generation = found.slot.generation
-	usable := exists && found.found && found.doubtful == nil && len(found.slot.shards) == len(c.shards)
-	if !usable {
-		if exists && (found.doubtful != nil || found.foreign) {
-			cs.d.copyAside(name)
-		}
-		return c.rebuildLocked(false)
-	}
-	f, err := cs.d.fs.Edit(cs.d.path(name))
-	if err != nil {
-		return err
-	}
-	// The slot that was found may be in the page cache only: it must be on disk
-	// before the other one is touched.
-	if err := f.Sync(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	c.file, c.slotAt = f, 1-found.which
-	if err := c.writeLocked(false); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := c.persistLocked(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	return nil
-}
-
-// adopt sets c's positions from what was found. Nothing found means that all of
-// the log is in doubt: delivering twice is better than not at all.
-func (cs *cursors) adopt(c *Cursor, found cursorFile) {
-	old := found.slot.shards
-	if !found.found {
-		old = []shardPosition{{base: unknownTotal, started: true}}
-	}
-	if len(old) != len(c.shards) {
-		old = slices.Repeat([]shardPosition{merge(old)}, len(c.shards))
-	}
-	exact := found.found && found.doubtful == nil &&
-		(found.slot.clean || found.slot.boot == cs.boot && cs.boot != [16]byte{})
-	copy(c.shards, old)
-	if exact {
-		return
-	}
-	for i := range c.shards {
-		c.shards[i].sent = max(c.shards[i].sent, cs.head)
-	}
-	cs.log.Warn("the machine stopped without warning, or the cursor is damaged: what was not acknowledged is in doubt",
-		"cursor", c.id, "acked_seq", c.ackedLocked(), "head_seq", cs.head)
-}
-
-// merge returns the position that is safe for all of the shards in old.
-func merge(old []shardPosition) shardPosition {
-	p := old[0]
-	for _, o := range old[1:] {
-		if o.acked < p.acked {
-			p.acked, p.base = o.acked, o.base
-		}
-		p.sent = max(p.sent, o.sent)
-		p.started = p.started && o.started
-	}
-	return p
 }
 
 func (cs *cursors) remove(id string) error {
@@ -241,11 +172,10 @@ func (cs *cursors) opened() []*Cursor {
 	return slices.Collect(maps.Values(cs.open))
 }
 
-// sync makes all positions durable. An error is logged by the caller of Sent and
-// Acked, and tried again in a second.
+// sync makes all positions durable. What fails is tried again in a second.
 func (cs *cursors) sync() {
 	for _, c := range cs.opened() {
-		if err := c.sync(); err != nil {
+		if err := c.sync(); cs.nag.starts(c.id, err) {
 			cs.log.Warn("cannot make a cursor durable", "cursor", c.id, "err", err)
 		}
 	}
@@ -287,77 +217,4 @@ func (cs *cursors) close() error {
 		errs = append(errs, c.finish())
 	}
 	return errors.Join(errs...)
-}
-
-// load reads all cursor files. It returns the largest sequence that any of them
-// knows.
-func (cs *cursors) load(d *disk, files []fileInfo) (last uint64, err error) {
-	cs.d, cs.boot = d, bootHash(d.fs.BootID())
-	for _, info := range files {
-		if !strings.HasSuffix(info.name, cursorSuffix) {
-			continue
-		}
-		b, err := readFile(d.fs, d.path(info.name))
-		if err != nil {
-			return 0, err
-		}
-		c, err := parseCursorFile(b, info.name, d.id)
-		if err != nil {
-			return 0, err
-		}
-		cs.files[info.name] = c
-		cs.reportFile(d, c, info)
-		for _, p := range c.slot.shards {
-			last = max(last, p.acked, p.sent)
-		}
-	}
-	return last, nil
-}
-
-// reportFile says what is wrong with a cursor file. A copy of a damaged one is
-// kept when the cursor is opened and the file written anew.
-func (cs *cursors) reportFile(d *disk, c cursorFile, info fileInfo) {
-	switch {
-	case c.foreign:
-		d.report(&CorruptionError{File: info.name, Length: info.size, Err: errForeign})
-	case c.doubtful != nil:
-		d.report(&CorruptionError{File: info.name, Length: info.size, Err: c.doubtful})
-	}
-}
-
-// createCursor writes a new cursor file under a temporary name and puts it in
-// place, durably.
-func (d *disk) createCursor(id string, s slot) (file, error) {
-	name := cursorName(id)
-	f, err := d.writeTemp(name, func(f file) error {
-		return writeAll(f, buildCursorFile(d.id, id, s), 0)
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := d.fs.Rename(d.path(name+tempSuffix), d.path(name)); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	if err := d.fs.SyncDir(d.dir); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
-// readFile reads a small file whole.
-func readFile(fs fsys, path string) ([]byte, error) {
-	f, err := fs.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	size, err := f.Size()
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	b := make([]byte, size)
-	n, _, err := readPages(f, b, 0)
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return b[:n], f.Close()
 }

@@ -12,6 +12,10 @@ type damageList struct {
 	found []*CorruptionError
 }
 
+// maxDamage bounds the list: a disk that is beyond help must not fill memory, nor
+// the operator's log.
+const maxDamage = 10_000
+
 // add returns whether bad is new.
 func (l *damageList) add(bad *CorruptionError) bool {
 	l.mu.Lock()
@@ -20,7 +24,7 @@ func (l *damageList) add(bad *CorruptionError) bool {
 		return o.File == bad.File && o.Offset <= bad.Offset && bad.Offset+bad.Length <= o.Offset+o.Length &&
 			(bad.First == 0 || o.First <= bad.First && bad.Last <= o.Last)
 	}
-	if slices.ContainsFunc(l.found, known) {
+	if slices.ContainsFunc(l.found, known) || len(l.found) >= maxDamage {
 		return false
 	}
 	l.found = append(l.found, bad)
@@ -31,6 +35,26 @@ func (l *damageList) list() []*CorruptionError {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.found)
+}
+
+// nag remembers which problems were logged: what is tried every second is logged
+// when it starts to fail, and again only after it has worked.
+type nag struct {
+	mu     sync.Mutex
+	failed map[string]bool
+}
+
+// starts notes the outcome of what, and reports whether it fails for the first
+// time.
+func (n *nag) starts(what string, err error) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	was := n.failed[what]
+	if n.failed == nil {
+		n.failed = map[string]bool{}
+	}
+	n.failed[what] = err != nil
+	return err != nil && !was
 }
 
 // names reports whether some damage explains that the records from first to last

@@ -21,6 +21,7 @@ type disk struct {
 	log     *slog.Logger
 	metrics *metrics
 	damage  damageList
+	nag     nag
 	id      storeID
 	era     atomic.Uint32 // of timestamps, see ResetClock
 	lock    io.Closer

@@ -22,9 +22,9 @@ type fsys interface {
 	Rename(from, to string) error     // durable after SyncDir, as are Create and Remove
 	Remove(name string) error
 	SyncDir(dir string) error
-	Free(dir string) (int64, error)      // bytes left for us
-	Lock(name string) (io.Closer, error) // ErrLocked when another process has it
-	BootID() string                      // changes when the page cache is lost; empty when unknown
+	Space(dir string) (free, size int64, err error) // of the file system: bytes left for us, and all
+	Lock(name string) (io.Closer, error)            // ErrLocked when another process has it
+	BootID() string                                 // changes when the page cache is lost; empty when unknown
 }
 
 // file is an open file.
@@ -125,12 +125,13 @@ func (osFS) SyncDir(dir string) error {
 	return err
 }
 
-func (osFS) Free(dir string) (int64, error) {
+func (osFS) Space(dir string) (free, size int64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // its type depends on the system
+	block := int64(st.Bsize) //nolint:unconvert // its type depends on the system
+	return int64(st.Bavail) * block, int64(st.Blocks) * block, nil
 }
 
 // Lock takes the lock that the kernel releases when the process ends, however it

@@ -64,6 +64,7 @@ func open[R any](fs fsys, o Options, c Codec[R]) (*Log[R], error) {
 			return nil, fmt.Errorf("open log in %s: %w", o.Dir, err)
 		}
 		l.disk, at = d, found
+		l.o = o.withMinFree(fs)
 		l.snapshots.restore(at.snapshots, d.bytesBehind(at.snapshots))
 		l.metrics.observeDisk(d, &l.snapshots)
 	}

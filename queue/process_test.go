@@ -203,14 +203,14 @@ func limitFileSize(t *testing.T) (dir string, fill, free func()) {
 
 // fillDisk puts a file on the file system that leaves 100 KiB.
 func fillDisk(t *testing.T, root string) (dir string, fill, free func()) {
-	dir, err := os.MkdirTemp(root, "queue")
+	dir, err := os.MkdirTemp(root, "queue") //nolint:usetesting // on the file system to be filled
 	if err != nil {
 		t.Fatal(err)
 	}
 	ballast := filepath.Join(root, "ballast")
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	fill = func() {
-		left, err := osFS{}.Free(root)
+		left, _, err := osFS{}.Space(root)
 		if err == nil {
 			err = os.WriteFile(ballast, make([]byte, left-100<<10), 0o600)
 		}

@@ -73,6 +73,11 @@ func (r *Reader[R]) Skipped() (records, samples uint64) {
 	return r.skipped.records, r.skipped.samples
 }
 
+// Total returns how many samples all records up to the reader's position held,
+// for Cursor.AckedAt. It knows that behind every record and every gap that it
+// has returned.
+func (r *Reader[R]) Total() (total uint64, known bool) { return r.tail.total, r.tail.exact }
+
 // Close lets go of the segment that the reader has open.
 func (r *Reader[R]) Close() error { return r.tail.close() }
 

@@ -15,6 +15,7 @@ const houseInterval = time.Second
 func (l *Log[R]) keepHouse(stop <-chan struct{}) {
 	tick := time.NewTicker(houseInterval)
 	defer tick.Stop()
+	l.maintain() // lives that are all shorter than the interval would never keep the bounds
 	for {
 		select {
 		case <-stop:
@@ -98,9 +99,11 @@ func (l *Log[R]) excess() int64 {
 	if l.o.MinFreeBytes <= 0 {
 		return excess
 	}
-	free, err := l.disk.fs.Free(l.disk.dir)
-	if err != nil {
+	free, _, err := l.disk.fs.Space(l.disk.dir)
+	if l.disk.nag.starts("space", err) {
 		l.o.Logger.Warn("cannot ask for the free space", "err", err)
+	}
+	if err != nil {
 		return excess
 	}
 	return max(excess, l.o.MinFreeBytes-free)
@@ -177,11 +180,11 @@ func (d *disk) oldestSealed() (*segment, segmentView) {
 // they were not done. One removal is durable before the next one starts, so that a
 // power loss never brings back an old segment without those behind it.
 func (d *disk) remove(s *segment) bool {
-	if err := d.removeDurably(s); err != nil {
+	err := d.removeDurably(s)
+	if d.nag.starts("remove", err) {
 		d.log.Warn("cannot remove a segment", "segment", s.number, "err", err)
-		return false
 	}
-	return true
+	return err == nil
 }
 
 // removeDurably removes the file, and then empties it: a reader that has it open

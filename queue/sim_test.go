@@ -191,13 +191,13 @@ func (d *simDisk) SyncDir(string) error {
 	return d.after()
 }
 
-func (d *simDisk) Free(string) (int64, error) {
+func (d *simDisk) Space(string) (free, size int64, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.capacity == 0 {
-		return 1 << 50, nil
+		return 1 << 50, 1 << 50, nil
 	}
-	return d.capacity - d.usedLocked(), nil
+	return d.capacity - d.usedLocked(), d.capacity, nil
 }
 
 func (d *simDisk) usedLocked() int64 {
