@@ -37,7 +37,7 @@ type Options struct {
 	CheckConsistency bool
 
 	// OwnFamilies returns the gateway's own metrics. It is called once, with no
-	// lock held, before the first change.
+	// lock held, before the first change or count of conflicts.
 	OwnFamilies func() []OwnFamily
 
 	MaxGroups         int // 0 for no limit
@@ -164,7 +164,10 @@ func (s *Store) View() View {
 // other and with the gateway's own metrics: duplicate series, second types of a
 // name, and names that collide with a component of a summary or histogram. With
 // CheckConsistency it is 0, unless a state was restored that had some.
-func (s *Store) LiveConflicts() int { return int(s.conflicts.Load()) }
+func (s *Store) LiveConflicts() int {
+	s.ownOnce.Do(s.addOwnFamilies)
+	return int(s.conflicts.Load())
+}
 
 // entryLocked returns the entry of an ID, making it when there is none.
 func (s *Store) entryLocked(id string) *entry {

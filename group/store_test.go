@@ -566,6 +566,19 @@ pushbridge_group_series 5
 	}
 }
 
+// TestConflictsWithOwnAfterRestart: a restored group that collides with the
+// gateway's own metrics is found before anything is pushed.
+func TestConflictsWithOwnAfterRestart(t *testing.T) {
+	g := newRig(t, Options{})
+	g.do(KindPut, "job=j", "own 1\n")
+	s := NewStore(Options{CheckConsistency: true, OwnFamilies: func() []OwnFamily { return []OwnFamily{{Name: "own", Type: Gauge}} }})
+	s.Restore(g.log[0], 1)
+	s.FinishRestore(0)
+	if n := s.LiveConflicts(); n != 1 {
+		t.Errorf("%d conflicts", n)
+	}
+}
+
 // TestHugePushKeepsNoScratch: one huge push must not make the process bigger for
 // ever.
 func TestHugePushKeepsNoScratch(t *testing.T) {
