@@ -16,6 +16,7 @@ func checkedScenarios() []scenario {
 	all = append(all, changeScenarios()...)
 	all = append(all, conflictScenarios()...)
 	all = append(all, pathScenarios()...)
+	all = append(all, redirectScenarios()...)
 	all = append(all, textScenarios()...)
 	return append(all, bodyScenarios()...)
 }
@@ -49,6 +50,7 @@ func conflictScenarios() []scenario {
 	timestamped := put("a", "# TYPE m gauge\nm 2 1600000000000\n")
 	return []scenario{
 		{name: "timestamp", steps: []step{timestamped}},
+		{name: "timestamp of push_time_seconds", steps: []step{put("a", "push_time_seconds 2 0\n")}},
 		{name: "timestamp zero", steps: []step{put("a", "m 2 0\n")}},
 		{name: "timestamp for an existing group", steps: []step{put("a", gauge1), timestamped}},
 		{name: "success after failure", steps: []step{timestamped, put("a", gauge1)}},
@@ -96,6 +98,33 @@ func pathScenarios() []scenario {
 			req("GET", "/metrics/job/a"), req("HEAD", "/metrics/job/a"), req("OPTIONS", "/metrics/job/a"), req("PATCH", "/metrics/job/a"),
 			req("HEAD", "/metrics"), req("OPTIONS", "/metrics"), req("POST", "/metrics"), req("DELETE", "/metrics"),
 			req("HEAD", "/-/healthy"), req("OPTIONS", "/-/ready"), req("POST", "/-/healthy"), req("OPTIONS", "/"), req("POST", "/status"),
+		}},
+	}
+}
+
+// misdirected is why redirects within the API lead elsewhere.
+const misdirected = "Pushgateway forgets /api/v1 in the address, which leads to another view or to 404"
+
+func redirectScenarios() []scenario {
+	return []scenario{
+		{name: "slash at the end", steps: []step{
+			req("GET", "/metrics/"), req("GET", "/status/"), req("GET", "/-/healthy/"), req("GET", "/-/quit/"), req("PUT", "/-/quit/"),
+			req("GET", "/status/?a=b"), req("PUT", "/status/"), req("HEAD", "/status/"), req("OPTIONS", "/status/"),
+		}},
+		{name: "no slash at the end", steps: []step{
+			req("GET", "/static"), req("PUT", "/static"), req("HEAD", "/debug/pprof"), req("GET", "/debug/pprof"), req("OPTIONS", "/debug/pprof"),
+		}},
+		{name: "wrong case of a view", steps: []step{
+			req("GET", "/METRICS"), req("GET", "/METRICS?a=b"), req("GET", "/Status/"), req("GET", "/STATIC/x"), req("POST", "/-/QUIT"),
+			req("PUT", "/METRICS"), req("HEAD", "/METRICS"), req("OPTIONS", "/METRICS"), req("GET", "/API/v1/status"),
+		}},
+		{name: "unclean", steps: []step{
+			req("GET", "//metrics").but(307, 301, cleaned), req("GET", "/x/../status").but(307, 301, cleaned), req("PUT", "/metrics//").but(307, 301, cleaned),
+		}},
+		{name: "API", steps: []step{
+			req("GET", "/api/v1/metrics/").but(301, 301, misdirected), req("GET", "/api/v1/STATUS").but(301, 301, misdirected),
+			req("PUT", "/api/v1/admin/wipe/").but(307, 307, misdirected),
+			req("GET", "/api/v1").but(307, 301, cleaned), req("GET", "/api"), req("GET", "/api/"), req("GET", "/api/v2/status"),
 		}},
 	}
 }
@@ -201,7 +230,9 @@ func prefixScenarios() []scenario {
 		{name: "push", steps: []step{req("PUT", "/gate/metrics/job/a"), req("PUT", "/metrics/job/a"), req("GET", "/metrics"), req("GET", "/gate/metrics")}},
 		{name: "rest", steps: []step{
 			req("GET", "/"), req("GET", "/gate"), req("GET", "/gate/"), req("GET", "/gate/status"), req("GET", "/-/ready"), req("GET", "/gate/-/ready"),
-			req("GET", "/-/quit"), req("GET", "/gate/-/quit"), req("PUT", "/gate/-/quit"), req("GET", "/gate/api/v1/status"), req("GET", "/gate/debug/pprof/"),
+			req("GET", "/-/quit"), req("GET", "/gate/-/quit"), req("PUT", "/gate/-/quit"), req("DELETE", "/gate/-/quit"), req("OPTIONS", "/gate/-/quit"),
+			req("GET", "/gate/METRICS"), req("GET", "/GATE/metrics"), req("PUT", "/gate"), req("PUT", "/gate/-/quit/"), req("OPTIONS", "/-/quit"), req("PUT", "/-/quit"),
+			req("GET", "/gate/api/v1/status"), req("GET", "/gate/debug/pprof/"),
 		}},
 	}
 }
