@@ -32,6 +32,9 @@ func TestAckedBehindDroppedSegments(t *testing.T) {
 	if err := errors.Join(c.Sent(0, at.Seq), c.AckedAt(0, at.Seq, total)); err != nil {
 		t.Fatal(err)
 	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
 	b.reopen()
 	c, r = b.open("slow")
 	pending := b.SamplesAfter(c.Acknowledged())

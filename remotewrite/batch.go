@@ -27,14 +27,15 @@ type part struct {
 	whole bool // the record ends here
 }
 
-// done returns the sequence of the newest record that ends in b, 0 for none.
-func (b *batch) done() uint64 {
+// done returns the sequence of the newest record that ends in b, 0 for none, and
+// the samples of the log up to there.
+func (b *batch) done() (seq, total uint64) {
 	for i := len(b.parts) - 1; i >= 0; i-- {
 		if p := &b.parts[i]; p.whole && p.item.kind != passing {
-			return p.item.seq
+			return p.item.seq, p.item.total
 		}
 	}
-	return 0
+	return 0, 0
 }
 
 // ended counts the records that end in b.

@@ -26,12 +26,12 @@ type RefreshBooks struct {
 type books struct {
 	mu sync.Mutex
 
-	// read is the sequence up to which records were handed to shards, settled
-	// what was settled when the process started. Behind the larger of them the
-	// log's own count of samples is what waits: records between the two are
-	// counted one by one, as some of them were settled by the process before.
-	read, settled uint64
-	backlog       func(after uint64) uint64
+	// at is how many samples the log had ever held where the reader is, or where
+	// everything was settled when the process started, whichever is later. What it
+	// has got since then waits. Records between the two places are counted one by
+	// one, as some of them were settled by the process before.
+	at  uint64
+	all func() uint64 // how many samples the log has ever held
 
 	accepted  uint64
 	delivered uint64
@@ -41,32 +41,34 @@ type books struct {
 }
 
 // resume sets where the books begin.
-func (b *books) resume(read, settled uint64) {
+func (b *books) resume(at uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.read, b.settled = read, settled
+	b.at = at
 }
 
-// reached notes that the reader is at seq.
-func (b *books) reached(seq uint64) {
+// reached notes that the reader is behind at samples of the log.
+func (b *books) reached(at uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.read = max(b.read, seq)
+	b.at = max(b.at, at)
 }
 
-// accept notes that the record at seq, of n samples, was handed to a shard.
-func (b *books) accept(seq, n uint64) {
+// accept notes that a record of n samples, the last ones up to at, was handed to
+// a shard.
+func (b *books) accept(at, n uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.read = max(b.read, seq)
+	b.at = max(b.at, at)
 	b.accepted += n
 }
 
-// miss notes that the records up to seq, of n samples, can never be read.
-func (b *books) miss(seq, n uint64, why reason) {
+// miss notes that records of n samples, the last ones up to at, can never be
+// read.
+func (b *books) miss(at, n uint64, why reason) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.read = max(b.read, seq)
+	b.at = max(b.at, at)
 	b.accepted += n
 	b.dropped[why] += n
 }
@@ -104,14 +106,14 @@ func (b *books) skipped(total uint64) {
 	b.refresh.Skipped = total
 }
 
-// snapshot returns books that balance. What waits in the log is looked up after
-// the lock is given back, for the position that was seen under it.
+// snapshot returns books that balance. The log is asked after the lock is given
+// back: what it has got since then waits.
 func (b *books) snapshot() (Books, tally) {
 	b.mu.Lock()
-	at, accepted, dropped := max(b.read, b.settled), b.accepted, b.dropped
+	at, accepted, dropped := b.at, b.accepted, b.dropped
 	s := Books{Delivered: b.delivered, InDoubt: b.inDoubt, Refresh: b.refresh}
 	b.mu.Unlock()
-	s.Accepted = accepted + b.backlog(at)
+	s.Accepted = accepted + max(b.all(), at) - at
 	s.Dropped = make(map[string]uint64)
 	for i, n := range dropped {
 		if n > 0 {

@@ -106,7 +106,7 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 	}
 	d.report = newReporter(d.log, o.Now)
 	d.metadata = newMetadataSender(d)
-	d.books.backlog = o.Log.SamplesAfter
+	d.books.all = o.Log.Samples
 	for i := range c.Shards() {
 		d.shards = append(d.shards, newShard(d, i))
 	}
@@ -170,7 +170,7 @@ func (d *Destination) resume() {
 		s.acked, s.doubtful = d.cursor.Position(s.n)
 		settled = max(settled, s.acked)
 	}
-	d.books.resume(d.cursor.Acknowledged(), settled)
+	d.books.resume(d.o.Log.SamplesUpTo(settled))
 }
 
 // shardOf returns the shard of a job. Series of different groups are the same

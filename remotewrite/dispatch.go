@@ -14,6 +14,8 @@ type dispatcher struct {
 	d      *Destination
 	reader *queue.Reader[*group.Record]
 	at     uint64 // sequence up to which everything was handed out
+	total  uint64 // samples of all records up to at
+	known  bool   // whether total is known
 	since  int    // records since idle shards were moved along
 
 	initial *[]*group.Record // to be handed out behind the record at behind; nil when it was
@@ -28,7 +30,7 @@ const (
 
 // run hands out records until ctx ends, and then what can be had at once.
 func (x *dispatcher) run(ctx, hard context.Context) error {
-	x.at = x.d.cursor.Acknowledged()
+	x.moveTo(x.d.cursor.Acknowledged())
 	if x.d.owed.Load() {
 		x.askInitial()
 		x.d.initialLeft.Add(1)
@@ -93,15 +95,22 @@ func (x *dispatcher) next(ctx, hard context.Context) (queue.Item[*group.Record],
 // gap counts what can never be read.
 func (x *dispatcher) gap(g *queue.GapError) {
 	why := reasonOfGap(g.Reason)
-	x.d.books.miss(g.To, g.Samples, why)
+	x.moveTo(max(x.at, g.To))
+	x.d.books.miss(x.total, g.Samples, why)
 	x.d.metrics.unsent(why, g.Samples)
 	x.d.report.missed(g)
-	x.at = max(x.at, g.To)
+}
+
+// moveTo notes that everything up to seq, where the reader is, was handed out.
+func (x *dispatcher) moveTo(seq uint64) {
+	x.at = seq
+	x.total, x.known = x.reader.Total()
 }
 
 // record hands a record to its shard.
 func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) error {
 	out := item{record: it.Record, seq: it.Seq, samples: it.Record.Samples()}
+	out.total, _ = x.reader.Total()
 	s := x.d.shardOf(it.Record.Labels.Job())
 	switch {
 	case it.Ephemeral:
@@ -116,15 +125,15 @@ func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) e
 		return err
 	}
 	if !it.Ephemeral {
-		x.at = it.Seq
+		x.moveTo(it.Seq)
 	}
 	return nil
 }
 
 // reached notes that everything up to seq was handed out or is of no concern.
 func (x *dispatcher) reached(seq uint64) {
-	x.at = seq
-	x.d.books.reached(seq)
+	x.moveTo(seq)
+	x.d.books.reached(x.total)
 }
 
 // put puts it into the inbox of s and waits while that is full.
@@ -136,7 +145,7 @@ func (x *dispatcher) put(ctx context.Context, s *shard, it item) error {
 	if it.kind == passing {
 		x.d.books.arrived(uint64(it.samples))
 	} else {
-		x.d.books.accept(it.seq, uint64(it.samples))
+		x.d.books.accept(it.total, uint64(it.samples))
 		x.d.metrics.highest.raise(it.record.Time)
 	}
 	if s.in.tryPut(it) {
@@ -198,10 +207,18 @@ func (x *dispatcher) moveIdle() {
 		if s.unsettled.Load() > 0 {
 			continue
 		}
-		if err := x.d.cursor.Acked(s.n, x.at); err != nil {
+		if err := x.acked(s); err != nil {
 			x.d.report.cursorFailed(err)
 		}
 	}
+}
+
+// acked moves the position of s to where everything was handed out.
+func (x *dispatcher) acked(s *shard) error {
+	if !x.known {
+		return x.d.cursor.Acked(s.n, x.at)
+	}
+	return x.d.cursor.AckedAt(s.n, x.at, x.total)
 }
 
 // noteLag notes whether the ring has moved on without us.

@@ -21,6 +21,7 @@ const (
 type item struct {
 	record  *group.Record
 	seq     uint64
+	total   uint64 // samples of all records of the log up to this one
 	kind    kind
 	samples int  // record.Samples()
 	initial bool // belongs to the first state of a new destination

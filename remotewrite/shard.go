@@ -342,8 +342,8 @@ func (s *shard) noteSent(ctx context.Context, b *batch) error {
 func (s *shard) finish(b *batch) {
 	s.d.account(b.kind, outcome{dropped: b.drops})
 	s.d.noteUnsent(&b.drops)
-	if seq := b.done(); seq > 0 && !s.d.owed.Load() {
-		if err := s.d.cursor.Acked(s.n, seq); err != nil {
+	if seq, total := b.done(); seq > 0 && !s.d.owed.Load() {
+		if err := s.d.cursor.AckedAt(s.n, seq, total); err != nil {
 			// The next one that works covers this one too.
 			s.d.report.cursorFailed(err)
 		}
