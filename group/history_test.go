@@ -3,9 +3,9 @@ package group
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -529,19 +529,16 @@ func (h *history) checkConflicts() {
 	}
 }
 
+var (
+	histories   = flag.Uint64("histories", 100, "number of random histories")
+	historySeed = flag.Uint64("history-seed", 1, "seed of the first")
+)
+
 // TestHistories is the main test of the package: promises P2 and P3, and that a
 // restart, an abort and a snapshot lose nothing.
 func TestHistories(t *testing.T) {
-	first, count := uint64(1), uint64(100)
-	if v := os.Getenv("HISTORY_SEED"); v != "" {
-		n, err := strconv.ParseUint(v, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		first, count = n, 1
-	}
 	pushes, refused := 0, 0
-	for seed := first; seed < first+count; seed++ {
+	for seed := *historySeed; seed < *historySeed+*histories; seed++ {
 		h := newHistory(t, seed)
 		h.logf("seed %d: %+v mask %x timed %v", seed, h.o.CheckConsistency, h.mask, h.timed)
 		for range 120 {
