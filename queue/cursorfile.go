@@ -41,7 +41,7 @@ type slot struct {
 // shardPosition is where one shard of a destination is.
 type shardPosition struct {
 	acked, sent uint64
-	base        uint64 // samples of all records up to acked, if the segment that knows was dropped
+	base        uint64 // samples of all records up to acked, or unknownTotal
 	started     bool   // Acked was called
 }
 

@@ -3,7 +3,9 @@ package queue
 import (
 	"errors"
 	"io"
+	"math/rand/v2"
 	"os"
+	"runtime"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -461,5 +463,39 @@ func TestSegmentRemovedByHand(t *testing.T) {
 	}
 	if bad := b.Damage(); len(bad) != 1 || !errors.Is(bad[0], os.ErrNotExist) {
 		t.Errorf("damage %v", bad)
+	}
+}
+
+// Memory does not grow with the backlog: promise 6.
+func TestMemoryIsFlat(t *testing.T) {
+	l, stop := start(t, Options{
+		Dir: t.TempDir(), Fsync: Off, RingBytes: mib, SegmentBytes: mib, MaxBytes: -1, MinFreeBytes: -1,
+	})
+	defer stop()
+	if _, _, err := l.OpenCursor("dead", 4); err != nil {
+		t.Fatal(err)
+	}
+	reader := l.NewReader(0)
+	body := benchBody(rand.New(rand.NewPCG(1, 7)))
+	heap := func(records int) uint64 {
+		for range records {
+			l.Append(rec{Samples: 20, Body: body}, nil)
+			for l.queuedBytes() > mib {
+				runtime.Gosched()
+			}
+		}
+		add(t, l, rec{})
+		if it, ok, err := reader.TryNext(); !ok || err != nil || !reader.Lagging() {
+			t.Fatal(it.Seq, ok, err, reader.Lagging())
+		}
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap(10_000)
+	after := heap(60_000)
+	if after > before+4*mib {
+		t.Errorf("%d bytes of heap behind %d records, %d before", after, l.Head(), before)
 	}
 }
