@@ -50,6 +50,9 @@ type Record struct {
 	// it is not 0, the record ships whether the group is overdue.
 	Expect int64
 
+	// Last is, for KindRefresh, the timestamp of the group's last stored record.
+	Last int64
+
 	// Part is what was pushed: all families for KindPut, the replaced and new
 	// ones for KindPost, nil otherwise. It may have no families.
 	Part *Part

@@ -56,7 +56,7 @@ func (s *Store) refreshLocked(e *entry, limit int64, now time.Time) *Record {
 	var due []Member
 	for _, m := range g.Members {
 		// last is smaller only after ResetClock.
-		if min(m.Part.Time, e.last) <= limit && !m.timed() {
+		if min(m.Part.Time, e.last) <= limit && !m.Timed() {
 			due = append(due, m)
 		}
 	}
@@ -70,7 +70,7 @@ func (s *Store) restateLocked(e *entry, members []Member, now time.Time) *Record
 	g := e.pending
 	return &Record{
 		Kind: KindRefresh, Labels: g.Labels, Time: s.stampLocked(e, g.Labels, now, false),
-		Push: g.Push, Fail: g.Fail, TTL: g.TTL, Expect: g.Expect, Hide: g.Hide, Members: members,
+		Push: g.Push, Fail: g.Fail, TTL: g.TTL, Expect: g.Expect, Hide: g.Hide, Members: members, Last: g.Last,
 	}
 }
 
@@ -96,8 +96,8 @@ func (s *Store) Restate(now time.Time, cut func() uint64, enqueue func(*Record))
 	return records, cut()
 }
 
-// timed reports whether a metric of m has an explicit timestamp.
-func (m Member) timed() bool {
+// Timed reports whether a metric of m has an explicit timestamp.
+func (m Member) Timed() bool {
 	p, f := m.Part, m.Of()
 	return p.Times != nil && slices.ContainsFunc(p.Times[f.first:f.first+f.count], func(t int64) bool { return t != NoTime })
 }

@@ -33,6 +33,10 @@ type Options struct {
 	// that these come behind: the clock mark that keeps their timestamps.
 	Initial func() (records []*group.Record, behind uint64)
 
+	// Backfill is what Initial would be if the cursor were new. When it is set, the
+	// hole that an outage leaves in groups that nobody pushes to is filled.
+	Backfill func() (records []*group.Record, behind uint64)
+
 	External      group.Labels          // labels that every series gets, unless it has them
 	Escaping      model.EscapingScheme  // of names that are not [a-zA-Z_:][a-zA-Z0-9_:]*; 0: as is
 	AlsoClassic   bool                  // send classic buckets beside native histograms

@@ -20,6 +20,8 @@ type dispatcher struct {
 
 	initial *[]*group.Record // to be handed out behind the record at behind; nil when it was
 	behind  uint64
+
+	fill backfill
 }
 
 const (
@@ -58,7 +60,7 @@ func (x *dispatcher) run(ctx, hard context.Context) error {
 				return nil // the shards have ended, or the deadline has passed
 			}
 		}
-		if err := x.handOutInitial(hard); err != nil {
+		if err := errors.Join(x.handOutInitial(hard), x.fillHole(hard)); err != nil {
 			return nil
 		}
 		x.afterEach()
@@ -109,6 +111,9 @@ func (x *dispatcher) moveTo(seq uint64) {
 
 // record hands a record to its shard.
 func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) error {
+	if x.follow(it.Record, it.Ephemeral) {
+		return nil
+	}
 	out := item{record: it.Record, seq: it.Seq, samples: it.Record.Samples()}
 	out.total, _ = x.reader.Total()
 	s := x.d.shardOf(it.Record.Labels.Job())
@@ -225,5 +230,5 @@ func (x *dispatcher) acked(s *shard) error {
 func (x *dispatcher) noteLag() {
 	x.d.lagging.Store(x.reader.Lagging())
 	_, samples := x.reader.Skipped()
-	x.d.books.skipped(samples)
+	x.d.books.skipped(samples + x.fill.passed)
 }

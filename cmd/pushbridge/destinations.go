@@ -28,6 +28,8 @@ type destinations struct {
 	log    *slog.Logger
 	failed chan error // of a destination that cannot go on
 
+	backfill bool // fill the holes of outages
+
 	changing sync.Mutex // one change at a time; taken before mu
 
 	mu      sync.Mutex
@@ -57,6 +59,7 @@ func newDestinations(g *gateway, intake *remotewrite.Intake) *destinations {
 		},
 		queue: g.queue, store: g.store, writer: g.writer,
 		log: g.log.With("component", "remotewrite"), failed: make(chan error, 1),
+		backfill: g.settings.refreshBackfill,
 	}
 }
 
@@ -111,6 +114,9 @@ func (d *destinations) open(section *remotewrite.Config, external labels.Labels)
 	o.External = groupLabels(external)
 	if isNew {
 		o.Initial = d.initial
+	}
+	if d.backfill {
+		o.Backfill = d.initial
 	}
 	sender, err := remotewrite.NewDestination(*section, o)
 	if err != nil {

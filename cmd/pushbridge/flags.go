@@ -174,7 +174,7 @@ func sendFlags(category string) []cli.Flag {
 		},
 		&cli.BoolFlag{
 			Name: flagRefreshBackfill, Category: category,
-			Usage: "Fill the gap that an outage left in series that were not pushed to meanwhile, at most an hour back.",
+			Usage: "Fill the hole that an outage of a destination left in groups that were not pushed to, at most 50m back. See docs/lifecycle.md.",
 		},
 	}
 }
