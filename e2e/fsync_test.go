@@ -18,11 +18,13 @@ func TestFsyncsAreShared(t *testing.T) {
 		{pushers: 64, pushes: 6400, most: 0.1},
 	} {
 		t.Run(fmt.Sprintf("pushers=%d", tt.pushers), func(t *testing.T) {
+			push := func(pusher, i int) (string, string) {
+				return fmt.Sprintf("%s/metrics/job/fsync/pusher/%d", g.url, pusher), fmt.Sprintf("fsync_value %d\n", i)
+			}
+			driveTo(t, tt.pushers, 4*tt.pushers, push) // connections, groups
 			const fsyncs, records = "pushbridge_queue_fsyncs_total", "pushbridge_queue_appended_records_total"
 			syncsBefore, recordsBefore := g.metric(t, fsyncs), g.metric(t, records)
-			took := driveTo(t, tt.pushers, tt.pushes, func(pusher, i int) (string, string) {
-				return fmt.Sprintf("%s/metrics/job/fsync/pusher/%d", g.url, pusher), fmt.Sprintf("fsync_value %d\n", i)
-			})
+			took := driveTo(t, tt.pushers, tt.pushes, push)
 			syncs, pushes := g.metric(t, fsyncs)-syncsBefore, g.metric(t, records)-recordsBefore
 			t.Logf("%d pushers: %.0f fsyncs for %.0f pushes, %.3f each; a push took p50 %v, p99 %v",
 				tt.pushers, syncs, pushes, syncs/pushes, quantile(took, 0.5), quantile(took, 0.99))
