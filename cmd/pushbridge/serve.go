@@ -188,6 +188,9 @@ func (g *gateway) restore() error {
 	}
 	g.store.FinishRestore(max(floor, g.queue.Floor()))
 	if g.settings.resetClock {
+		if err := g.queue.ResetClock(); err != nil {
+			return err
+		}
 		g.store.ResetClock()
 		g.log.Warn("timestamps given out before are forgotten: receivers may refuse samples that are not newer")
 	}
