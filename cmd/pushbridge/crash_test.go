@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -378,6 +379,19 @@ func startServer(t *testing.T, binary, dir string, args ...string) *server {
 // ready waits until the server is ready, and returns its URL.
 func (s *server) ready(t *testing.T) string {
 	t.Helper()
+	return s.answers(t, http.StatusOK)
+}
+
+// listening waits until the server answers at all, and returns its URL.
+func (s *server) listening(t *testing.T) string {
+	t.Helper()
+	return s.answers(t, http.StatusOK, http.StatusServiceUnavailable)
+}
+
+// answers waits until the question whether the server is ready has one of the
+// answers, and returns its URL.
+func (s *server) answers(t *testing.T, statuses ...int) string {
+	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		select {
 		case <-s.done:
@@ -386,7 +400,7 @@ func (s *server) ready(t *testing.T) string {
 		}
 		b, err := os.ReadFile(s.address)
 		url := "http://" + strings.TrimSpace(string(b))
-		if err == nil && isReady(t, url) {
+		if err == nil && slices.Contains(statuses, readiness(t, url)) {
 			return url
 		}
 	}
@@ -395,17 +409,17 @@ func (s *server) ready(t *testing.T) string {
 	return ""
 }
 
-func isReady(t *testing.T, url string) bool {
+func readiness(t *testing.T, url string) int {
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/-/ready", nil)
 	if err != nil {
-		return false // the address is half written
+		return 0 // the address is half written
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return false
+		return 0
 	}
 	_ = resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
+	return resp.StatusCode
 }
 
 func fetch(t *testing.T, url string) []byte {
