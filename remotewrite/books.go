@@ -26,12 +26,13 @@ type RefreshBooks struct {
 type books struct {
 	mu sync.Mutex
 
-	// at is how many samples the log had ever held where the reader is, or where
-	// everything was settled when the process started, whichever is later. What it
-	// has got since then waits. Records between the two places are counted one by
-	// one, as some of them were settled by the process before.
-	at  uint64
-	all func() uint64 // how many samples the log has ever held
+	// at is how many samples the log had ever held where the reader is. What it
+	// has got since then waits, but for what the process before had settled behind
+	// that place: shards do not keep in step. That is early, and lies before end.
+	at    uint64
+	early uint64
+	end   uint64
+	all   func() uint64 // how many samples the log has ever held
 
 	accepted  uint64
 	delivered uint64
@@ -41,17 +42,34 @@ type books struct {
 }
 
 // resume sets where the books begin.
-func (b *books) resume(at uint64) {
+func (b *books) resume(at, early, end uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.at = at
+	b.at, b.early, b.end = at, early, end
+}
+
+// reachLocked notes that the reader is behind at samples of the log.
+func (b *books) reachLocked(at uint64) {
+	b.at = max(b.at, at)
+	if b.at >= b.end {
+		b.early = 0
+	}
 }
 
 // reached notes that the reader is behind at samples of the log.
 func (b *books) reached(at uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.at = max(b.at, at)
+	b.reachLocked(at)
+}
+
+// passed notes that the process before had settled a record of n samples, the
+// last ones up to at.
+func (b *books) passed(at, n uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.early -= min(n, b.early)
+	b.reachLocked(at)
 }
 
 // accept notes that a record of n samples, the last ones up to at, was handed to
@@ -59,8 +77,8 @@ func (b *books) reached(at uint64) {
 func (b *books) accept(at, n uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.at = max(b.at, at)
 	b.accepted += n
+	b.reachLocked(at)
 }
 
 // miss notes that records of n samples, the last ones up to at, can never be
@@ -68,9 +86,9 @@ func (b *books) accept(at, n uint64) {
 func (b *books) miss(at, n uint64, why reason) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.at = max(b.at, at)
 	b.accepted += n
 	b.dropped[why] += n
+	b.reachLocked(at)
 }
 
 // settle notes the end of stored samples.
@@ -110,10 +128,11 @@ func (b *books) skipped(total uint64) {
 // back: what it has got since then waits.
 func (b *books) snapshot() (Books, tally) {
 	b.mu.Lock()
-	at, accepted, dropped := b.at, b.accepted, b.dropped
+	at, early, accepted, dropped := b.at, b.early, b.accepted, b.dropped
 	s := Books{Delivered: b.delivered, InDoubt: b.inDoubt, Refresh: b.refresh}
 	b.mu.Unlock()
-	s.Accepted = accepted + max(b.all(), at) - at
+	waiting := max(b.all(), at) - at
+	s.Accepted = accepted + waiting - min(early, waiting)
 	s.Dropped = make(map[string]uint64)
 	for i, n := range dropped {
 		if n > 0 {

@@ -148,7 +148,6 @@ func (d *Destination) Run(ctx context.Context) error {
 
 // run starts the shards and hands out records until the end.
 func (d *Destination) run(ctx, hard context.Context) error {
-	d.resume()
 	var wg, extra sync.WaitGroup
 	extraCtx, endExtra := context.WithCancel(ctx)
 	extra.Go(func() { d.metadata.run(extraCtx) })
@@ -169,12 +168,41 @@ func (d *Destination) run(ctx, hard context.Context) error {
 
 // resume takes the positions from the cursor.
 func (d *Destination) resume() {
-	var settled uint64
+	var furthest uint64
 	for _, s := range d.shards {
 		s.acked, s.doubtful = d.cursor.Position(s.n)
-		settled = max(settled, s.acked)
+		furthest = max(furthest, s.acked)
 	}
-	d.books.resume(d.o.Log.SamplesUpTo(settled))
+	from := d.cursor.Acknowledged()
+	d.books.resume(d.o.Log.SamplesUpTo(from), d.settledEarly(from, furthest), d.o.Log.SamplesUpTo(furthest))
+}
+
+// settledEarly counts the samples that were settled already of the records behind
+// from, up to to. Those are few, and mostly none: it takes a shard that is stuck
+// for the others to get far ahead of it.
+func (d *Destination) settledEarly(from, to uint64) uint64 {
+	if from >= to {
+		return 0
+	}
+	var n uint64
+	r := d.o.Log.NewReader(from)
+	defer func() { _ = r.Close() }() // was only read from
+	for {
+		it, ok, err := r.TryNext()
+		if gap := (*queue.GapError)(nil); errors.As(err, &gap) {
+			continue
+		}
+		if err != nil {
+			d.log.Warn("cannot read what was settled before, more is shown as pending than is", "err", err)
+			return n
+		}
+		if !ok || it.Seq > to {
+			return n
+		}
+		if k := it.Record.Samples(); k > 0 && it.Seq <= d.shardOf(it.Record.Labels.Job()).acked {
+			n += uint64(k)
+		}
+	}
 }
 
 // shardOf returns the shard of a job. Series of different groups are the same

@@ -120,8 +120,12 @@ func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) e
 	switch {
 	case it.Ephemeral:
 		out.kind = passing
-	case out.samples == 0 || it.Seq <= s.acked:
+	case out.samples == 0:
 		x.reached(it.Seq)
+		return nil
+	case it.Seq <= s.acked:
+		x.moveTo(it.Seq)
+		x.d.books.passed(x.total, uint64(out.samples))
 		return nil
 	case it.Seq <= s.doubtful:
 		out.kind = careful

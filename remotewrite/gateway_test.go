@@ -27,8 +27,8 @@ type gateway struct {
 	log   *Log
 	now   func() time.Time
 
-	began  uint64 // head of the log at the start
-	pushed uint64 // samples since
+	began  uint64 // samples of the log at the start
+	pushed uint64 // since
 
 	cancel context.CancelFunc
 	ended  chan error
@@ -67,7 +67,7 @@ func newGateway(t testing.TB, o gatewayOptions) *gateway {
 		t.Fatal(err)
 	}
 	g.store.FinishRestore(log.Floor())
-	g.began = log.Head()
+	g.began = log.Samples()
 	return g
 }
 
@@ -137,7 +137,7 @@ func (g *gateway) apply(c group.Change) error {
 		return err
 	}
 	// Readers see it a moment later.
-	await(g.t, "published", func() bool { return g.log.SamplesAfter(g.began) >= g.pushed })
+	await(g.t, "published", func() bool { return g.log.Samples() >= g.began+g.pushed })
 	return nil
 }
 
@@ -249,6 +249,11 @@ func await(t testing.TB, what string, ok func() bool) {
 func settled(t testing.TB, d *Destination) Books {
 	t.Helper()
 	var b Books
+	defer func() {
+		if t.Failed() {
+			t.Logf("books %+v, owed %t", b, d.owed.Load())
+		}
+	}()
 	await(t, "nothing pending", func() bool {
 		b, _ = d.books.snapshot()
 		return b.Pending == 0 && b.Refresh.Pending == 0 && !d.owed.Load()
