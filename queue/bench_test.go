@@ -96,16 +96,17 @@ func BenchmarkRead(b *testing.B) {
 			if err := <-done; err != nil {
 				b.Fatal(err)
 			}
+			if it, err := next(b, l.NewReader(uint64(n))); err != nil || it.Seq != uint64(n)+1 {
+				b.Fatal(it.Seq, err)
+			}
 			b.SetBytes(int64(bytes))
 			b.ReportAllocs()
 			for b.Loop() {
 				r := l.NewReader(0)
-				for i := 0; i < n; {
-					_, ok, err := r.TryNext()
-					if err != nil || !ok {
+				for range n {
+					if _, ok, err := r.TryNext(); err != nil || !ok {
 						b.Fatal(ok, err)
 					}
-					i++
 				}
 				_ = r.Close()
 			}
