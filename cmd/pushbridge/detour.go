@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -28,7 +29,7 @@ func (d *detour) add(path string, methods ...string) {
 func (d *detour) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, route := range d.routes {
 		path, ok := route.meant(r.URL.Path)
-		if !ok || !route.takes(r.Method) {
+		if !ok || !slices.Contains(route.methods, r.Method) {
 			continue
 		}
 		status := http.StatusTemporaryRedirect
@@ -39,15 +40,6 @@ func (d *detour) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.NotFound(w, r)
-}
-
-func (r *detourRoute) takes(method string) bool {
-	for _, m := range r.methods {
-		if m == method {
-			return true
-		}
-	}
-	return false
 }
 
 // meant returns the path of the route that p means.
