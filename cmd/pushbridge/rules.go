@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pushbridge/pushbridge/group"
@@ -100,20 +101,20 @@ func (s *settings) rulesOf(c *config) *group.Rules {
 
 // describeRule prints a rule for check-config.
 func describeRule(r *group.Rule) string {
-	var text string
+	var text strings.Builder
 	for i, m := range r.Match {
 		if i > 0 {
-			text += " and "
+			text.WriteString(" and ")
 		}
-		text += m.String()
+		text.WriteString(m.String())
 	}
 	for _, f := range []struct {
 		name string
 		d    *time.Duration
 	}{{"ttl", r.TTL}, {"refresh_interval", r.Refresh}, {"expect_every", r.Expect}} {
 		if f.d != nil {
-			text += fmt.Sprintf(" %s=%s", f.name, *f.d)
+			fmt.Fprintf(&text, " %s=%s", f.name, *f.d)
 		}
 	}
-	return text
+	return text.String()
 }
