@@ -274,6 +274,7 @@ func TestDroppingAnswers(t *testing.T) {
 				books := settled(t, b.d)
 				same(t, map[string]uint64{row.reason: 3}, books.Dropped)
 				same(t, []string{"a{job=j} 2"}, b.r.got())
+				synctest.Wait()
 				lines := b.log.lines("samples dropped")
 				if len(lines) != 1 || !strings.Contains(lines[0], "example=") {
 					t.Fatalf("log: %q", lines)
@@ -331,6 +332,7 @@ func TestOneBadSeriesDoesNotTakeTheOthersAlong(t *testing.T) {
 		if got := len(b.r.got()); books.Delivered != 5001 || got != 4999 {
 			t.Errorf("%d stored, books %+v", got, books)
 		}
+		synctest.Wait()
 		if l := b.log.lines("samples dropped"); len(l) != 1 || !strings.Contains(l[0], `bad{job=\"j\"}`) {
 			t.Errorf("log: %q", l)
 		}
@@ -397,6 +399,7 @@ func TestWrittenCountsOfARefusal(t *testing.T) {
 		if books.Delivered != 101 || len(b.r.all()) != 1 {
 			t.Errorf("%d requests, books %+v", len(b.r.all()), books)
 		}
+		synctest.Wait()
 		if l := b.log.lines("samples dropped"); len(l) != 1 || !strings.Contains(l[0], "bad is out of bounds") {
 			t.Errorf("log: %q", l)
 		}
@@ -473,6 +476,7 @@ func TestClockAhead(t *testing.T) {
 		if n := len(b.r.all()); n != 0 {
 			t.Errorf("%d requests", n)
 		}
+		synctest.Wait() // the line follows the books
 		lines := b.log.lines("level=ERROR")
 		if len(lines) != 1 || !strings.Contains(lines[0], "--storage.reset-clock") {
 			t.Errorf("log: %q", lines)

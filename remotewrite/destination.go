@@ -279,8 +279,16 @@ func (d *Destination) initialSettled(b *batch) {
 	}
 }
 
+// initialDone counts one of them. With the last, the cursor stops being new, for
+// shards too that have nothing to acknowledge yet: the state is sent once.
 func (d *Destination) initialDone() {
-	if d.initialLeft.Add(-1) == 0 {
-		d.owed.Store(false)
+	if d.initialLeft.Add(-1) > 0 {
+		return
 	}
+	for _, s := range d.shards {
+		if err := d.cursor.AckedAt(s.n, s.acked, d.o.Log.SamplesUpTo(s.acked)); err != nil {
+			d.report.cursorFailed(err)
+		}
+	}
+	d.owed.Store(false)
 }

@@ -207,6 +207,7 @@ func TestDownReceiverGetsEverythingLater(t *testing.T) {
 		}}
 		small := func(c *Config) { c.Queue.Capacity = 20 }
 		l := newLife(t, filepath.Join(dir, "a"), r, small)
+		settled(t, l.d)
 		for i := range 50 {
 			l.put(fmt.Sprintf("a %d", i), "job", "j")
 			time.Sleep(time.Minute)
