@@ -19,14 +19,14 @@ import (
 	"github.com/prometheus/sigv4"
 )
 
-// post sends body once to a client of c.
-func post(t *testing.T, c Config, body string, p Protocol, attempt int) answer {
+// post sends "body" once to a client of c.
+func post(t *testing.T, c Config, p Protocol, attempt int) answer {
 	t.Helper()
 	cl, err := newClient(&c, nil, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cl.post(t.Context(), bufferOf(body), p, attempt)
+	return cl.post(t.Context(), bufferOf("body"), p, attempt)
 }
 
 func bufferOf(s string) *buffer {
@@ -79,7 +79,7 @@ func TestRequestHeaders(t *testing.T) {
 		{"second retry", Protocol1, 2, map[string]string{"Retry-Attempt": "2"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			a := post(t, c, "body", row.p, row.attempt)
+			a := post(t, c, row.p, row.attempt)
 			if a.err != nil || a.status != 200 || r.method != "POST" || r.body != "body" {
 				t.Fatalf("answer %+v, method %s, body %q", a, r.method, r.body)
 			}
@@ -105,8 +105,14 @@ func TestRedirects(t *testing.T) {
 		follow bool
 		want   int
 	}{
-		{301, true, 301}, {302, true, 302}, {303, true, 303}, {307, true, 204}, {308, true, 204},
-		{301, false, 301}, {307, false, 307}, {308, false, 308},
+		{301, true, 301},
+		{302, true, 302},
+		{303, true, 303},
+		{307, true, 204},
+		{308, true, 204},
+		{301, false, 301},
+		{307, false, 307},
+		{308, false, 308},
 	} {
 		t.Run(http.StatusText(row.status), func(t *testing.T) {
 			end := newRecorder(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
@@ -116,7 +122,7 @@ func TestRedirects(t *testing.T) {
 			})
 			c := configFor(t, r.URL)
 			c.HTTPClient.FollowRedirects = row.follow
-			a := post(t, c, "body", Protocol2, 0)
+			a := post(t, c, Protocol2, 0)
 			if a.err != nil || a.status != row.want {
 				t.Fatalf("got %+v", a)
 			}
@@ -141,7 +147,7 @@ func TestRedirectsEnd(t *testing.T) {
 		w.Header().Set("Location", "http://"+req.Host+"/again")
 		w.WriteHeader(308)
 	})
-	if a := post(t, configFor(t, r.URL), "body", Protocol1, 0); a.status != 308 || r.seen != maxRedirects {
+	if a := post(t, configFor(t, r.URL), Protocol1, 0); a.status != 308 || r.seen != maxRedirects {
 		t.Errorf("after %d requests: %+v", r.seen, a)
 	}
 }
@@ -151,7 +157,7 @@ func TestErrorTextIsBounded(t *testing.T) {
 		w.WriteHeader(400)
 		_, _ = w.Write([]byte("  out of \xff bounds\n" + strings.Repeat("x", 1<<20)))
 	})
-	a := post(t, configFor(t, r.URL), "body", Protocol1, 0)
+	a := post(t, configFor(t, r.URL), Protocol1, 0)
 	if !strings.HasPrefix(a.text, "out of � bounds\nxxx") || len(a.text) > maxErrorText {
 		t.Errorf("%d bytes: %.40q", len(a.text), a.text)
 	}
@@ -195,7 +201,7 @@ func TestTimeoutBoundsTheExchange(t *testing.T) {
 	})
 	c := configFor(t, r.URL)
 	c.RemoteTimeout = model.Duration(50 * time.Millisecond)
-	a := post(t, c, "body", Protocol1, 0)
+	a := post(t, c, Protocol1, 0)
 	close(release)
 	if a.status != 400 {
 		t.Errorf("got %+v", a)
@@ -203,7 +209,7 @@ func TestTimeoutBoundsTheExchange(t *testing.T) {
 	silent := newRecorder(t, func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
 	c = configFor(t, silent.URL)
 	c.RemoteTimeout = model.Duration(20 * time.Millisecond)
-	if a := post(t, c, "body", Protocol1, 0); a.err == nil || judge(a, terms{}) != again {
+	if a := post(t, c, Protocol1, 0); a.err == nil || judge(a, terms{}) != again {
 		t.Errorf("got %+v", a)
 	}
 }
@@ -227,14 +233,14 @@ func TestAnswerThatIsNotHTTP(t *testing.T) {
 			_ = conn.Close()
 		}
 	}()
-	a := post(t, configFor(t, "http://"+l.Addr().String()), "body", Protocol1, 0)
+	a := post(t, configFor(t, "http://"+l.Addr().String()), Protocol1, 0)
 	if v := judge(a, terms{protocol: Protocol1}); v != rejected || reasonOfAnswer(a) != badAnswer {
 		t.Errorf("verdict %d for %+v", v, a)
 	}
 }
 
 func TestErrorsDoNotShowTheURL(t *testing.T) {
-	a := post(t, configFor(t, "http://user:secret@127.0.0.1:1/?token=secret"), "body", Protocol1, 0)
+	a := post(t, configFor(t, "http://user:secret@127.0.0.1:1/?token=secret"), Protocol1, 0)
 	if a.err == nil || strings.Contains(a.err.Error(), "secret") {
 		t.Errorf("got %v", a.err)
 	}
@@ -270,7 +276,7 @@ func TestSigV4Signs(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	a := post(t, c, "body", Protocol1, 0)
+	a := post(t, c, Protocol1, 0)
 	if got := r.header.Get("Authorization"); !strings.HasPrefix(got, "AWS4-HMAC-SHA256 Credential=AKID/") {
 		t.Errorf("%+v, Authorization %q", a, got)
 	}
@@ -283,7 +289,7 @@ func TestRoundRobinDNSConnects(t *testing.T) {
 	r := newRecorder(t, nil)
 	c := configFor(t, strings.Replace(r.URL, "127.0.0.1", "localhost", 1))
 	c.RoundRobinDNS = true
-	if a := post(t, c, "body", Protocol1, 0); a.err != nil && !strings.Contains(a.err.Error(), "[::1]") {
+	if a := post(t, c, Protocol1, 0); a.err != nil && !strings.Contains(a.err.Error(), "[::1]") {
 		t.Errorf("got %+v", a)
 	}
 }
@@ -305,7 +311,7 @@ func TestWrittenHeaders(t *testing.T) {
 					w.Header().Set("X-Prometheus-Remote-Write-"+k+"-Written", v)
 				}
 			})
-			a := post(t, configFor(t, r.URL), "body", Protocol2, 0)
+			a := post(t, configFor(t, r.URL), Protocol2, 0)
 			if diff := cmp.Diff(row.want, a.written, cmp.AllowUnexported(written{})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

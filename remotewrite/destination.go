@@ -155,7 +155,7 @@ func (d *Destination) run(ctx, hard context.Context) error {
 		wg.Go(func() { s.run(ctx, hard) })
 	}
 	x := &dispatcher{d: d, reader: d.o.Log.NewReader(d.cursor.Acknowledged())}
-	err := x.run(ctx, hard)
+	x.run(ctx, hard)
 	for _, s := range d.shards {
 		s.in.close()
 	}
@@ -163,7 +163,7 @@ func (d *Destination) run(ctx, hard context.Context) error {
 	endExtra()
 	extra.Wait()
 	x.moveIdle()
-	return errors.Join(err, x.reader.Close())
+	return x.reader.Close()
 }
 
 // resume takes the positions from the cursor.

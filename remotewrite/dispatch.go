@@ -31,13 +31,13 @@ const (
 )
 
 // run hands out records until ctx ends, and then what can be had at once.
-func (x *dispatcher) run(ctx, hard context.Context) error {
+func (x *dispatcher) run(ctx, hard context.Context) {
 	x.moveTo(x.d.cursor.Acknowledged())
 	if x.d.owed.Load() {
 		x.askInitial()
 		x.d.initialLeft.Add(1)
 		if err := x.handOutInitial(hard); err != nil {
-			return nil
+			return
 		}
 	}
 	for {
@@ -47,21 +47,21 @@ func (x *dispatcher) run(ctx, hard context.Context) error {
 		case errors.As(err, &gap):
 			x.gap(gap)
 		case err != nil && ctx.Err() != nil:
-			return nil
+			return
 		case err != nil:
 			x.d.report.failed(reading, "read log: "+err.Error())
 			if !sleep(ctx, readRetryWait) {
-				return nil
+				return
 			}
 			continue
 		default:
 			x.d.report.readAgain()
 			if err := x.record(hard, it); err != nil {
-				return nil // the shards have ended, or the deadline has passed
+				return // the shards have ended, or the deadline has passed
 			}
 		}
 		if err := errors.Join(x.handOutInitial(hard), x.fillHole(hard)); err != nil {
-			return nil
+			return
 		}
 		x.afterEach()
 	}

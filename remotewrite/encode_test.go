@@ -242,11 +242,15 @@ func randomSeries(rnd *rand.Rand) convert.Series {
 	spans := []histogram.Span{{Offset: int32(rnd.Uint32()), Length: 2}}
 	switch rnd.IntN(4) {
 	case 0:
-		s.Hist = &histogram.Histogram{Schema: int32(rnd.IntN(12) - 4), Count: rnd.Uint64(), Sum: rnd.Float64(), ZeroCount: rnd.Uint64N(3),
-			PositiveSpans: spans, PositiveBuckets: []int64{rnd.Int64(), -rnd.Int64()}}
+		s.Hist = &histogram.Histogram{
+			Schema: int32(rnd.IntN(12) - 4), Count: rnd.Uint64(), Sum: rnd.Float64(), ZeroCount: rnd.Uint64N(3),
+			PositiveSpans: spans, PositiveBuckets: []int64{rnd.Int64(), -rnd.Int64()},
+		}
 	case 1:
-		s.FloatHist = &histogram.FloatHistogram{Schema: int32(rnd.IntN(12) - 4), Count: rnd.Float64(), ZeroThreshold: rnd.Float64(),
-			NegativeSpans: spans, NegativeBuckets: []float64{rnd.Float64(), 0}}
+		s.FloatHist = &histogram.FloatHistogram{
+			Schema: int32(rnd.IntN(12) - 4), Count: rnd.Float64(), ZeroThreshold: rnd.Float64(),
+			NegativeSpans: spans, NegativeBuckets: []float64{rnd.Float64(), 0},
+		}
 	}
 	return s
 }

@@ -72,12 +72,11 @@ func newGateway(t testing.TB, o gatewayOptions) *gateway {
 }
 
 // start runs the log. Open cursors before.
-func (g *gateway) start() *gateway {
+func (g *gateway) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	g.cancel = cancel
 	go func() { g.ended <- g.log.Run(ctx) }()
 	g.t.Cleanup(g.stop)
-	return g
 }
 
 func (g *gateway) stop() {
@@ -173,7 +172,7 @@ func partOf(t testing.TB, text string) *group.Part {
 	for {
 		f := &dto.MetricFamily{}
 		err := d.Decode(f)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

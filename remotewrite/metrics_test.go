@@ -116,7 +116,7 @@ func TestMetricsMove(t *testing.T) {
 	}
 	bubble(t, s, func(t *testing.T, b *bench) {
 		began := time.Now()
-		b.putDTO(groupingKey("job", "j"), exemplarFamily(1, time.Now()), nativeFamily(true))
+		b.putDTO(groupingKey("job", "j"), exemplarFamily(time.Now()), nativeFamily(true))
 		settled(t, b.d)
 		m := gathered(t, reg)
 		for name, want := range map[string]float64{
