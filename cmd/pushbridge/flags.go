@@ -199,7 +199,7 @@ func storageFlags(category string) []cli.Flag {
 		},
 		&cli.StringFlag{
 			Name: flagMinFreeBytes, Category: category, Value: "1GiB",
-			Usage: "Room to leave free on the disk, as a bound of the queue. 0 is no bound.",
+			Usage: "Room to leave free on the disk, as a bound of the queue. 0 is no bound; when not given, at most a tenth of the disk is asked for.",
 		},
 		&cli.StringFlag{
 			Name: flagOnFull, Category: category, Value: "drop-oldest",

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/gogo/protobuf/proto"
 	"github.com/golang/snappy"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/value"
@@ -153,13 +154,13 @@ func decodeMessage(compressed []byte, protocol int) (*receivedMessage, error) {
 func unmarshalMessage(raw []byte, protocol int) (*receivedMessage, error) {
 	if protocol == 1 {
 		var r prompb.WriteRequest
-		if err := r.Unmarshal(raw); err != nil {
+		if err := proto.Unmarshal(raw, &r); err != nil {
 			return nil, err
 		}
 		return fromV1(&r), nil
 	}
 	var r writev2.Request
-	if err := r.Unmarshal(raw); err != nil {
+	if err := proto.Unmarshal(raw, &r); err != nil {
 		return nil, err
 	}
 	return fromV2(&r)

@@ -50,7 +50,7 @@ type settings struct {
 	fsync          queue.FsyncMode
 	fsyncInterval  time.Duration
 	maxBytes       int64 // -1: no bound
-	minFreeBytes   int64 // -1: no bound
+	minFreeBytes   int64 // -1: no bound, 0: the queue's default
 	onFull         queue.OnFull
 	resetClock     bool
 
@@ -146,7 +146,9 @@ func (s *settings) readStorage(r *flagReader) {
 	})
 	s.fsyncInterval = r.duration(flagFsyncInterval, time.Millisecond)
 	s.maxBytes = r.bound(flagMaxBytes)
-	s.minFreeBytes = r.bound(flagMinFreeBytes)
+	if s.minFreeBytes = r.bound(flagMinFreeBytes); !r.c.IsSet(flagMinFreeBytes) {
+		s.minFreeBytes = 0 // the queue asks for less on a small file system
+	}
 	r.set(flagOnFull, func(v string) (err error) {
 		s.onFull, err = queue.ParseOnFull(v)
 		return err
