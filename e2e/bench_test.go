@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -222,10 +223,67 @@ func filledPushgateway(b *testing.B, groups int) *gateway {
 	file := b.TempDir() + "/pushgateway.data"
 	g := startPushgateway(b, "--persistence.file="+file, "--push.disable-consistency-check")
 	fill(b, g, groups)
-	if code := g.stop(b); code != 0 {
+	if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		b.Fatal(err)
+	}
+	<-g.done // it writes all groups first, which may take minutes
+	if code := g.cmd.ProcessState.ExitCode(); code != 0 {
 		b.Fatalf("pushgateway ended with %d", code)
 	}
 	return startPushgateway(b, "--persistence.file="+file)
+}
+
+// BenchmarkFewAndMany pushes alternately to a gateway with ten groups and to one
+// with a hundred thousand, so that whatever else the machine does slows down both.
+// It reports the p50 of each and how much the larger one is.
+func BenchmarkFewAndMany(b *testing.B) {
+	for _, name := range []string{"pushbridge", "pushgateway"} {
+		b.Run("gateway="+name, func(b *testing.B) {
+			for b.Loop() {
+				measureFewAndMany(b, name, 10, 100_000)
+			}
+		})
+	}
+}
+
+func measureFewAndMany(b *testing.B, name string, few, many int) {
+	b.StopTimer()
+	pushes, start := 4_000, func(groups int) *gateway { return filledPushgateway(b, groups) }
+	if name == "pushbridge" {
+		start = func(groups int) *gateway {
+			g := startPushbridge(b, "--remote-write.url="+newCounter(b, "bench_").url)
+			fill(b, g, groups)
+			eventuallyWithin(b, 5*time.Minute, "the stored groups are sent", func() error {
+				if n := g.metric(b, "pushbridge_remotewrite_samples_pending"); n > 0 {
+					return fmt.Errorf("%v samples", n)
+				}
+				return nil
+			})
+			return g
+		}
+	} else {
+		pushes = 40 // of which the larger one needs seconds each
+	}
+	gateways := [2]*gateway{start(few), start(many)}
+	groups := [2]int{few, min(many, 1000)}
+	b.StartTimer()
+	took := driveTo(b, 1, pushes, func(_, i int) (string, string) {
+		return fmt.Sprintf("%s/metrics/job/stored/group/%d", gateways[i%2].url, i/2%groups[i%2]), benchBody(10, i)
+	})
+	b.StopTimer()
+	var each [2][]time.Duration
+	for i, d := range took {
+		each[i%2] = append(each[i%2], d)
+	}
+	small, large := quantile(each[0], 0.5), quantile(each[1], 0.5)
+	b.ReportMetric(float64(small)/1e6, "few-p50-ms")
+	b.ReportMetric(float64(large)/1e6, "many-p50-ms")
+	b.ReportMetric(100*(float64(large)/float64(small)-1), "more-%")
+	b.ReportMetric(0, "ns/op")
+	for _, g := range gateways {
+		g.kill()
+	}
+	b.StartTimer()
 }
 
 // mustGetWithin reads a large answer.
