@@ -68,7 +68,6 @@ type boundsDestination struct {
 	lossless bool // keeps up, so that it must get everything
 	delay    time.Duration
 	receiver *strictReceiver
-	url      string
 }
 
 func newBounds(t *testing.T) *bounds {
@@ -77,8 +76,10 @@ func newBounds(t *testing.T) *bounds {
 		binary: serverBinary(t), dir: dir, clock: filepath.Join(dir, "clock"),
 		rng: rand.New(rand.NewPCG(*crashSeed, 7)),
 		destinations: []*boundsDestination{
-			{name: "healthy", lossless: true}, {name: "flaky", lossless: true},
-			{name: "slow", delay: 200 * time.Millisecond}, {name: "dead"},
+			{name: "healthy", lossless: true},
+			{name: "flaky", lossless: true},
+			{name: "slow", delay: 200 * time.Millisecond},
+			{name: "dead"},
 		},
 	}
 	config := "remote_write:\n"

@@ -210,15 +210,15 @@ func (f *fault) pushUntil(t *testing.T, status int) string {
 	t.Helper()
 	for range 500 {
 		f.pusher.n++
-		resp, text := put(t, f.client, f.url+f.pusher.path, f.pusher.body())
+		a := put(t, f.client, f.url+f.pusher.path, f.pusher.body())
 		switch {
-		case resp.StatusCode == http.StatusOK:
+		case a.status == http.StatusOK:
 			f.pusher.settle(f.pusher.n)
-		case resp.Header.Get("Retry-After") == "":
-			t.Errorf("%s without Retry-After: %s", resp.Status, text)
+		case a.retryAfter == "":
+			t.Errorf("%d without Retry-After: %s", a.status, a.text)
 		}
-		if resp.StatusCode == status {
-			return text
+		if a.status == status {
+			return a.text
 		}
 	}
 	t.Fatalf("500 pushes, and none was answered %d\n%s", status, f.server.tail())

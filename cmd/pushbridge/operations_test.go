@@ -29,8 +29,8 @@ func TestOperationsMetrics(t *testing.T) {
 	defer srv.Close()
 	s := startServer(t, serverBinary(t), t.TempDir(), "--storage.path=data", "--remote-write.url="+srv.URL)
 	url := s.ready(t)
-	if resp, answer := put(t, http.DefaultClient, url+"/metrics/job/x", "m 1\n"); resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s", resp.Status, answer)
+	if a := put(t, http.DefaultClient, url+"/metrics/job/x", "m 1\n"); a.status != http.StatusOK {
+		t.Fatalf("%+v", a)
 	}
 	shown := ""
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {

@@ -46,12 +46,12 @@ func TestLoadShedding(t *testing.T) {
 	// more and more hang until there is no room.
 	var hanging []*io.PipeWriter
 	shed := func() bool {
-		resp, text := put(t, client, url+"/metrics/job/other", body.String())
-		if resp.StatusCode == http.StatusOK {
+		a := put(t, client, url+"/metrics/job/other", body.String())
+		if a.status == http.StatusOK {
 			return false
 		}
-		if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || !strings.Contains(text, "--push.max-inflight-bytes") {
-			t.Fatalf("%s, %v: %s", resp.Status, resp.Header, text)
+		if a.status != http.StatusServiceUnavailable || a.retryAfter == "" || !strings.Contains(a.text, "--push.max-inflight-bytes") {
+			t.Fatalf("%+v", a)
 		}
 		return true
 	}
@@ -97,7 +97,13 @@ func TestLoadShedding(t *testing.T) {
 	}
 }
 
-func put(t *testing.T, client *http.Client, url, body string) (*http.Response, string) {
+// answer is what a push is answered.
+type answer struct {
+	status           int
+	retryAfter, text string
+}
+
+func put(t *testing.T, client *http.Client, url, body string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url, strings.NewReader(body))
 	if err != nil {
@@ -112,5 +118,5 @@ func put(t *testing.T, client *http.Client, url, body string) (*http.Response, s
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(text)
+	return answer{resp.StatusCode, resp.Header.Get("Retry-After"), string(text)}
 }
