@@ -140,7 +140,7 @@ func start(ctx context.Context, bin, dir, command string, args ...string) (*proc
 		return nil, err
 	}
 	defer file.Close()
-	p.cmd = exec.Command(bin, append([]string{
+	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), bin, append([]string{
 		command, "--web.listen-address=127.0.0.1:0", "--web.listen-address-file=" + address,
 	}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = file, file
