@@ -87,10 +87,14 @@ func (cs *cursors) openCursor(id string, shards int, head uint64) (*Cursor, bool
 	delete(cs.files, name)
 	c.synced = c.ackedLocked()
 	cs.open[id] = c
-	return c, c.isNew(), nil
+	return c, c.IsNew(), nil
 }
 
-func (c *Cursor) isNew() bool {
+// IsNew reports whether the destination is owed the current state: not every
+// shard has acknowledged anything yet.
+func (c *Cursor) IsNew() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return slices.ContainsFunc(c.shards, func(p shardPosition) bool { return !p.started })
 }
 

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -74,6 +75,28 @@ func merge(old []shardPosition) shardPosition {
 		p.started = p.started && o.started
 	}
 	return p
+}
+
+// Reshard gives a cursor that nobody uses at the moment another number of shards:
+// all start from the smallest acknowledged position, and up to the largest sent
+// one everything is in doubt. The log goes on keeping what is behind it, which it
+// would not for a cursor that is closed and opened again.
+func (c *Cursor) Reshard(shards int) error {
+	if shards < 1 || shards > maxShards {
+		return fmt.Errorf("cursor %q: %d shards are not possible", c.id, shards)
+	}
+	c.io.Lock()
+	defer c.io.Unlock()
+	c.mu.Lock()
+	same := len(c.shards) == shards
+	if !same {
+		c.shards = slices.Repeat([]shardPosition{merge(c.shards)}, shards)
+	}
+	c.mu.Unlock()
+	if same || c.file == nil {
+		return nil
+	}
+	return c.rebuildLocked(false)
 }
 
 // load reads all cursor files. It returns the largest sequence that any of them

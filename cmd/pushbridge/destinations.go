@@ -67,7 +67,7 @@ func newDestinations(g *gateway, intake *remotewrite.Intake) *destinations {
 // are configured no longer are given up.
 func (d *destinations) prepare(c *config) error {
 	for _, section := range c.destinations {
-		one, err := d.open(section, c.externalLabels)
+		one, err := d.open(section, c.externalLabels, nil)
 		if err != nil {
 			return err
 		}
@@ -103,16 +103,22 @@ func (d *destinations) giveUp(id string, pending uint64) error {
 	return nil
 }
 
-// open makes a destination with its position in the log.
-func (d *destinations) open(section *remotewrite.Config, external labels.Labels) (*destination, error) {
-	cursor, isNew, err := d.queue.OpenCursor(section.ID(), section.Shards())
+// open makes a destination with its position in the log: the given one of its
+// predecessor, or nil for the one that the log has.
+func (d *destinations) open(section *remotewrite.Config, external labels.Labels, cursor *queue.Cursor) (*destination, error) {
+	var err error
+	if cursor == nil {
+		cursor, _, err = d.queue.OpenCursor(section.ID(), section.Shards())
+	} else {
+		err = cursor.Reshard(section.Shards())
+	}
 	if err != nil {
 		return nil, err
 	}
 	o := d.o
 	o.Cursor = cursor
 	o.External = groupLabels(external)
-	if isNew {
+	if cursor.IsNew() {
 		o.Initial = d.initial
 	}
 	if d.backfill {
@@ -196,10 +202,11 @@ func (d *destinations) reload(c *config) error {
 			next[i] = old[j]
 		}
 	}
-	if err := d.stop(without(old, next), c); err != nil {
+	left, err := d.stop(without(old, next), c)
+	if err != nil {
 		return err
 	}
-	return d.start(c, next)
+	return d.start(c, next, left)
 }
 
 // is reports whether one already is what a reload asks for.
@@ -222,37 +229,42 @@ func (d *destinations) check(c *config) error {
 	return nil
 }
 
-// stop ends destinations that are not to go on as they are.
-func (d *destinations) stop(gone []*destination, c *config) error {
+// stop ends destinations that are not to go on as they are, and returns the
+// positions of those that have a successor. Those stay open, so that the log keeps
+// what lies behind them.
+func (d *destinations) stop(gone []*destination, c *config) (map[string]*queue.Cursor, error) {
 	for _, one := range gone {
 		one.cancel()
 	}
+	left := map[string]*queue.Cursor{}
 	for _, one := range gone {
 		<-one.done
-		if err := one.cursor.Close(); err != nil {
-			return fmt.Errorf("close the position of destination %s: %w", one.section.Label(), err)
-		}
 		id := one.section.ID()
 		if slices.ContainsFunc(c.destinations, func(s *remotewrite.Config) bool { return s.ID() == id }) {
+			left[id] = one.cursor
 			continue
 		}
+		if err := one.cursor.Close(); err != nil {
+			return nil, fmt.Errorf("close the position of destination %s: %w", one.section.Label(), err)
+		}
 		if err := d.giveUp(id, one.sender.Status().PendingSamples); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return left, nil
 }
 
 // start makes and starts those of next that are not there yet.
-func (d *destinations) start(c *config, next []*destination) error {
+func (d *destinations) start(c *config, next []*destination, left map[string]*queue.Cursor) error {
 	var errs []error
 	var running []*destination
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i, one := range next {
 		if one == nil {
+			section := c.destinations[i]
 			var err error
-			if one, err = d.open(c.destinations[i], c.externalLabels); err != nil {
+			if one, err = d.open(section, c.externalLabels, left[section.ID()]); err != nil {
 				errs = append(errs, err)
 				continue
 			}
