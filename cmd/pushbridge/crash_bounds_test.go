@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,9 +50,9 @@ const (
 	boundsFillers  = 100 // gauges in a push beside its number
 	boundsSamples  = boundsFillers + 3
 
-	// boundsLag is how many changes of each pusher destinations may be behind that
-	// are not to lose any: together they are far from the bound.
-	boundsLag = 4
+	// boundsLag is how many changes may follow one that has not arrived where nothing
+	// is to be lost: together they are far from the bound, of about 190 changes.
+	boundsLag = 64
 )
 
 // bounds is one run: many lives of a server on one storage directory.
@@ -61,6 +62,35 @@ type bounds struct {
 	pushers            []*ledger
 	rng                *rand.Rand
 	early              int // kills before the server was ready
+	made               changes
+	noted              map[string]uint64 // samples that the log says a destination has lost, by its name
+}
+
+// changes gives every change that is in the log its number.
+type changes struct {
+	mu    sync.Mutex
+	order map[*ledger][]int // the numbers of the changes of each pusher
+	n     int
+}
+
+func (c *changes) add(p *ledger) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n++
+	c.order[p] = append(c.order[p], c.n)
+}
+
+// behind returns how many changes follow the oldest one that has not arrived.
+func (c *changes) behind(r *strictReceiver) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	behind := 0
+	for p, order := range c.order {
+		if arrived := r.count(p.series); arrived < len(order) {
+			behind = max(behind, c.n-order[arrived])
+		}
+	}
+	return behind
 }
 
 type boundsDestination struct {
@@ -74,7 +104,8 @@ func newBounds(t *testing.T) *bounds {
 	dir := t.TempDir()
 	b := &bounds{
 		binary: serverBinary(t), dir: dir, clock: filepath.Join(dir, "clock"),
-		rng: rand.New(rand.NewPCG(*crashSeed, 7)),
+		rng:  rand.New(rand.NewPCG(*crashSeed, 7)),
+		made: changes{order: map[*ledger][]int{}}, noted: map[string]uint64{},
 		destinations: []*boundsDestination{
 			{name: "healthy", lossless: true},
 			{name: "flaky", lossless: true},
@@ -96,7 +127,9 @@ func newBounds(t *testing.T) *bounds {
 		t.Fatal(err)
 	}
 	for i := range 16 {
-		b.pushers = append(b.pushers, newLedger(*crashSeed, i))
+		p := newLedger(*crashSeed, i)
+		p.made = b.made.add
+		b.pushers = append(b.pushers, p)
 	}
 	b.begin(t)
 	return b
@@ -193,7 +226,7 @@ func (b *bounds) push(t *testing.T, url string, s *server) {
 	var wg sync.WaitGroup
 	for i, p := range b.pushers {
 		wg.Go(func() {
-			for p.maybe == nil && errs[i] == nil && b.keepUp(p, s) {
+			for p.maybe == nil && errs[i] == nil && b.keepUp(s) {
 				errs[i] = p.push(t.Context(), client, url)
 			}
 		})
@@ -207,9 +240,9 @@ func (b *bounds) push(t *testing.T, url string, s *server) {
 	}
 }
 
-// keepUp waits until the destinations that must get everything have nearly
-// everything of p. It returns false when the server is gone.
-func (b *bounds) keepUp(p *ledger, s *server) bool {
+// keepUp waits until the destinations that must get everything have nearly all
+// of it. It returns false when the server is gone.
+func (b *bounds) keepUp(s *server) bool {
 	for {
 		select {
 		case <-s.done:
@@ -219,7 +252,7 @@ func (b *bounds) keepUp(p *ledger, s *server) bool {
 		behind := 0
 		for _, d := range b.destinations {
 			if d.lossless {
-				behind = max(behind, len(p.log)-d.receiver.count(p.series))
+				behind = max(behind, b.made.behind(d.receiver))
 			}
 		}
 		if behind <= boundsLag {
@@ -244,10 +277,19 @@ func (b *bounds) check(t *testing.T, s *server) {
 	if strings.Contains(s.out.String(), "exact=false") {
 		t.Fatalf("a loss was not counted exactly\nserver: %s", s.tail())
 	}
+	for _, m := range lossLine.FindAllStringSubmatch(s.out.String(), -1) {
+		n, err := strconv.ParseUint(m[2], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.noted[m[1]] += n
+	}
 	// The bound is kept once a snapshot has been written: what a life pushes in that
 	// time comes on top, and it can be killed just then.
 	b.fits(t, 2*boundsMaxBytes)
 }
+
+var lossLine = regexp.MustCompile(`msg="samples dropped".* destination=([a-z]+) reason=disk_bound samples=([0-9]+)`)
 
 // fits fails the test when segments and snapshots take more than limit.
 func (b *bounds) fits(t *testing.T, limit int64) {
@@ -303,6 +345,12 @@ func (b *bounds) settle(t *testing.T) {
 		t.Errorf("exit code after an interrupt is %d", code)
 	}
 	b.check(t, s)
+	for _, d := range b.destinations {
+		// A life that begins before a loss tells of it again.
+		if n := b.lost(d); n > b.noted[d.name] {
+			t.Errorf("%s: %d samples are lost, and the log tells of %d", d.name, n, b.noted[d.name])
+		}
+	}
 	b.fits(t, boundsMaxBytes)
 	if t.Failed() {
 		t.Logf("server: %s", s.tail())
@@ -424,8 +472,9 @@ func (b *bounds) lost(d *boundsDestination) uint64 {
 type ledger struct {
 	path, series string
 	rng          *rand.Rand
-	n            float64  // the last number pushed, each only once
-	log          []event  // pushes by their number, deletions
+	n            float64 // the last number pushed, each only once
+	log          []event // pushes by their number, deletions
+	made         func(*ledger)
 	now          float64  // the number that the group shows, 0 without a group
 	maybe        *float64 // the same after a change that was not answered
 }
@@ -470,6 +519,7 @@ func (p *ledger) body() string {
 
 func (p *ledger) settle(next float64) {
 	p.log = append(p.log, event{value: next, stale: next == 0})
+	p.made(p)
 	p.now, p.maybe = next, nil
 }
 

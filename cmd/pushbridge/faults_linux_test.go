@@ -153,6 +153,7 @@ func newFault(t *testing.T, filesystem string) *fault {
 		receiver: newStrictReceiver(*crashSeed, false), pusher: newLedger(*crashSeed, 0),
 		client: &http.Client{Timeout: time.Minute},
 	}
+	f.pusher.made = func(*ledger) {}
 	srv := httptest.NewServer(f.receiver)
 	t.Cleanup(srv.Close)
 	t.Cleanup(srv.CloseClientConnections)
