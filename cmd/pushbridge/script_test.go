@@ -65,6 +65,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"http":     scriptHTTP,
 	"flip":     flipBit,
 	"sigterm":  sigTerm,
+	"sighup":   sigHup,
 	"cmpshown": compareShown,
 }
 
@@ -99,15 +100,15 @@ func waitLine(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// waitHTTP is "waithttp URL REGEXP": it asks again and again until the answer,
+// waitHTTP is "[!] waithttp URL REGEXP": it asks again and again until the answer,
 // printed as http prints it, matches.
 func waitHTTP(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: waithttp URL REGEXP")
+	if len(args) != 2 {
+		ts.Fatalf("usage: [!] waithttp URL REGEXP")
 	}
 	want := compile(ts, args[1])
 	last := ""
-	await(ts, args[0]+" matches "+args[1], func() bool {
+	await(ts, fmt.Sprintf("%s matching %s is %t", args[0], args[1], !neg), func() bool {
 		answer, err := request(ts, []string{http.MethodGet, args[0]})
 		if err != nil {
 			answer = err.Error()
@@ -116,7 +117,7 @@ func waitHTTP(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Logf("%s", answer)
 			last = answer
 		}
-		return err == nil && want.MatchString(answer)
+		return err == nil && want.MatchString(answer) != neg
 	})
 }
 
@@ -211,6 +212,19 @@ func sigTerm(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	for _, c := range ts.BackgroundCmds() {
 		ts.Check(c.Process.Signal(syscall.SIGTERM))
+	}
+}
+
+// sigHup is "sighup": it asks the gateways that run in the background to reload.
+// Receivers do not know the signal.
+func sigHup(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: sighup")
+	}
+	for _, c := range ts.BackgroundCmds() {
+		if !slices.Contains(c.Args, "receive") {
+			ts.Check(c.Process.Signal(syscall.SIGHUP))
+		}
 	}
 }
 
