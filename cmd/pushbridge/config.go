@@ -25,6 +25,7 @@ import (
 type config struct {
 	externalLabels labels.Labels
 	destinations   []*remotewrite.Config
+	traits         map[string]traits // of destinations that have some, by name
 	rules          []group.Rule
 
 	// ignored names what the file holds that means nothing here: most of a
@@ -75,6 +76,9 @@ func (c *config) parse(text []byte, dir string) error {
 	c.destinations = schema.RemoteWrite
 	for _, d := range c.destinations {
 		d.SetDirectory(dir)
+	}
+	if c.traits, err = schema.Own.traits(c.destinations); err != nil {
+		return err
 	}
 	if err := remotewrite.Name(c.destinations); err != nil {
 		return err

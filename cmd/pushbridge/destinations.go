@@ -40,6 +40,7 @@ type destinations struct {
 // destination is one that is configured; it runs once started.
 type destination struct {
 	section  *remotewrite.Config
+	traits   traits
 	external labels.Labels
 	cursor   *queue.Cursor
 	sender   *remotewrite.Destination
@@ -67,7 +68,7 @@ func newDestinations(g *gateway, intake *remotewrite.Intake) *destinations {
 // are configured no longer are given up.
 func (d *destinations) prepare(c *config) error {
 	for _, section := range c.destinations {
-		one, err := d.open(section, c.externalLabels, nil)
+		one, err := d.open(c, section, nil)
 		if err != nil {
 			return err
 		}
@@ -105,7 +106,7 @@ func (d *destinations) giveUp(id string, pending uint64) error {
 
 // open makes a destination with its position in the log: the given one of its
 // predecessor, or nil for the one that the log has.
-func (d *destinations) open(section *remotewrite.Config, external labels.Labels, cursor *queue.Cursor) (*destination, error) {
+func (d *destinations) open(c *config, section *remotewrite.Config, cursor *queue.Cursor) (*destination, error) {
 	var err error
 	if cursor == nil {
 		cursor, _, err = d.queue.OpenCursor(section.ID(), section.Shards())
@@ -117,7 +118,9 @@ func (d *destinations) open(section *remotewrite.Config, external labels.Labels,
 	}
 	o := d.o
 	o.Cursor = cursor
-	o.External = groupLabels(external)
+	o.External = groupLabels(c.externalLabels)
+	t := c.traits[section.Name]
+	o.Escaping, o.AlsoClassic = t.escaping, t.alwaysClassic
 	if cursor.IsNew() {
 		o.Initial = d.initial
 	}
@@ -128,7 +131,10 @@ func (d *destinations) open(section *remotewrite.Config, external labels.Labels,
 	if err != nil {
 		return nil, errors.Join(err, cursor.Close())
 	}
-	return &destination{section: section, external: external, cursor: cursor, sender: sender, done: make(chan struct{})}, nil
+	return &destination{
+		section: section, traits: t, external: c.externalLabels,
+		cursor: cursor, sender: sender, done: make(chan struct{}),
+	}, nil
 }
 
 // initial is the current state, once, for a destination that is new.
@@ -197,7 +203,7 @@ func (d *destinations) reload(c *config) error {
 	d.mu.Unlock()
 	next := make([]*destination, len(c.destinations))
 	for i, section := range c.destinations {
-		j := slices.IndexFunc(old, func(o *destination) bool { return o.is(section, c.externalLabels) })
+		j := slices.IndexFunc(old, func(o *destination) bool { return o.is(c, section) })
 		if j >= 0 {
 			next[i] = old[j]
 		}
@@ -210,8 +216,9 @@ func (d *destinations) reload(c *config) error {
 }
 
 // is reports whether one already is what a reload asks for.
-func (one *destination) is(section *remotewrite.Config, external labels.Labels) bool {
-	return labels.Equal(one.external, external) && reflect.DeepEqual(one.section, section)
+func (one *destination) is(c *config, section *remotewrite.Config) bool {
+	return labels.Equal(one.external, c.externalLabels) && one.traits == c.traits[section.Name] &&
+		reflect.DeepEqual(one.section, section)
 }
 
 func without(all, kept []*destination) []*destination {
@@ -264,7 +271,7 @@ func (d *destinations) start(c *config, next []*destination, left map[string]*qu
 		if one == nil {
 			section := c.destinations[i]
 			var err error
-			if one, err = d.open(section, c.externalLabels, left[section.ID()]); err != nil {
+			if one, err = d.open(c, section, left[section.ID()]); err != nil {
 				errs = append(errs, err)
 				continue
 			}

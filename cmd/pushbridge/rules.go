@@ -11,7 +11,8 @@ import (
 
 // ownSchema are the settings that are not Prometheus'.
 type ownSchema struct {
-	Rules []ruleSchema `yaml:"rules"`
+	Rules        []ruleSchema   `yaml:"rules"`
+	Destinations []traitsSchema `yaml:"destinations"`
 }
 
 // ruleSchema is one rule: what the groups that all of match selects do

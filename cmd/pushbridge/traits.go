@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/pushbridge/pushbridge/remotewrite"
+)
+
+// traitsSchema is what pushbridge.destinations says about one remote_write
+// section, named by its name: what Prometheus' own section has no field for.
+type traitsSchema struct {
+	Name           string `yaml:"name"`
+	EscapingScheme string `yaml:"metric_name_escaping_scheme"`
+	AlwaysClassic  bool   `yaml:"always_send_classic_histograms"`
+}
+
+// traits are those of one destination, checked. The zero value sends names as
+// they are, and a histogram in one form.
+type traits struct {
+	escaping      model.EscapingScheme
+	alwaysClassic bool
+}
+
+// traits are those of the file, by the name of the section.
+func (o *ownSchema) traits(sections []*remotewrite.Config) (map[string]traits, error) {
+	all := map[string]traits{}
+	for i, s := range o.Destinations {
+		t, err := s.traits(sections)
+		if _, twice := all[s.Name]; err == nil && twice {
+			err = fmt.Errorf("name %q is given twice", s.Name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("pushbridge.destinations, item %d: %w", i+1, err)
+		}
+		all[s.Name] = t
+	}
+	return all, nil
+}
+
+func (s *traitsSchema) traits(sections []*remotewrite.Config) (traits, error) {
+	t := traits{alwaysClassic: s.AlwaysClassic}
+	if s.Name == "" {
+		return t, errors.New("name is missing: say which remote_write section, by its name")
+	}
+	if !slices.ContainsFunc(sections, func(c *remotewrite.Config) bool { return c.Name == s.Name }) {
+		return t, fmt.Errorf("there is no remote_write section with name %q", s.Name)
+	}
+	if s.EscapingScheme == "" {
+		return t, nil
+	}
+	var err error
+	if t.escaping, err = model.ToEscapingScheme(s.EscapingScheme); err != nil {
+		return t, fmt.Errorf("metric_name_escaping_scheme: %q is not one of %s, %s, %s, %s", s.EscapingScheme,
+			model.AllowUTF8, model.EscapeUnderscores, model.EscapeDots, model.EscapeValues)
+	}
+	return t, nil
+}

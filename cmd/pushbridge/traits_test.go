@@ -1,0 +1,28 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
+)
+
+func TestTraits(t *testing.T) {
+	text := `
+remote_write:
+  - {name: both, url: http://a/}
+  - {name: plain, url: http://b/}
+pushbridge:
+  destinations:
+    - {name: both, metric_name_escaping_scheme: dots, always_send_classic_histograms: true}
+    - {name: plain, metric_name_escaping_scheme: allow-utf-8}
+`
+	var c config
+	if err := c.parse([]byte(text), "."); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]traits{"both": {model.DotsEscaping, true}, "plain": {}}
+	if diff := cmp.Diff(want, c.traits, cmp.AllowUnexported(traits{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
