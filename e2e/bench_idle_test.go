@@ -25,6 +25,7 @@ func BenchmarkIdleSeries(b *testing.B) {
 func measureIdle(b *testing.B) {
 	b.StopTimer()
 	up, late, address := newCounter(b, "bench_"), newCounter(b, "bench_"), reserve(b)
+	up.judge, late.judge = newJudge(), newJudge()
 	g := startPushbridge(b, "--web.enable-admin-api", "--refresh.interval="+idleRefresh.String(),
 		"--remote-write.url="+up.url, "--remote-write.url=http://"+address.addr+"/api/v1/write")
 	defer g.kill()
@@ -43,6 +44,11 @@ func measureIdle(b *testing.B) {
 	b.ReportMetric((g.metric(b, "pushbridge_queue_segment_bytes")-disk)/(idleRefreshs*1024), "queue-KiB/interval")
 	b.ReportMetric(float64(g.memory(b, "VmRSS")>>20), "RSS-MiB")
 
+	b.ReportMetric(float64(up.judge.longestGap())/1000, "longest-gap-s")
+	if gap := up.judge.longestGap(); gap > 3*idleRefresh.Milliseconds() {
+		b.Errorf("a series of the destination that was up had nothing for %d ms", gap)
+	}
+
 	begin := time.Now()
 	address.serve(b, late)
 	waitCount(b, late, 10*idleGroups)
@@ -59,6 +65,17 @@ func measureIdle(b *testing.B) {
 		return nil
 	})
 	b.ReportMetric(time.Since(begin).Seconds(), "wiped-at-receiver-s")
+	eventuallyWithin(b, 5*time.Minute, "markers at the other one", func() error {
+		if n := late.judge.alive(); n > 0 {
+			return fmt.Errorf("%d series have not ended", n)
+		}
+		return nil
+	})
+	for name, j := range map[string]*judge{"up": up.judge, "late": late.judge} {
+		if alive := j.alive(); alive+j.disordered+j.endedTwice > 0 {
+			b.Errorf("%s: %d series have not ended, %d samples out of order, %d markers twice", name, alive, j.disordered, j.endedTwice)
+		}
+	}
 	b.StartTimer()
 }
 

@@ -21,6 +21,7 @@ type counter struct {
 	markers atomic.Int64 // stale ones among them
 	bytes   atomic.Int64 // as on the wire
 	url     string
+	judge   *judge // nil: nobody looks at single series
 }
 
 func newCounter(t testing.TB, prefix string) *counter {
@@ -59,6 +60,9 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		for _, l := range ts.Labels {
 			if l.Name == "__name__" && strings.HasPrefix(l.Value, c.prefix) {
 				c.count(ts.Samples)
+				if c.judge != nil {
+					c.judge.see(ts.Labels, ts.Samples)
+				}
 			}
 		}
 	}

@@ -170,7 +170,7 @@ func sendFlags(category string) []cli.Flag {
 		},
 		&cli.StringFlag{
 			Name: flagRefreshInterval, Category: category, Value: "1m",
-			Usage: "Send groups again that were not pushed to for this long, so that their series stay visible. 0 is never.",
+			Usage: "Send groups again that were not pushed to for this long, so that their series stay visible: at most half of the receiver's look-back (5m). 0 is never.",
 		},
 		&cli.BoolFlag{
 			Name: flagRefreshBackfill, Category: category,
