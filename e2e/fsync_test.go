@@ -15,7 +15,10 @@ func TestFsyncsAreShared(t *testing.T) {
 		most            float64 // fsyncs per push
 	}{
 		{pushers: 1, pushes: 300, most: 1.1},
-		{pushers: 64, pushes: 6400, most: 0.1},
+		// How many push while one fsync lasts depends on the disk and on what else
+		// the machine does: 0.03 to 0.11 were seen. The budget of 0.1 is held to with
+		// a disk of known speed, in the queue's TestFsyncsPerAppend.
+		{pushers: 64, pushes: 6400, most: 0.5},
 	} {
 		t.Run(fmt.Sprintf("pushers=%d", tt.pushers), func(t *testing.T) {
 			push := func(pusher, i int) (string, string) {
