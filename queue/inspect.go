@@ -27,6 +27,7 @@ type inspector struct {
 	total  uint64 // books of the records so far
 	begun  bool
 	failed map[uint64]*segmentHeader // by number: the header of the segment behind
+	newest string                    // the last segment
 }
 
 func inspect(fs fsys, dir string) (*Report, error) {
@@ -126,6 +127,7 @@ func (in *inspector) header(info fileInfo) error {
 		in.failed[number-1] = &h
 	}
 	return nil
+	in.newest = info.name
 }
 
 // segment reads one segment completely.
@@ -145,6 +147,9 @@ func (in *inspector) segment(info fileInfo) error {
 	good := err == nil || errors.Is(err, errPreamble) || errors.Is(err, errMagic)
 	switch {
 	case errors.As(err, new(*VersionError)):
+		// It was made a moment before a crash, and nothing is in it.
+		in.r.Damage[len(in.r.Damage)-1].Torn = info.name == in.newest && info.size <= segmentHeaderSize &&
+			!errors.As(err, new(*VersionError))
 		return nil
 	case !good:
 		h = segmentHeader{store: in.d.id, number: number}

@@ -109,6 +109,27 @@ func TestInspectDamage(t *testing.T) {
 }
 
 // On a real disk: beside the process that has it open, and on a read-only copy.
+// A segment that was made a moment before the process was killed is what a crash
+// leaves, and no damage.
+func TestInspectNewSegment(t *testing.T) {
+	for name, data := range map[string][]byte{"empty": nil, "part of its header": []byte("pbq-segm"), "zeros": make([]byte, segmentHeaderSize)} {
+		s := newStored(t)
+		s.sim.add("/store/"+numbered(7, segmentSuffix), data)
+		got, err := inspect(s.sim, "/store")
+		if err != nil {
+			t.Fatal(err)
+		}
+		notTorn := func(d DamageReport) bool { return !d.Torn }
+		if len(got.Damage) == 0 || slices.ContainsFunc(got.Damage, notTorn) {
+			t.Errorf("%s: damage %+v", name, got.Damage)
+		}
+		s.sim.add("/store/"+numbered(8, segmentSuffix), make([]byte, segmentHeaderSize))
+		if got, err = inspect(s.sim, "/store"); err != nil || !slices.ContainsFunc(got.Damage, notTorn) {
+			t.Errorf("%s, not the newest: damage %+v, %v", name, got.Damage, err)
+		}
+	}
+}
+
 func TestInspectDir(t *testing.T) {
 	dir, copied := t.TempDir(), t.TempDir()
 	l, stop := start(t, Options{Dir: dir})
