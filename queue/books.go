@@ -24,6 +24,18 @@ func (l *Log[R]) SamplesAfter(seq uint64) uint64 {
 	return minus(end, total)
 }
 
+// Pending returns how many samples a destination is still to get, or to lose.
+func (l *Log[R]) Pending(c CursorStatus) uint64 {
+	if c.Ledger.based() {
+		return c.Ledger.Pending(l.Samples())
+	}
+	acked := c.Shards[0].Acked
+	for _, s := range c.Shards {
+		acked = min(acked, s.Acked)
+	}
+	return l.SamplesAfter(acked)
+}
+
 // totalAt returns the samples of all records up to seq: from memory if possible,
 // else from a segment. Without any trace it returns those before the oldest
 // record that is left, and false.

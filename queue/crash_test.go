@@ -45,6 +45,16 @@ type history struct {
 	sent         uint64
 	synced       uint64 // acknowledged when the cursor was synced last
 	floor        int64  // largest time that anybody has seen
+
+	ledger  Ledger         // the destination's books
+	unnoted Counts         // of them, what goes with the next acknowledgement
+	moments map[books]bool // positions and books that belonged together
+}
+
+// books are what a slot of the cursor must have together.
+type books struct {
+	acked  uint64
+	ledger Ledger
 }
 
 func newHistory(t *testing.T, seed uint64, o Options, crashAt int) *history {
@@ -52,6 +62,7 @@ func newHistory(t *testing.T, seed uint64, o Options, crashAt int) *history {
 		t: t, rng: rand.New(rand.NewPCG(seed, 1)), sim: newSim(), o: o,
 		now:   time.UnixMilli(1_000_000),
 		given: map[uint64]rec{}, acked: map[uint64]rec{}, safe: map[uint64]bool{}, lost: map[uint64]bool{}, state: map[uint64]bool{},
+		moments: map[books]bool{},
 	}
 	h.name = fmt.Sprintf("seed %d, crash at %d", seed, crashAt)
 	h.sim.crashAt = crashAt
@@ -90,6 +101,11 @@ func (h *history) open() bool {
 	l.reopen()
 	acked, _ := h.c.Position(0)
 	h.r = l.NewReader(acked)
+	if now, _ := h.c.Ledger(); h.c.IsNew() && now.Counts == (Counts{}) {
+		h.moments[books{acked, now}] = true // of a cursor that is made at this moment
+	}
+	h.ledger, _ = h.c.Ledger()
+	h.unnoted = Counts{}
 	return !h.sim.crashed
 }
 
@@ -174,6 +190,9 @@ func (h *history) deliver(n int) {
 		switch {
 		case errors.As(err, &gap):
 			h.gap(gap)
+			if !h.miss(gap) {
+				return
+			}
 			continue
 		case err != nil:
 			if !h.sim.crashed {
@@ -193,14 +212,36 @@ func (h *history) deliver(n int) {
 		}
 		h.sent = max(h.sent, it.Seq)
 		h.floor = max(h.floor, it.Record.Time)
+		h.unnoted[0] += uint64(it.Record.Samples)
 		if h.rng.IntN(8) == 0 {
 			continue
 		}
-		h.tried = max(h.tried, it.Seq) // what a crash interrupts may have happened
-		if h.c.Acked(0, it.Seq) == nil {
-			h.acknowledged = max(h.acknowledged, it.Seq)
-		}
+		h.settle(it.Seq)
 	}
+}
+
+// settle acknowledges everything up to seq.
+func (h *history) settle(seq uint64) {
+	h.tried = max(h.tried, seq) // what a crash interrupts may have happened
+	n := h.unnoted
+	h.unnoted = Counts{}
+	h.ledger.Counts.add(&n)
+	h.moments[books{seq, h.ledger}] = true
+	total, _ := h.r.Total()
+	if h.c.Settle(0, seq, total, n) == nil {
+		h.acknowledged = max(h.acknowledged, seq)
+	}
+}
+
+// miss takes what can never be read into the books. It returns false when that
+// was not written.
+func (h *history) miss(g *GapError) bool {
+	n := Counts{1: g.Samples}
+	h.ledger.Counts.add(&n)
+	h.ledger.MissedTo = max(h.ledger.MissedTo, g.To)
+	acked, _ := h.c.Position(0)
+	h.moments[books{acked, h.ledger}] = true
+	return h.c.Missed(g.To, n) == nil
 }
 
 // gap checks the books of records that the reader cannot have.
@@ -385,6 +426,23 @@ func (h *history) verifyCursor(exact bool) {
 		h.errorf("cursor at %d, %d after kill -9, was at %d, %d", acked, sent, h.acknowledged, h.sent)
 	}
 	h.acknowledged, h.sent = acked, max(sent, acked)
+	ledger, upTo := h.c.Ledger()
+	if !h.moments[books{acked, ledger}] || upTo < acked {
+		h.errorf("cursor at %d has the books %+v up to %d, which never were", acked, ledger, upTo)
+	}
+	h.checkLedger(acked, ledger)
+}
+
+// checkLedger holds the books to the samples of the log: the destination has
+// settled everything up to where it is, and missed nothing behind that.
+func (h *history) checkLedger(acked uint64, ledger Ledger) {
+	total, known := h.l.totalAt(acked)
+	if h.o.Fsync != Always || !known || ledger.MissedTo > acked {
+		return
+	}
+	if n := ledger.Pending(total); n != 0 || ledger.Accepted(total) != ledger.Counts.Sum() {
+		h.errorf("up to %d, of %d samples, the books are %+v", acked, total, ledger)
+	}
 }
 
 // verifyReader reads everything that the destination has not acknowledged.

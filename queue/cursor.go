@@ -9,8 +9,9 @@ import (
 
 // Cursor is a destination's position in the log, for each of its shards: up to
 // which sequence the destination has acknowledged, and up to which it may have
-// been sent something. What lies between is in doubt after a restart. All methods
-// are safe for concurrent use.
+// been sent something. What lies between is in doubt after a restart. With the
+// positions it keeps the destination's Ledger. All methods are safe for concurrent
+// use.
 type Cursor struct {
 	id  string
 	reg *cursors
@@ -20,9 +21,11 @@ type Cursor struct {
 	slotAt     int        // the slot that is being overwritten
 	generation uint64
 	broken     bool // the file must be written anew
+	buf        []byte
 
 	mu     sync.Mutex
 	shards []shardPosition
+	ledger Ledger
 	dirty  bool   // written since the last fsync
 	synced uint64 // smallest acked position that a power loss cannot take back
 }
@@ -77,25 +80,7 @@ func (c *Cursor) Sent(shard int, seq uint64) error {
 // counted as dropped. It counts as sent, too. Shards without anything of their
 // own must be moved along, or segments are kept for them.
 func (c *Cursor) Acked(shard int, seq uint64) error {
-	return c.AckedAt(shard, seq, unknownTotal)
-}
-
-// AckedAt is Acked with the books at seq, as Reader.Total has them. With them what
-// the destination loses is counted exactly also when the records around seq were
-// dropped before it got there, and the process has ended since.
-func (c *Cursor) AckedAt(shard int, seq, total uint64) error {
-	return c.update(func() bool {
-		p := &c.shards[shard]
-		if p.started && seq <= p.acked {
-			return false
-		}
-		p.started = true
-		if seq > p.acked || seq == p.acked && total != unknownTotal {
-			p.acked, p.base = seq, total
-		}
-		p.sent = max(p.sent, p.acked)
-		return true
-	})
+	return c.Settle(shard, seq, unknownTotal, Counts{})
 }
 
 // update changes positions and writes the slot. Positions stay changed when the
@@ -124,7 +109,8 @@ func (c *Cursor) writeLocked(clean bool) error {
 	}
 	s := c.slotLocked(clean)
 	at := slotsAt + int64(c.slotAt)*slotSize(len(s.shards))
-	if err := writeAll(c.file, appendSlot(nil, c.reg.d.id, s), at); err != nil {
+	c.buf = appendSlot(c.buf[:0], c.reg.d.id, s)
+	if err := writeAll(c.file, c.buf, at); err != nil {
 		c.broken = true
 		c.reg.metrics.cursorFailures.Inc()
 		return fmt.Errorf("write cursor %s: %w", c.id, err)
@@ -139,7 +125,7 @@ func (c *Cursor) slotLocked(clean bool) slot {
 	defer c.mu.Unlock()
 	return slot{
 		generation: c.generation, clean: clean, boot: c.reg.boot,
-		floor: c.reg.floor(), era: c.reg.d.era.Load(), shards: slices.Clone(c.shards),
+		floor: c.reg.floor(), era: c.reg.d.era.Load(), ledger: c.ledger, shards: slices.Clone(c.shards),
 	}
 }
 

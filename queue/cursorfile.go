@@ -14,13 +14,14 @@ import (
 // synced last is never touched, so a power loss cannot cost both.
 const (
 	slotHeaderSize = 48
+	slotLedgerSize = 24 + 8*MaxCounts // version 2 and later
 	slotShardSize  = 32
 	slotsAt        = pageSize
 	maxShards      = 4096
 	maxCursorID    = pageSize - 128
 )
 
-// unknownTotal stands in a slot where the books at a position are not noted.
+// unknownTotal stands in a slot where a number of samples is not known.
 const unknownTotal = ^uint64(0)
 
 const (
@@ -35,6 +36,7 @@ type slot struct {
 	boot       [16]byte
 	floor      int64
 	era        uint32
+	ledger     Ledger
 	shards     []shardPosition
 }
 
@@ -47,7 +49,7 @@ type shardPosition struct {
 
 // slotSize returns the bytes that a slot of n shards takes.
 func slotSize(n int) int64 {
-	size := int64(slotHeaderSize + n*slotShardSize + 4)
+	size := int64(slotHeaderSize + slotLedgerSize + n*slotShardSize + 4)
 	return (size + pageSize - 1) / pageSize * pageSize
 }
 
@@ -66,6 +68,7 @@ func appendSlot(dst []byte, store storeID, s slot) []byte {
 	dst = le.AppendUint64(dst, uint64(s.floor))
 	dst = le.AppendUint32(dst, s.era)
 	dst = le.AppendUint32(dst, 0)
+	dst = s.ledger.append(dst)
 	for _, p := range s.shards {
 		flags := uint64(0)
 		if p.started {
@@ -81,15 +84,41 @@ func appendSlot(dst []byte, store storeID, s slot) []byte {
 
 var errSlot = errors.New("the slot does not match its checksum")
 
-// parseSlot reads a slot. A slot that was never written is all zeros, and ok is
-// false without an error.
-func parseSlot(b []byte, store storeID) (s slot, ok bool, err error) {
+// append appends the ledger's part of a slot to dst.
+func (l *Ledger) append(dst []byte) []byte {
 	le := binary.LittleEndian
-	if len(b) < slotHeaderSize+4 {
+	dst = le.AppendUint64(dst, l.Begun)
+	dst = le.AppendUint64(dst, l.Again)
+	dst = le.AppendUint64(dst, l.MissedTo)
+	for _, n := range l.Counts {
+		dst = le.AppendUint64(dst, n)
+	}
+	return dst
+}
+
+// parseLedger reads the ledger's part of a slot.
+func parseLedger(b []byte) Ledger {
+	le := binary.LittleEndian
+	l := Ledger{Begun: le.Uint64(b), Again: le.Uint64(b[8:]), MissedTo: le.Uint64(b[16:])}
+	for i := range l.Counts {
+		l.Counts[i] = le.Uint64(b[24+8*i:])
+	}
+	return l
+}
+
+// parseSlot reads a slot of a format version. A slot that was never written is all
+// zeros, and ok is false without an error.
+func parseSlot(b []byte, store storeID, version uint32) (s slot, ok bool, err error) {
+	le := binary.LittleEndian
+	start := int64(slotHeaderSize + slotLedgerSize)
+	if version == 1 {
+		start = slotHeaderSize
+	}
+	if int64(len(b)) < start+4 {
 		return s, false, errShort
 	}
 	n := int64(le.Uint32(b[8:]))
-	end := slotHeaderSize + n*slotShardSize
+	end := start + n*slotShardSize
 	if n == 0 && allZero(b) {
 		return s, false, nil
 	}
@@ -100,7 +129,11 @@ func parseSlot(b []byte, store storeID) (s slot, ok bool, err error) {
 	s.generation, s.clean = le.Uint64(b), le.Uint32(b[12:])&slotClean != 0
 	copy(s.boot[:], b[16:])
 	s.floor, s.era = int64(le.Uint64(b[32:])), le.Uint32(b[40:])
-	for p := b[slotHeaderSize:end]; len(p) > 0; p = p[slotShardSize:] {
+	s.ledger.Begun = unknownTotal
+	if version > 1 {
+		s.ledger = parseLedger(b[slotHeaderSize:start])
+	}
+	for p := b[start:end]; len(p) > 0; p = p[slotShardSize:] {
 		s.shards = append(s.shards, shardPosition{
 			acked: le.Uint64(p), sent: le.Uint64(p[8:]), base: le.Uint64(p[16:]),
 			started: le.Uint64(p[24:])&shardAcked != 0,
@@ -151,6 +184,7 @@ func parseCursorHeader(b []byte, name string) (store storeID, id string, err err
 type cursorFile struct {
 	name     string
 	id       string
+	version  uint32 // of the format
 	slot     slot
 	which    int   // the slot that holds it
 	found    bool  // some slot is good
@@ -160,8 +194,11 @@ type cursorFile struct {
 
 // parseCursorFile reads a cursor file. Only a *VersionError is returned.
 func parseCursorFile(b []byte, name string, store storeID) (cursorFile, error) {
-	c := cursorFile{name: name}
+	c := cursorFile{name: name, version: cursorVersion}
 	owner, id, err := parseCursorHeader(b, name)
+	if err == nil {
+		c.version = binary.LittleEndian.Uint32(b[8:])
+	}
 	if errors.As(err, new(*VersionError)) {
 		return c, err
 	}
@@ -176,7 +213,7 @@ func parseCursorFile(b []byte, name string, store storeID) (cursorFile, error) {
 	}
 	size := (len(b) - slotsAt) / 2
 	for i := range 2 {
-		s, ok, err := parseSlot(b[slotsAt+i*size:slotsAt+(i+1)*size], store)
+		s, ok, err := c.parseSlot(b[slotsAt+i*size:slotsAt+(i+1)*size], store)
 		if err != nil {
 			c.doubtful = err
 		}
@@ -185,6 +222,17 @@ func parseCursorFile(b []byte, name string, store storeID) (cursorFile, error) {
 		}
 	}
 	return c, nil
+}
+
+// parseSlot reads a slot. When the version is damaged it is the one that fits.
+func (c *cursorFile) parseSlot(b []byte, store storeID) (s slot, ok bool, err error) {
+	s, ok, err = parseSlot(b, store, c.version)
+	if errors.Is(err, errSlot) && errors.Is(c.doubtful, errPreamble) {
+		if s, ok, err = parseSlot(b, store, 1); err == nil {
+			c.version = 1
+		}
+	}
+	return s, ok, err
 }
 
 // buildCursorFile returns a whole file with s in the first slot.

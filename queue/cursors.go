@@ -21,16 +21,17 @@ type cursors struct {
 	nag     nag
 	boot    [16]byte
 	floor   func() int64
-	head    uint64 // end of the log at open
+	totalAt func(seq uint64) (uint64, bool) // samples of all records up to seq
+	head    uint64                          // end of the log at open
 
 	mu    sync.Mutex
 	open  map[string]*Cursor
 	files map[string]cursorFile // by file name
 }
 
-func newCursors(log *slog.Logger, m *metrics, floor func() int64) *cursors {
+func newCursors(log *slog.Logger, m *metrics, floor func() int64, totalAt func(uint64) (uint64, bool)) *cursors {
 	return &cursors{
-		log: log, metrics: m, floor: floor,
+		log: log, metrics: m, floor: floor, totalAt: totalAt,
 		open: map[string]*Cursor{}, files: map[string]cursorFile{},
 	}
 }
@@ -43,9 +44,10 @@ type Position struct {
 
 // CursorStatus describes a cursor.
 type CursorStatus struct {
-	ID     string     `json:"id"`
-	Open   bool       `json:"open"`
-	Shards []Position `json:"shards"`
+	ID     string
+	Open   bool
+	Shards []Position
+	Ledger Ledger
 }
 
 // OpenCursor returns the cursor of the destination id, and makes it at the head
@@ -59,7 +61,14 @@ func (l *Log[R]) OpenCursor(id string, shards int) (c *Cursor, isNew bool, err e
 	if shards < 1 || shards > maxShards || len(id) > maxCursorID {
 		return nil, false, fmt.Errorf("cursor %q: %d shards are not possible", id, shards)
 	}
-	return l.cursors.openCursor(id, shards, l.Head())
+	head, total := l.ring.end()
+	if c, isNew, err = l.cursors.openCursor(id, shards, head, total); err != nil {
+		return nil, false, err
+	}
+	if err := c.rebase(); err != nil {
+		return nil, false, errors.Join(err, c.Close())
+	}
+	return c, isNew, nil
 }
 
 // RemoveCursor forgets the position of a destination that will not come back.
@@ -68,13 +77,13 @@ func (l *Log[R]) RemoveCursor(id string) error { return l.cursors.remove(id) }
 // Cursors describes all cursors, also those that nobody has opened, by id.
 func (l *Log[R]) Cursors() []CursorStatus { return l.cursors.list() }
 
-func (cs *cursors) openCursor(id string, shards int, head uint64) (*Cursor, bool, error) {
+func (cs *cursors) openCursor(id string, shards int, head, total uint64) (*Cursor, bool, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.open[id] != nil {
 		return nil, false, fmt.Errorf("cursor %q is open already", id)
 	}
-	c := &Cursor{id: id, reg: cs, shards: make([]shardPosition, shards)}
+	c := &Cursor{id: id, reg: cs, ledger: Ledger{Begun: total}, shards: make([]shardPosition, shards)}
 	for i := range c.shards {
 		c.shards[i] = shardPosition{acked: head, sent: head, base: unknownTotal}
 	}
@@ -143,6 +152,7 @@ func (cs *cursors) list() []CursorStatus {
 	var all []CursorStatus
 	for _, c := range cs.open {
 		s := CursorStatus{ID: c.id, Open: true}
+		s.Ledger, _ = c.Ledger()
 		for i := range c.shards {
 			acked, sent := c.Position(i)
 			s.Shards = append(s.Shards, Position{acked, sent})
@@ -159,7 +169,7 @@ func (cs *cursors) list() []CursorStatus {
 }
 
 func (f cursorFile) status() CursorStatus {
-	s := CursorStatus{ID: f.id}
+	s := CursorStatus{ID: f.id, Ledger: f.slot.ledger}
 	for _, p := range f.slot.shards {
 		s.Shards = append(s.Shards, Position{p.acked, p.sent})
 	}

@@ -90,10 +90,11 @@ func (e *CorruptionError) lost() uint64 {
 type VersionError struct {
 	File    string
 	Version uint32
+	Newest  uint32 // that is known
 }
 
 // Error names the file and the version.
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("%s: format version %d is not known to this version of the program (it knows %d)",
-		e.File, e.Version, formatVersion)
+	return fmt.Sprintf("%s: format version %d is not known to this version of the program (it knows up to %d)",
+		e.File, e.Version, e.Newest)
 }

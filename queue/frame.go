@@ -9,8 +9,20 @@ import (
 	"github.com/golang/snappy"
 )
 
-// formatVersion is the version of all files that this package writes.
-const formatVersion = 1
+// formatVersion is the version of the files that this package writes, but for
+// cursors. Those of version 1 had no ledger.
+const (
+	formatVersion = 1
+	cursorVersion = 2
+)
+
+// newestVersion is the newest version that is known of the files with a magic.
+func newestVersion(magic string) uint32 {
+	if magic == cursorMagic {
+		return cursorVersion
+	}
+	return formatVersion
+}
 
 // The layout of a frame's header; docs/queue-format.md draws it. All numbers are
 // little endian.

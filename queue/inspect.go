@@ -112,7 +112,11 @@ func (in *inspector) cursor(info fileInfo) error {
 		return nil
 	}
 	s := c.status()
-	in.r.Cursors = append(in.r.Cursors, CursorReport{File: info.name, ID: s.ID, Clean: c.slot.clean, Shards: s.Shards})
+	r := CursorReport{File: info.name, ID: s.ID, Clean: c.slot.clean, Shards: s.Shards}
+	if s.Ledger.based() {
+		r.Ledger = &s.Ledger
+	}
+	in.r.Cursors = append(in.r.Cursors, r)
 	return nil
 }
 
@@ -123,11 +127,11 @@ func (in *inspector) header(info fileInfo) error {
 		return err
 	}
 	number, _ := segmentNumber(info.name)
+	in.newest = info.name
 	if h, err := parseSegmentHeader(b, info.name); (err == nil || errors.Is(err, errPreamble)) && h.store == in.d.id {
 		in.failed[number-1] = &h
 	}
 	return nil
-	in.newest = info.name
 }
 
 // segment reads one segment completely.
@@ -143,13 +147,13 @@ func (in *inspector) segment(info fileInfo) error {
 	h, err := parseSegmentHeader(b, info.name)
 	if err != nil {
 		in.problem(info.name, min(info.size, segmentHeaderSize), err)
+		// It was made a moment before a crash, and nothing is in it.
+		in.r.Damage[len(in.r.Damage)-1].Torn = info.name == in.newest && info.size <= segmentHeaderSize &&
+			!errors.As(err, new(*VersionError))
 	}
 	good := err == nil || errors.Is(err, errPreamble) || errors.Is(err, errMagic)
 	switch {
 	case errors.As(err, new(*VersionError)):
-		// It was made a moment before a crash, and nothing is in it.
-		in.r.Damage[len(in.r.Damage)-1].Torn = info.name == in.newest && info.size <= segmentHeaderSize &&
-			!errors.As(err, new(*VersionError))
 		return nil
 	case !good:
 		h = segmentHeader{store: in.d.id, number: number}
@@ -215,6 +219,7 @@ func (in *inspector) missing(v segmentView) {
 		})
 	}
 	in.begun, in.next, in.total = true, v.last+1, v.total
+	in.r.Total = v.total
 }
 
 // pending counts a record for the cursors that have not passed it.

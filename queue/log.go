@@ -55,7 +55,7 @@ func open[R any](fs fsys, o Options, c Codec[R]) (*Log[R], error) {
 	o = o.withDefaults()
 	l := &Log[R]{o: o, codec: c, wake: make(chan struct{}, 1)}
 	l.metrics = newMetrics(o.Registerer)
-	l.cursors = newCursors(o.Logger, l.metrics, l.Floor)
+	l.cursors = newCursors(o.Logger, l.metrics, l.Floor, l.totalAt)
 	l.snapshots.init(o.Now())
 	var at recovered
 	if o.Dir != "" {

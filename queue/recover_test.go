@@ -244,22 +244,22 @@ func TestRecovery(t *testing.T) {
 		{
 			"segment of an unknown version",
 			func(_ *testing.T, s *stored) { s.sim.edit(seg(6), setVersion(segmentMagic)) },
-			outcome{Err: "open log in /store: 00000000000000000006.segment: format version 2 is not known to this version of the program (it knows 1)"},
+			outcome{Err: "open log in /store: 00000000000000000006.segment: format version 2 is not known to this version of the program (it knows up to 1)"},
 		},
 		{
 			"snapshot of an unknown version",
 			func(_ *testing.T, s *stored) { s.sim.edit(snap(8), setVersion(snapshotMagic)) },
-			outcome{Err: "open log in /store: 00000000000000000008.snapshot: format version 2 is not known to this version of the program (it knows 1)"},
+			outcome{Err: "open log in /store: 00000000000000000008.snapshot: format version 2 is not known to this version of the program (it knows up to 1)"},
 		},
 		{
 			"cursor of an unknown version",
 			func(_ *testing.T, s *stored) { s.sim.edit(cursor, setVersion(cursorMagic)) },
-			outcome{Err: "open log in /store: " + filepath.Base(cursor) + ": format version 2 is not known to this version of the program (it knows 1)"},
+			outcome{Err: "open log in /store: " + filepath.Base(cursor) + ": format version 3 is not known to this version of the program (it knows up to 2)"},
 		},
 		{
 			"store of an unknown version",
 			func(_ *testing.T, s *stored) { s.sim.edit("/store/store", setVersion(storeMagic)) },
-			outcome{Err: "open log in /store: store: format version 2 is not known to this version of the program (it knows 1)"},
+			outcome{Err: "open log in /store: store: format version 2 is not known to this version of the program (it knows up to 1)"},
 		},
 		{
 			"segment of another store",

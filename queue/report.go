@@ -11,6 +11,7 @@ type Report struct {
 	Last      uint64           `json:"last_seq"`
 	Records   uint64           `json:"records"`
 	Samples   uint64           `json:"samples"`
+	Total     uint64           `json:"samples_ever"` // with those that are gone
 	Bytes     int64            `json:"bytes"`
 	Segments  []SegmentReport  `json:"segments"`
 	Snapshots []SnapshotReport `json:"snapshots"`
@@ -55,6 +56,7 @@ type CursorReport struct {
 	PendingRecords uint64     `json:"pending_records"`
 	PendingSamples uint64     `json:"pending_samples"`
 	MissingRecords uint64     `json:"missing_records"` // not acknowledged and no longer there
+	Ledger         *Ledger    `json:"-"`               // nil: a file of format version 1
 }
 
 // DamageReport describes a damaged range.

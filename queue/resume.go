@@ -15,7 +15,8 @@ func (cs *cursors) resume(c *Cursor, name string) error {
 		cs.adopt(c, found)
 	}
 	c.generation = found.slot.generation
-	usable := exists && found.found && found.doubtful == nil && len(found.slot.shards) == len(c.shards)
+	usable := exists && found.found && found.doubtful == nil && found.version == cursorVersion &&
+		len(found.slot.shards) == len(c.shards)
 	if !usable {
 		if exists && (found.doubtful != nil || found.foreign) {
 			cs.d.copyAside(name)
@@ -44,12 +45,12 @@ func (cs *cursors) resume(c *Cursor, name string) error {
 // adopt sets c's positions from what was found. Nothing found means that all of
 // the log is in doubt: delivering twice is better than not at all.
 func (cs *cursors) adopt(c *Cursor, found cursorFile) {
-	old := found.slot.shards
+	old, ledger := found.slot.shards, found.slot.ledger
 	if !found.found {
-		old = []shardPosition{{base: unknownTotal, started: true}}
+		old, ledger = []shardPosition{{base: unknownTotal, started: true}}, Ledger{Begun: unknownTotal}
 	}
-	if len(old) != len(c.shards) {
-		old = slices.Repeat([]shardPosition{merge(old)}, len(c.shards))
+	if c.ledger = ledger; len(old) != len(c.shards) || found.version == 1 {
+		old = c.merge(old, len(c.shards))
 	}
 	exact := found.found && found.doubtful == nil &&
 		(found.slot.clean || found.slot.boot == cs.boot && cs.boot != [16]byte{})
@@ -64,8 +65,9 @@ func (cs *cursors) adopt(c *Cursor, found cursorFile) {
 		"cursor", c.id, "acked_seq", c.ackedLocked(), "head_seq", cs.head)
 }
 
-// merge returns the position that is safe for all of the shards in old.
-func merge(old []shardPosition) shardPosition {
+// merge returns n times the position that is safe for all of the shards in old. What
+// some of them have settled behind it goes out again.
+func (c *Cursor) merge(old []shardPosition, n int) []shardPosition {
 	p := old[0]
 	for _, o := range old[1:] {
 		if o.acked < p.acked {
@@ -74,29 +76,40 @@ func merge(old []shardPosition) shardPosition {
 		p.sent = max(p.sent, o.sent)
 		p.started = p.started && o.started
 	}
-	return p
+	c.ledger.Again, c.ledger.MissedTo = unknownTotal, 0
+	return slices.Repeat([]shardPosition{p}, n)
 }
 
 // Reshard gives a cursor that nobody uses at the moment another number of shards:
 // all start from the smallest acknowledged position, and up to the largest sent
-// one everything is in doubt. The log goes on keeping what is behind it, which it
-// would not for a cursor that is closed and opened again.
+// one everything is in doubt. What was settled in between is accepted again in the
+// Ledger. The log goes on keeping what is behind it, which it would not for a
+// cursor that is closed and opened again.
 func (c *Cursor) Reshard(shards int) error {
 	if shards < 1 || shards > maxShards {
 		return fmt.Errorf("cursor %q: %d shards are not possible", c.id, shards)
 	}
+	if c.reshard(shards) {
+		return nil
+	}
+	if err := c.rebase(); err != nil {
+		return err
+	}
+	return c.sync()
+}
+
+// reshard gives c another number of shards, and makes its file be written anew. It
+// returns true when it has that number already.
+func (c *Cursor) reshard(shards int) (same bool) {
 	c.io.Lock()
 	defer c.io.Unlock()
 	c.mu.Lock()
-	same := len(c.shards) == shards
-	if !same {
-		c.shards = slices.Repeat([]shardPosition{merge(c.shards)}, shards)
+	if same = len(c.shards) == shards; !same {
+		c.broken = c.file != nil
+		c.shards = c.merge(c.shards, shards)
 	}
 	c.mu.Unlock()
-	if same || c.file == nil {
-		return nil
-	}
-	return c.rebuildLocked(false)
+	return same
 }
 
 // load reads all cursor files. It returns the largest sequence that any of them
@@ -120,6 +133,7 @@ func (cs *cursors) load(d *disk, files []fileInfo) (last uint64, err error) {
 		for _, p := range c.slot.shards {
 			last = max(last, p.acked, p.sent)
 		}
+		last = max(last, c.slot.ledger.MissedTo)
 	}
 	return last, nil
 }

@@ -32,7 +32,7 @@ const (
 func appendPreamble(dst []byte, magic string) []byte {
 	at := len(dst)
 	dst = append(dst, magic...)
-	dst = binary.LittleEndian.AppendUint32(dst, formatVersion)
+	dst = binary.LittleEndian.AppendUint32(dst, newestVersion(magic))
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli))
 }
 
@@ -55,8 +55,8 @@ func parsePreamble(b []byte, magic, name string) error {
 	if string(b[:8]) != magic {
 		return errMagic
 	}
-	if v := binary.LittleEndian.Uint32(b[8:]); v != formatVersion {
-		return &VersionError{File: name, Version: v}
+	if v := binary.LittleEndian.Uint32(b[8:]); v == 0 || v > newestVersion(magic) {
+		return &VersionError{File: name, Version: v, Newest: newestVersion(magic)}
 	}
 	return nil
 }

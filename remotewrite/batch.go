@@ -27,15 +27,15 @@ type part struct {
 	whole bool // the record ends here
 }
 
-// done returns the sequence of the newest record that ends in b, 0 for none, and
-// the samples of the log up to there.
+// done returns the sequence of the last record in b and the samples of the log up
+// to there, or 0 when the record goes on in the next batch: what became of this
+// part of it is noted with the rest.
 func (b *batch) done() (seq, total uint64) {
-	for i := len(b.parts) - 1; i >= 0; i-- {
-		if p := &b.parts[i]; p.whole && p.item.kind != passing {
-			return p.item.seq, p.item.total
-		}
+	last := &b.parts[len(b.parts)-1]
+	if !last.whole || last.item.kind == passing {
+		return 0, 0
 	}
-	return 0, 0
+	return last.item.seq, last.item.total
 }
 
 // ended counts the records that end in b.

@@ -1,18 +1,22 @@
 package remotewrite
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/pushbridge/pushbridge/queue"
+)
 
 // Books are the samples of a destination, in the unit of group.Record.Samples:
 // what a push expands to before relabelling. Accepted is always the sum of the
 // others (promise P5). Refreshed samples are not in it, they are told apart.
 type Books struct {
-	Accepted  uint64
-	Delivered uint64
-	Dropped   map[string]uint64 // by reason
-	InDoubt   uint64            // perhaps stored: sent before a restart, refused after it
-	Pending   uint64            // in the log or on the way, not settled
+	Accepted  uint64            `json:"accepted"`
+	Delivered uint64            `json:"delivered"`
+	Dropped   map[string]uint64 `json:"dropped"`  // by reason
+	InDoubt   uint64            `json:"in_doubt"` // perhaps stored: sent before a restart, refused after it
+	Pending   uint64            `json:"pending"`  // in the log or on the way, not settled
 
-	Refresh RefreshBooks
+	Refresh RefreshBooks `json:"-"`
 }
 
 // RefreshBooks are the books of samples that were never stored: refreshes, and
@@ -22,19 +26,17 @@ type RefreshBooks struct {
 	Skipped                     uint64 // not sent because the destination lagged
 }
 
-// books count as it happens. One lock for all: a snapshot balances.
+// books count as it happens, for one run of a destination: what an earlier one has
+// settled is not in them. The cursor has those of all runs. One lock for all: a
+// snapshot balances.
 type books struct {
 	mu sync.Mutex
 
-	// at is how many samples the log had ever held where the reader is. What it
-	// has got since then waits, but for what the process before had settled behind
-	// that place: shards do not keep in step. That is early, and lies before end.
-	at    uint64
-	early uint64
-	end   uint64
-	all   func() uint64 // how many samples the log has ever held
+	origin uint64        // samples of the log that are not for this destination
+	before uint64        // samples that earlier runs have settled
+	taken  uint64        // samples that this run has handed to a shard, or missed
+	all    func() uint64 // how many samples the log has ever held
 
-	accepted  uint64
 	delivered uint64
 	inDoubt   uint64
 	dropped   tally
@@ -42,57 +44,46 @@ type books struct {
 }
 
 // resume sets where the books begin.
-func (b *books) resume(at, early, end uint64) {
+func (b *books) resume(l *queue.Ledger) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.at, b.early, b.end = at, early, end
+	b.origin, b.before = l.Begun-l.Again, l.Counts.Sum()
 }
 
-// reachLocked notes that the reader is behind at samples of the log.
-func (b *books) reachLocked(at uint64) {
-	b.at = max(b.at, at)
-	if b.at >= b.end {
-		b.early = 0
-	}
-}
-
-// reached notes that the reader is behind at samples of the log.
-func (b *books) reached(at uint64) {
+// accept notes that a record of n samples was handed to a shard.
+func (b *books) accept(n uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.reachLocked(at)
+	b.taken += n
 }
 
-// passed notes that the process before had settled a record of n samples, the
-// last ones up to at.
-func (b *books) passed(at, n uint64) {
+// missing returns how many samples of the records up to a place, where the log had
+// held total, nobody has settled or taken. Shards do not keep in step, so earlier
+// runs may have settled samples behind that place too: those come off, and the
+// result may be negative.
+func (b *books) missing(total uint64) int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.early -= min(n, b.early)
-	b.reachLocked(at)
+	return int64(total - b.origin - b.before - b.taken)
 }
 
-// accept notes that a record of n samples, the last ones up to at, was handed to
-// a shard.
-func (b *books) accept(at, n uint64) {
+// miss notes that n samples can never be read.
+func (b *books) miss(n uint64, why reason) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.accepted += n
-	b.reachLocked(at)
-}
-
-// miss notes that records of n samples, the last ones up to at, can never be
-// read.
-func (b *books) miss(at, n uint64, why reason) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.accepted += n
+	b.taken += n
 	b.dropped[why] += n
-	b.reachLocked(at)
+}
+
+// repeat notes that n samples are accepted that earlier runs have settled.
+func (b *books) repeat(n uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.origin -= n
 }
 
 // settle notes the end of stored samples.
-func (b *books) settle(o outcome) {
+func (b *books) settle(o *outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.delivered += o.delivered
@@ -104,7 +95,7 @@ func (b *books) settle(o outcome) {
 
 // refreshed notes the end of samples that were never stored; arrived notes their
 // beginning.
-func (b *books) refreshed(o outcome) {
+func (b *books) refreshed(o *outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refresh.Delivered += o.delivered
@@ -128,17 +119,14 @@ func (b *books) skipped(total uint64) {
 // back: what it has got since then waits.
 func (b *books) snapshot() (Books, tally) {
 	b.mu.Lock()
-	at, early, accepted, dropped := b.at, b.early, b.accepted, b.dropped
+	origin, before, taken, dropped := b.origin, b.before, b.taken, b.dropped
 	s := Books{Delivered: b.delivered, InDoubt: b.inDoubt, Refresh: b.refresh}
 	b.mu.Unlock()
-	waiting := max(b.all(), at) - at
-	s.Accepted = accepted + waiting - min(early, waiting)
-	s.Dropped = make(map[string]uint64)
-	for i, n := range dropped {
-		if n > 0 {
-			s.Dropped[reason(i).String()] = n
-		}
+	s.Accepted = b.all() - origin - before
+	if int64(s.Accepted-taken) < 0 {
+		s.Accepted = taken // the log has forgotten the newest samples, see dispatcher.audit
 	}
+	s.Dropped = dropped.named()
 	s.Pending = s.Accepted - s.Delivered - s.InDoubt - dropped.total()
 	return s, dropped
 }
@@ -151,3 +139,55 @@ type outcome struct {
 }
 
 func (o *outcome) total() uint64 { return o.delivered + o.inDoubt + o.dropped.total() }
+
+// The places of queue.Counts: what a cursor keeps for all runs. They are on disk,
+// so they never change; docs/queue-format.md lists them.
+const (
+	countDelivered = iota
+	countInDoubt
+	countDropped // and those behind it: by reason
+)
+
+// counts returns o as a cursor keeps it.
+func (o *outcome) counts() queue.Counts {
+	c := queue.Counts{countDelivered: o.delivered, countInDoubt: o.inDoubt}
+	copy(c[countDropped:], o.dropped[:])
+	return c
+}
+
+// BooksOf returns the books of all runs of a destination, when the log has ever
+// held total samples.
+func BooksOf(l *queue.Ledger, total uint64) Books {
+	dropped := tally(l.Counts[countDropped : countDropped+numReasons])
+	return Books{
+		Accepted:  l.Accepted(total),
+		Delivered: l.Counts[countDelivered],
+		Dropped:   dropped.named(),
+		InDoubt:   l.Counts[countInDoubt],
+		Pending:   l.Pending(total),
+	}
+}
+
+// unnoted is what became of samples of a shard and the cursor does not know. It
+// learns that together with the position behind them: what a killed process leaves
+// open is settled once.
+type unnoted struct {
+	mu sync.Mutex
+	o  outcome
+}
+
+func (u *unnoted) add(o *outcome) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.o.delivered += o.delivered
+	u.o.inDoubt += o.inDoubt
+	u.o.dropped.add(&o.dropped)
+}
+
+func (u *unnoted) take() queue.Counts {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	c := u.o.counts()
+	u.o = outcome{}
+	return c
+}

@@ -2,7 +2,6 @@ package remotewrite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
@@ -166,43 +165,13 @@ func (d *Destination) run(ctx, hard context.Context) error {
 	return x.reader.Close()
 }
 
-// resume takes the positions from the cursor.
+// resume takes positions and books from the cursor.
 func (d *Destination) resume() {
-	var furthest uint64
 	for _, s := range d.shards {
 		s.acked, s.doubtful = d.cursor.Position(s.n)
-		furthest = max(furthest, s.acked)
 	}
-	from := d.cursor.Acknowledged()
-	d.books.resume(d.o.Log.SamplesUpTo(from), d.settledEarly(from, furthest), d.o.Log.SamplesUpTo(furthest))
-}
-
-// settledEarly counts the samples that were settled already of the records behind
-// from, up to to. Those are few, and mostly none: it takes a shard that is stuck
-// for the others to get far ahead of it.
-func (d *Destination) settledEarly(from, to uint64) uint64 {
-	if from >= to {
-		return 0
-	}
-	var n uint64
-	r := d.o.Log.NewReader(from)
-	defer func() { _ = r.Close() }() // was only read from
-	for {
-		it, ok, err := r.TryNext()
-		if gap := (*queue.GapError)(nil); errors.As(err, &gap) {
-			continue
-		}
-		if err != nil {
-			d.log.Warn("cannot read what was settled before, more is shown as pending than is", "err", err)
-			return n
-		}
-		if !ok || it.Seq > to {
-			return n
-		}
-		if k := it.Record.Samples(); k > 0 && it.Seq <= d.shardOf(it.Record.Labels.Job()).acked {
-			n += uint64(k)
-		}
-	}
+	ledger, _ := d.cursor.Ledger()
+	d.books.resume(&ledger)
 }
 
 // shardOf returns the shard of a job. Series of different groups are the same
@@ -222,15 +191,6 @@ func (d *Destination) convertOptions(p Protocol) convert.Options {
 		SendNative:  p == Protocol2 || d.config.SendNativeHistograms,
 		AlsoClassic: d.o.AlsoClassic,
 	}
-}
-
-// account puts an outcome into the books.
-func (d *Destination) account(k kind, o outcome) {
-	if k == passing {
-		d.books.refreshed(o)
-		return
-	}
-	d.books.settle(o)
 }
 
 // noteAhead shows how far ahead of the clock b is, if that is too far.
@@ -286,7 +246,7 @@ func (d *Destination) initialDone() {
 		return
 	}
 	for _, s := range d.shards {
-		if err := d.cursor.AckedAt(s.n, s.acked, d.o.Log.SamplesUpTo(s.acked)); err != nil {
+		if err := d.cursor.Settle(s.n, s.acked, d.o.Log.SamplesUpTo(s.acked), queue.Counts{}); err != nil {
 			d.report.cursorFailed(err)
 		}
 	}

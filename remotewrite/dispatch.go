@@ -18,6 +18,12 @@ type dispatcher struct {
 	known  bool   // whether total is known
 	since  int    // records since idle shards were moved along
 
+	// Up to the sequence end earlier runs have settled some records, but not all.
+	// why is the reason of the latest gap in them.
+	end     uint64
+	why     reason
+	audited bool // the books are in line with the log since everything up to end was read
+
 	initial *[]*group.Record // to be handed out behind the record at behind; nil when it was
 	behind  uint64
 
@@ -32,6 +38,8 @@ const (
 
 // run hands out records until ctx ends, and then what can be had at once.
 func (x *dispatcher) run(ctx, hard context.Context) {
+	x.why = gapMissing
+	_, x.end = x.d.cursor.Ledger()
 	x.moveTo(x.d.cursor.Acknowledged())
 	if x.d.owed.Load() {
 		x.askInitial()
@@ -96,17 +104,53 @@ func (x *dispatcher) next(ctx, hard context.Context) (queue.Item[*group.Record],
 
 // gap counts what can never be read.
 func (x *dispatcher) gap(g *queue.GapError) {
-	why := reasonOfGap(g.Reason)
-	x.moveTo(max(x.at, g.To))
-	x.d.books.miss(x.total, g.Samples, why)
-	x.d.metrics.unsent(why, g.Samples)
-	x.d.report.missed(g)
+	x.why = reasonOfGap(g.Reason)
+	x.at = max(x.at, g.To)
+	x.total, x.known = x.reader.Total()
+	x.d.report.missed(g, x.audit())
 }
 
 // moveTo notes that everything up to seq, where the reader is, was handed out.
 func (x *dispatcher) moveTo(seq uint64) {
 	x.at = seq
 	x.total, x.known = x.reader.Total()
+	if !x.audited {
+		x.d.report.drop(refusal{why: x.why, samples: x.audit()})
+	}
+}
+
+// audit counts what is missing of the records up to here: nobody has settled it, and
+// it was not handed out. It returns how many samples that are. Before the end it
+// counts only what is certain: what earlier runs have settled may lie in a gap as
+// well as behind it.
+func (x *dispatcher) audit() uint64 {
+	if !x.known {
+		return 0
+	}
+	n := x.d.books.missing(x.total)
+	x.audited = x.audited || x.at >= x.end
+	switch {
+	case n > 0:
+		x.d.books.miss(uint64(n), x.why)
+		x.d.metrics.unsent(x.why, uint64(n))
+		o := outcome{}
+		o.dropped[x.why] = uint64(n)
+		x.noted(x.d.cursor.Missed(x.at, o.counts()))
+		return uint64(n)
+	case n < 0 && x.audited:
+		// After a power loss without an fsync for each push the log may have less than
+		// the cursor knows.
+		x.d.books.repeat(uint64(-n))
+		x.noted(x.d.cursor.Repeat(uint64(-n)))
+	}
+	return 0
+}
+
+// noted reports that a cursor could not be written.
+func (x *dispatcher) noted(err error) {
+	if err != nil {
+		x.d.report.cursorFailed(err)
+	}
 }
 
 // record hands a record to its shard.
@@ -121,11 +165,10 @@ func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) e
 	case it.Ephemeral:
 		out.kind = passing
 	case out.samples == 0:
-		x.reached(it.Seq)
+		x.moveTo(it.Seq)
 		return nil
 	case it.Seq <= s.acked:
 		x.moveTo(it.Seq)
-		x.d.books.passed(x.total, uint64(out.samples))
 		return nil
 	case it.Seq <= s.doubtful:
 		out.kind = careful
@@ -139,12 +182,6 @@ func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) e
 	return nil
 }
 
-// reached notes that everything up to seq was handed out or is of no concern.
-func (x *dispatcher) reached(seq uint64) {
-	x.moveTo(seq)
-	x.d.books.reached(x.total)
-}
-
 // put puts it into the inbox of s and waits while that is full.
 func (x *dispatcher) put(ctx context.Context, s *shard, it item) error {
 	if it.samples == 0 {
@@ -154,7 +191,7 @@ func (x *dispatcher) put(ctx context.Context, s *shard, it item) error {
 	if it.kind == passing {
 		x.d.books.arrived(uint64(it.samples))
 	} else {
-		x.d.books.accept(it.total, uint64(it.samples))
+		x.d.books.accept(uint64(it.samples))
 		x.d.metrics.highest.raise(it.record.Time)
 	}
 	if s.in.tryPut(it) {
@@ -209,25 +246,15 @@ func (x *dispatcher) afterEach() {
 // position would keep segments otherwise.
 func (x *dispatcher) moveIdle() {
 	x.since = 0
-	if x.d.owed.Load() {
+	if x.d.owed.Load() || !x.known {
 		return
 	}
 	for _, s := range x.d.shards {
 		if s.unsettled.Load() > 0 {
 			continue
 		}
-		if err := x.acked(s); err != nil {
-			x.d.report.cursorFailed(err)
-		}
+		x.noted(s.acknowledge(x.at, x.total))
 	}
-}
-
-// acked moves the position of s to where everything was handed out.
-func (x *dispatcher) acked(s *shard) error {
-	if !x.known {
-		return x.d.cursor.Acked(s.n, x.at)
-	}
-	return x.d.cursor.AckedAt(s.n, x.at, x.total)
 }
 
 // noteLag notes whether the ring has moved on without us.

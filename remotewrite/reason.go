@@ -6,7 +6,8 @@ import (
 )
 
 // reason says why samples were dropped. The names are values of the label
-// reason; where Prometheus has a name for the case, it is that one.
+// reason; where Prometheus has a name for the case, it is that one. The numbers
+// are in cursors on disk: a new reason gets the next free one.
 type reason uint8
 
 const (
@@ -109,6 +110,17 @@ func (t *tally) total() uint64 {
 		n += v
 	}
 	return n
+}
+
+// named returns what is not zero.
+func (t *tally) named() map[string]uint64 {
+	names := make(map[string]uint64)
+	for i, n := range t {
+		if n > 0 {
+			names[reason(i).String()] = n
+		}
+	}
+	return names
 }
 
 func (t *tally) add(o *tally) {

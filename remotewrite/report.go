@@ -183,10 +183,11 @@ func (r *reporter) cursorFailed(err error) {
 	}
 }
 
-// missed notes records that can never be read.
-func (r *reporter) missed(g *queue.GapError) {
-	r.log.Warn("samples dropped", "reason", reasonOfGap(g.Reason).String(), "samples", g.Samples,
-		"from_seq", g.From, "to_seq", g.To, "exact", g.Exact)
+// missed notes records that can never be read, with n samples that were still to
+// be sent.
+func (r *reporter) missed(g *queue.GapError, n uint64) {
+	r.log.Warn("samples dropped", "reason", reasonOfGap(g.Reason).String(), "samples", n,
+		"from_seq", g.From, "to_seq", g.To)
 }
 
 // succeededSince says whether anything was delivered after t.

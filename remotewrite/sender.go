@@ -23,9 +23,10 @@ var (
 
 // sender gets batches answered, one request at a time.
 type sender struct {
-	d     *Destination
-	shard int
-	back  backoff
+	d       *Destination
+	shard   int
+	back    backoff
+	unnoted unnoted
 
 	encoder2 encoder2
 	raw      []byte
@@ -74,6 +75,16 @@ type delivery struct {
 type held struct {
 	census  census
 	refusal refusal
+}
+
+// account puts an outcome into the books.
+func (s *sender) account(k kind, o *outcome) {
+	if k == passing {
+		s.d.books.refreshed(o)
+		return
+	}
+	s.d.books.settle(o)
+	s.unnoted.add(o)
 }
 
 // sendable leaves out what must not be sent at all.
@@ -141,7 +152,7 @@ func (w *delivery) count(h held) {
 	w.d.metrics.gaveUp(h.census, h.refusal.why)
 	var o outcome
 	o.dropped[h.refusal.why] = h.refusal.samples
-	w.d.account(w.batch.kind, o)
+	w.account(w.batch.kind, &o)
 	w.d.report.drop(h.refusal)
 }
 
@@ -208,7 +219,7 @@ func (w *delivery) misunderstood(ctx, hard context.Context, series []convert.Ser
 
 func (w *delivery) deliver(n uint64) {
 	w.stored += n
-	w.d.account(w.batch.kind, outcome{delivered: n})
+	w.account(w.batch.kind, &outcome{delivered: n})
 	w.d.understood(w.batch.protocol)
 }
 
@@ -255,7 +266,7 @@ func (w *delivery) refuse(series []convert.Series, a answer, why reason) {
 	f := refusal{why: why, status: a.status, text: a.problem(), location: a.location}
 	if w.batch.kind == careful && a.status/100 == 4 || w.ambiguous && why == refusedSamples {
 		f.samples, f.example = uint64(len(series)), series[0].Labels
-		w.d.account(w.batch.kind, outcome{inDoubt: f.samples})
+		w.account(w.batch.kind, &outcome{inDoubt: f.samples})
 		w.d.report.doubt(f)
 		return
 	}

@@ -31,7 +31,7 @@ func TestCustomBucketsDoNotLeaveIn1(t *testing.T) {
 		if n := b.d.books.dropped[nhcbNotSupported]; n != 1 {
 			t.Errorf("%d dropped", n)
 		}
-		b.d.books.accepted += 4
+		b.d.books.taken += 4
 	})
 }
 

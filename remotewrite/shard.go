@@ -340,10 +340,10 @@ func (s *shard) noteSent(ctx context.Context, b *batch) error {
 
 // finish writes down that b is settled.
 func (s *shard) finish(b *batch) {
-	s.d.account(b.kind, outcome{dropped: b.drops})
+	s.sender.account(b.kind, &outcome{dropped: b.drops})
 	s.d.noteUnsent(&b.drops)
 	if seq, total := b.done(); seq > 0 && !s.d.owed.Load() {
-		if err := s.d.cursor.AckedAt(s.n, seq, total); err != nil {
+		if err := s.acknowledge(seq, total); err != nil {
 			// The next one that works covers this one too.
 			s.d.report.cursorFailed(err)
 		}
@@ -354,6 +354,12 @@ func (s *shard) finish(b *batch) {
 	if len(s.loaded) == 0 || !s.loaded[0].started {
 		s.unload()
 	}
+}
+
+// acknowledge moves the position of the shard, which has settled everything up to
+// seq, and notes what became of it.
+func (s *shard) acknowledge(seq, total uint64) error {
+	return s.d.cursor.Settle(s.n, seq, total, s.sender.unnoted.take())
 }
 
 // unload forgets everything that was converted. Records of which nothing was

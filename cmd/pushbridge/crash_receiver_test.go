@@ -39,6 +39,7 @@ type strictReceiver struct {
 	refused    int
 	lost       int
 	repeats    int
+	newest     [2]map[string]int // first-time samples in the newest request with any, by shard: of this life of the sender and the one before
 }
 
 // track is what arrived of one series, in order, each sample once.
@@ -75,7 +76,29 @@ func newStrictReceiver(seed uint64, only1 bool) *strictReceiver {
 		rng:      rand.New(rand.NewPCG(seed, 1)),
 		series:   map[string]*track{},
 		requests: map[string]int{},
+		newest:   [2]map[string]int{{}, {}},
 	}
+}
+
+// nextLife notes that the sender was started.
+func (s *strictReceiver) nextLife() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.newest = [2]map[string]int{{}, s.newest[0]}
+}
+
+// unanswered returns how many samples the sender perhaps does not know to have
+// arrived: each shard has one request on its way. A request may be stored a moment
+// after the end of its sender, so those of the life before count too.
+func (s *strictReceiver) unanswered() (n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, newest := range s.newest {
+		for _, samples := range newest {
+			n += uint64(samples)
+		}
+	}
+	return n
 }
 
 // trouble sets the share of requests that are refused, and of answers that are
@@ -124,7 +147,7 @@ var refusals = []int{http.StatusInternalServerError, http.StatusServiceUnavailab
 
 // storeLocked notes the samples of one request and checks promise P2.
 func (s *strictReceiver) storeLocked(got []arrived) {
-	first, again := "", ""
+	first, again, firsts := "", "", 0
 	for _, a := range got {
 		tr := s.series[a.series]
 		if tr == nil {
@@ -140,12 +163,25 @@ func (s *strictReceiver) storeLocked(got []arrived) {
 			s.violatedLocked("%s: first-time sample at %d after one at %d", a.series, a.ts, tr.points[n-1].ts)
 		}
 		first = a.series
+		firsts++
 		tr.seen[a.point] = true
 		tr.points = append(tr.points, a.point)
+	}
+	if first != "" {
+		s.newest[0][shardOf(first)] = firsts
 	}
 	if first != "" && again != "" {
 		s.violatedLocked("one request repeats a sample of %s and holds a first-time sample of %s", again, first)
 	}
+}
+
+// shardOf returns the shard that a series is sent by: its job's.
+func shardOf(series string) string {
+	_, job, _ := strings.Cut(series, `job="`)
+	job, _, _ = strings.Cut(job, `"`)
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(job)) // never fails
+	return strconv.FormatUint(uint64(h.Sum32()%4), 10)
 }
 
 func (s *strictReceiver) violatedLocked(format string, args ...any) {

@@ -79,20 +79,12 @@ func (d *destinations) prepare(c *config) error {
 	}
 	for _, cursor := range d.queue.Cursors() {
 		if !cursor.Open {
-			if err := d.giveUp(cursor.ID, d.queue.SamplesAfter(acknowledged(cursor))); err != nil {
+			if err := d.giveUp(cursor.ID, d.queue.Pending(cursor)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-func acknowledged(c queue.CursorStatus) uint64 {
-	acked := c.Shards[0].Acked
-	for _, s := range c.Shards {
-		acked = min(acked, s.Acked)
-	}
-	return acked
 }
 
 // giveUp forgets the position of a destination that is gone.

@@ -4,12 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/remotewrite"
 )
 
 const flagJSON = "json"
@@ -62,9 +65,30 @@ func inspect(w io.Writer, dir string, asJSON bool) error {
 }
 
 func printReportJSON(w io.Writer, r *queue.Report) error {
+	type cursor struct {
+		queue.CursorReport
+		Books *remotewrite.Books `json:"books,omitempty"`
+	}
+	out := struct {
+		*queue.Report
+		Cursors []cursor `json:"cursors"` // instead of the report's
+	}{Report: r}
+	for i := range r.Cursors {
+		out.Cursors = append(out.Cursors, cursor{r.Cursors[i], booksOf(r, &r.Cursors[i])})
+	}
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(r)
+	return encoder.Encode(out)
+}
+
+// booksOf returns what became of all samples of a destination since it began, nil
+// when its file does not say.
+func booksOf(r *queue.Report, c *queue.CursorReport) *remotewrite.Books {
+	if c.Ledger == nil {
+		return nil
+	}
+	b := remotewrite.BooksOf(c.Ledger, r.Total)
+	return &b
 }
 
 // printReport prints what an operator asks first at the top, and each list as a
@@ -77,6 +101,7 @@ func printReport(w io.Writer, r *queue.Report) error {
 	}
 	fmt.Fprintf(out, "records %s, %d in all, %d samples, %s\n", span(r.First, r.Last), r.Records, r.Samples, sizeOf(r.Bytes))
 	printCursors(out, r.Cursors)
+	printBooks(out, r)
 	printSegments(out, r.Segments)
 	printSnapshots(out, r.Snapshots)
 	printDamage(out, r.Damage)
@@ -102,6 +127,26 @@ func printCursors(w io.Writer, cursors []queue.CursorReport) {
 			fmt.Fprintf(w, "%s%d/%d", choose(i > 0, " ", ""), p.Acked, p.Sent)
 		}
 		fmt.Fprintln(w)
+	}
+}
+
+func printBooks(w io.Writer, r *queue.Report) {
+	if len(r.Cursors) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nSAMPLES SINCE THE BEGINNING\tACCEPTED\tDELIVERED\tIN DOUBT\tPENDING\tDROPPED")
+	for i := range r.Cursors {
+		c := &r.Cursors[i]
+		b := booksOf(r, c)
+		if b == nil {
+			fmt.Fprintf(w, "%s\tnot known: written by an older version\n", c.ID)
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t", c.ID, b.Accepted, b.Delivered, b.InDoubt, b.Pending)
+		for i, reason := range slices.Sorted(maps.Keys(b.Dropped)) {
+			fmt.Fprintf(w, "%s%d %s", choose(i > 0, ", ", ""), b.Dropped[reason], reason)
+		}
+		fmt.Fprintln(w, choose(len(b.Dropped) == 0, "0", ""))
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 func TestPrintReport(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	r := &queue.Report{
-		Dir: "data", Store: "cafe", Opened: "pid 7", First: 3, Last: 9, Records: 6, Samples: 60, Bytes: 3 << 20,
+		Dir: "data", Store: "cafe", Opened: "pid 7", First: 3, Last: 9, Records: 6, Samples: 60, Total: 100, Bytes: 3 << 20,
 		Segments: []queue.SegmentReport{
 			{File: "1.seg", First: 3, Last: 5, Records: 3, Samples: 30, Bytes: 2 << 20, Sealed: true, Newest: at},
 			{File: "2.seg", First: 7, Last: 9, FailedFrom: 6, FailedTo: 6, Records: 3, Samples: 30, Bytes: 1 << 20, Newest: at},
@@ -23,6 +23,7 @@ func TestPrintReport(t *testing.T) {
 			{
 				ID: "mimir", Shards: []queue.Position{{Acked: 4, Sent: 5}, {Acked: 9, Sent: 9}},
 				OldestUnsent: 5, OldestTime: at, PendingRecords: 4, PendingSamples: 40,
+				Ledger: &queue.Ledger{Begun: 10, Again: 3, Counts: queue.Counts{0: 30, 1: 5, 13: 2, 20: 20}},
 			},
 			{ID: "thanos", Clean: true, Shards: []queue.Position{{Acked: 9, Sent: 9}}},
 		},
@@ -37,6 +38,10 @@ records 3-9, 6 in all, 60 samples, 3.0 MiB
 DESTINATION  PENDING RECORDS  PENDING SAMPLES  MISSING RECORDS  OLDEST UNSENT  FROM                  CLOSED  ACKNOWLEDGED/SENT BY SHARD
 mimir        4                40               0                5              2026-03-01T12:00:00Z  no      4/5 9/9
 thanos       0                0                0                -              -                     yes     9/9
+
+SAMPLES SINCE THE BEGINNING  ACCEPTED  DELIVERED  IN DOUBT  PENDING  DROPPED
+mimir                        93        30         5         36       20 disk_bound, 2 refused
+thanos                       not known: written by an older version
 
 SEGMENT  SEQUENCES  RECORDS  SAMPLES  SIZE     STATE   NEWEST                FAILED BEFORE
 1.seg    3-5        3        30       2.0 MiB  sealed  2026-03-01T12:00:00Z  -

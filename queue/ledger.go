@@ -1,0 +1,122 @@
+package queue
+
+// MaxCounts is how many places Counts has.
+const MaxCounts = 32
+
+// Counts are samples by what became of them. Which place stands for what is the
+// business of those who read the log; here only the sum matters.
+type Counts [MaxCounts]uint64
+
+// Sum returns how many samples they are in all.
+func (c *Counts) Sum() uint64 {
+	var n uint64
+	for _, v := range c {
+		n += v
+	}
+	return n
+}
+
+// add adds o.
+func (c *Counts) add(o *Counts) {
+	for i, v := range o {
+		c[i] += v
+	}
+}
+
+// Ledger is what has become of the samples of one destination since it began,
+// over all restarts. It is written together with the positions, so that the two
+// never disagree: a sample is settled in it exactly when the records up to its own
+// are acknowledged for its shard, or when it was counted as missed.
+type Ledger struct {
+	Begun    uint64 // samples that the log had ever held when the destination began
+	Again    uint64 // samples that were settled once and go out again, see Cursor.Reshard
+	MissedTo uint64 // sequence up to which Counts has what can never be read
+	Counts   Counts // samples that are settled
+}
+
+// Accepted returns how many samples the destination was to get when the log had
+// ever held total.
+func (l *Ledger) Accepted(total uint64) uint64 { return total - l.Begun + l.Again }
+
+// Pending returns how many of them are not settled.
+func (l *Ledger) Pending(total uint64) uint64 { return minus(l.Accepted(total), l.Counts.Sum()) }
+
+// rebase brings the ledger in line with the smallest acknowledged position, where
+// the log had held total: what was settled behind it goes out again.
+func (l *Ledger) rebase(total uint64) {
+	if l.Begun == unknownTotal {
+		l.Begun, l.Again = total, 0
+	}
+	if l.Again == unknownTotal {
+		l.Again = l.Counts.Sum() + l.Begun - total
+	}
+}
+
+// based says whether rebase has nothing to do.
+func (l *Ledger) based() bool { return l.Begun != unknownTotal && l.Again != unknownTotal }
+
+// Ledger returns the books of the destination, and the sequence up to which some of
+// what they count lies: behind it nothing is settled.
+func (c *Cursor) Ledger() (l Ledger, upTo uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	upTo = c.ledger.MissedTo
+	for _, p := range c.shards {
+		upTo = max(upTo, p.acked)
+	}
+	return c.ledger, upTo
+}
+
+// Settle is Acked with the books: total is what all records up to seq held, as
+// Reader.Total has it, and n is what became of the samples of the shard's records
+// since it was called last. With total, what the destination loses is counted
+// exactly also when the records around seq were dropped before it got there.
+func (c *Cursor) Settle(shard int, seq, total uint64, n Counts) error {
+	return c.update(func() bool {
+		c.ledger.Counts.add(&n)
+		p := &c.shards[shard]
+		if p.started && seq <= p.acked {
+			return n != Counts{}
+		}
+		p.started = true
+		if seq > p.acked || seq == p.acked && total != unknownTotal {
+			p.acked, p.base = seq, total
+		}
+		p.sent = max(p.sent, p.acked)
+		return true
+	})
+}
+
+// Missed notes that n samples of records up to seq can never be read. No shard
+// moves: they may have records to settle before that.
+func (c *Cursor) Missed(seq uint64, n Counts) error {
+	return c.update(func() bool {
+		c.ledger.Counts.add(&n)
+		c.ledger.MissedTo = max(c.ledger.MissedTo, seq)
+		return true
+	})
+}
+
+// Repeat notes that n samples go out that are settled already, and are accepted
+// once more: the log has forgotten that it had them.
+func (c *Cursor) Repeat(n uint64) error {
+	return c.update(func() bool {
+		c.ledger.Again += n
+		return true
+	})
+}
+
+// rebase brings the ledger in line with the positions, if it is not.
+func (c *Cursor) rebase() error {
+	c.mu.Lock()
+	based, acked := c.ledger.based(), c.ackedLocked()
+	c.mu.Unlock()
+	if based {
+		return nil
+	}
+	total, _ := c.reg.totalAt(acked)
+	return c.update(func() bool {
+		c.ledger.rebase(total)
+		return true
+	})
+}
