@@ -29,13 +29,15 @@ type Status struct {
 	LastError   string // as the receiver wrote it
 	LastErrorAt time.Time
 	LastSuccess time.Time // zero: none yet
-	Books       Books
+	Books       Books     // of this run
+	Ever        Books     // of all runs
 }
 
 // Status returns the status. It is cheap enough for every look at a page.
 func (d *Destination) Status() Status {
 	now := d.now()
 	books, _ := d.books.snapshot()
+	ledger, _ := d.cursor.Ledger()
 	s := Status{
 		Name:           d.config.Label(),
 		URL:            d.config.Redacted(),
@@ -45,6 +47,7 @@ func (d *Destination) Status() Status {
 		Lag:            d.lag(now),
 		PausedFor:      d.gate.left(now),
 		Books:          books,
+		Ever:           BooksOf(&ledger, d.o.Log.Samples()),
 	}
 	var failing bool
 	failing, s.LastError, s.LastErrorAt, s.LastSuccess = d.report.status()

@@ -80,6 +80,7 @@ type pairView struct{ Name, Value string }
 type destinationView struct {
 	Destination
 	Pending, Lag           string
+	Dropped                string // and in doubt, with reasons
 	LastSuccess, LastError stampView
 	Error                  string
 }
@@ -225,6 +226,14 @@ func (v *pageView) link(page int) string {
 
 func viewDestination(d Destination, now time.Time) destinationView {
 	v := destinationView{Destination: d, Pending: fmt.Sprint(d.Pending), Lag: span(d.Lag), Error: d.LastError}
+	var dropped []string
+	for _, reason := range slices.Sorted(maps.Keys(d.Dropped)) {
+		dropped = append(dropped, fmt.Sprintf("%d %s", d.Dropped[reason], reason))
+	}
+	if d.InDoubt > 0 {
+		dropped = append(dropped, fmt.Sprintf("%d in doubt", d.InDoubt))
+	}
+	v.Dropped = strings.Join(dropped, ", ")
 	v.LastSuccess = stampView{Relative: "never"}
 	if !d.LastSuccess.IsZero() {
 		v.LastSuccess = moment(d.LastSuccess, now)

@@ -49,6 +49,10 @@ type Destination struct {
 	Lag         time.Duration // how far it is behind
 	LastSuccess time.Time     // zero for never
 
+	// Samples since the destination began, over all restarts.
+	Delivered, InDoubt uint64
+	Dropped            map[string]uint64 // by reason
+
 	LastError     string
 	LastErrorTime time.Time
 }
