@@ -35,13 +35,11 @@ import (
 // is counted to the sample, over all kills.
 func TestCrashBounds(t *testing.T) {
 	b := newBounds(t)
-	begin, kills := time.Now(), 0
-	for ; b.again(kills, time.Since(begin)); kills++ {
-		b.life(t)
-	}
+	begin := time.Now()
+	kills, early := lives(t, b, b.rng, 300*time.Millisecond, *crashTime/4)
 	b.settle(t)
 	t.Logf("%d kills (%d before ready) in %v: %d changes in the log, %d samples",
-		kills, b.early, time.Since(begin).Round(time.Millisecond), b.changes(), b.samples())
+		kills, early, time.Since(begin).Round(time.Millisecond), b.changes(), b.samples())
 }
 
 const (
@@ -60,7 +58,6 @@ type bounds struct {
 	destinations       []*boundsDestination
 	pushers            []*ledger
 	rng                *rand.Rand
-	early              int // kills before the server was ready
 	made               changes
 }
 
@@ -157,13 +154,6 @@ func (d *boundsDestination) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.receiver.ServeHTTP(w, r)
 }
 
-func (b *bounds) again(kills int, passed time.Duration) bool {
-	if *crashTime > 0 {
-		return passed < *crashTime/4
-	}
-	return kills < *crashKills
-}
-
 func (b *bounds) start(t *testing.T) *server {
 	t.Helper()
 	if err := setClock(b.clock, 0); err != nil {
@@ -202,27 +192,6 @@ func allStarted(r *queue.Report, cursors int) bool {
 		}
 	}
 	return len(r.Cursors) == cursors
-}
-
-// life starts the server, pushes, and kills it at a random moment: one time in
-// five while it still starts.
-func (b *bounds) life(t *testing.T) {
-	moment := time.Duration(b.rng.Int64N(int64(300 * time.Millisecond)))
-	early := b.rng.IntN(5) == 0
-	s := b.start(t)
-	if early {
-		b.early++
-		time.Sleep(moment / 10) // the moment of the kill, not a wait for anything
-		s.kill()
-		return
-	}
-	url := s.ready(t)
-	b.observe(t, url)
-	timer := time.AfterFunc(moment, s.kill)
-	defer timer.Stop()
-	b.push(t, url, s)
-	s.kill()
-	b.check(t, s)
 }
 
 func (b *bounds) push(t *testing.T, url string, s *server) {

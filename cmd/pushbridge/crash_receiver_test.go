@@ -258,19 +258,9 @@ func decodeV1(raw []byte) ([]arrived, error) {
 		for _, l := range ts.Labels {
 			pairs = append(pairs, l.Name, l.Value)
 		}
-		series, err := seriesName(pairs)
-		if err != nil {
+		var err error
+		if got, err = appendArrived(got, pairs, pointers(ts.Samples), pointers(ts.Histograms)); err != nil {
 			return nil, err
-		}
-		for _, p := range ts.Samples {
-			got = append(got, arrived{series, point{p.Timestamp, floatBits(p.Value)}})
-		}
-		for _, h := range ts.Histograms {
-			b, err := h.Marshal()
-			if err != nil {
-				return nil, err
-			}
-			got = append(got, arrived{series, point{h.Timestamp, histogramBits(h.Sum, b)}})
 		}
 	}
 	return got, nil
@@ -290,22 +280,53 @@ func decodeV2(raw []byte) ([]arrived, error) {
 			}
 			pairs = append(pairs, req.Symbols[ref])
 		}
-		series, err := seriesName(pairs)
-		if err != nil {
+		var err error
+		if got, err = appendArrived(got, pairs, pointers(ts.Samples), pointers(ts.Histograms)); err != nil {
 			return nil, err
-		}
-		for _, p := range ts.Samples {
-			got = append(got, arrived{series, point{p.Timestamp, floatBits(p.Value)}})
-		}
-		for _, h := range ts.Histograms {
-			b, err := h.Marshal()
-			if err != nil {
-				return nil, err
-			}
-			got = append(got, arrived{series, point{h.Timestamp, histogramBits(h.Sum, b)}})
 		}
 	}
 	return got, nil
+}
+
+// wireSample and wireHistogram are what 1.0 and 2.0 have in common.
+type (
+	wireSample interface {
+		GetTimestamp() int64
+		GetValue() float64
+	}
+	wireHistogram interface {
+		GetTimestamp() int64
+		GetSum() float64
+		Marshal() ([]byte, error)
+	}
+)
+
+// appendArrived appends what one series of a request holds.
+func appendArrived[S wireSample, H wireHistogram](got []arrived, labels []string, samples []S, histograms []H) ([]arrived, error) {
+	series, err := seriesName(labels)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range samples {
+		got = append(got, arrived{series, point{p.GetTimestamp(), floatBits(p.GetValue())}})
+	}
+	for _, h := range histograms {
+		b, err := h.Marshal()
+		if err != nil {
+			return nil, err
+		}
+		got = append(got, arrived{series, point{h.GetTimestamp(), histogramBits(h.GetSum(), b)}})
+	}
+	return got, nil
+}
+
+// pointers returns where the elements of s are.
+func pointers[T any](s []T) []*T {
+	out := make([]*T, len(s))
+	for i := range s {
+		out[i] = &s[i]
+	}
+	return out
 }
 
 // histogramBits identifies a native histogram; a stale one keeps its marker.

@@ -93,7 +93,6 @@ type crash struct {
 	target   string // the receiver's URL
 	pushers  []*pusher
 	rng      *rand.Rand
-	early    int           // kills before the server was ready
 	time     time.Duration // how long to go on, 0 for -crash.kills
 }
 
@@ -103,10 +102,8 @@ func (c *crash) run(t *testing.T) {
 	defer srv.CloseClientConnections()
 	c.target = srv.URL
 	c.receiver.trouble(0.10, 0.05)
-	begin, kills := time.Now(), 0
-	for ; c.again(kills, time.Since(begin)); kills++ {
-		c.life(t)
-	}
+	begin := time.Now()
+	kills, early := lives(t, c, c.rng, 150*time.Millisecond, c.time)
 	c.settle(t)
 	acked := 0
 	for _, p := range c.pushers {
@@ -117,7 +114,7 @@ func (c *crash) run(t *testing.T) {
 		t.Errorf("no idle group was refreshed in %d lives", kills)
 	}
 	t.Logf("%d kills (%d before ready) in %v: %d pushes acknowledged, all arrived; %d refreshes; receiver: %s",
-		kills, c.early, time.Since(begin).Round(time.Millisecond), acked, refreshed, c.receiver.summary())
+		kills, early, time.Since(begin).Round(time.Millisecond), acked, refreshed, c.receiver.summary())
 }
 
 // refreshed counts the values of idle groups that came again, at a later time.
@@ -133,31 +130,42 @@ func (c *crash) refreshed() int {
 	return n
 }
 
-func (c *crash) again(kills int, passed time.Duration) bool {
-	if c.time > 0 {
-		return passed < c.time
-	}
-	return kills < *crashKills
+// mortal is a run of many lives of a server.
+type mortal interface {
+	start(t *testing.T) *server
+	observe(t *testing.T, url string)         // once it is ready
+	push(t *testing.T, url string, s *server) // until it is dead
+	check(t *testing.T, s *server)
 }
 
-// life starts the server, pushes, and kills it at a random moment: one time in
-// five while it still starts.
-func (c *crash) life(t *testing.T) {
-	moment := time.Duration(c.rng.Int64N(int64(150 * time.Millisecond)))
-	early := c.rng.IntN(5) == 0
-	s := c.start(t)
-	if early {
-		c.early++
-		time.Sleep(moment / 5) // the moment of the kill, not a wait for anything
+// lives starts the server of m, pushes, and kills it at a random moment up to
+// longest after it was ready, one time in five while it still starts, and again
+// for as long as limit, or -crash.kills times if that is 0. It returns how often,
+// and how often the server was not ready.
+func lives(t *testing.T, m mortal, rng *rand.Rand, longest, limit time.Duration) (kills, early int) {
+	t.Helper()
+	for begin := time.Now(); limit > 0 && time.Since(begin) < limit || limit == 0 && kills < *crashKills; kills++ {
+		moment := time.Duration(rng.Int64N(int64(longest)))
+		s := m.start(t)
+		if rng.IntN(5) == 0 {
+			early++
+			time.Sleep(moment / 8) // the moment of the kill, not a wait for anything
+			s.kill()
+			continue
+		}
+		url := s.ready(t)
+		m.observe(t, url)
+		timer := time.AfterFunc(moment, s.kill)
+		m.push(t, url, s)
+		timer.Stop()
 		s.kill()
-		return
+		m.check(t, s)
 	}
-	url := s.ready(t)
-	c.observe(t, url)
-	timer := time.AfterFunc(moment, s.kill)
-	defer timer.Stop()
-	c.push(t, url, s)
-	s.kill()
+	return kills, early
+}
+
+func (c *crash) check(t *testing.T, s *server) {
+	t.Helper()
 	if v := c.violations(); v != "" {
 		t.Fatalf("promise P2 broken:\n%s\nserver: %s", v, s.tail())
 	}
