@@ -27,7 +27,7 @@ var sections = []section{
 	{name: "url only", good: true, yaml: toURL},
 	{name: "two with names", good: true, yaml: toURL + "    name: a\n" + toURL + "    name: b\n"},
 	{name: "two with one name", yaml: toURL + "    name: a\n" + toURL + "    name: a\n"},
-	{name: "the same twice, without names", good: true, yaml: toURL + toURL}, // Prometheus refuses it later, when it applies it
+	{name: "the same twice, without names", yaml: toURL + toURL, differs: "Prometheus refuses it later, when it applies it"},
 	{name: "no url", yaml: "  - name: a\n"},
 	{name: "empty section", yaml: "  -\n"},
 	{name: "unknown field", yaml: toURL + "    nonsense: 1\n"},

@@ -222,7 +222,8 @@ func TestIDStaysWithThePlace(t *testing.T) {
 func TestNameTellsSectionsApart(t *testing.T) {
 	var all []*Config
 	for _, text := range []string{
-		"url: http://h/", "url: http://h/\nsend_exemplars: true", "url: http://h/\nname: x", "url: http://other/", "url: http://h/",
+		"url: http://h/", "url: http://h/\nsend_exemplars: true", "url: http://h/\nname: x", "url: http://other/",
+		"url: http://h/\nremote_timeout: 5s", "url: http://h/\nremote_timeout: 6s",
 	} {
 		c, err := parseConfig(t, text)
 		if err != nil {
@@ -239,6 +240,13 @@ func TestNameTellsSectionsApart(t *testing.T) {
 	}
 	if len(ids) != len(all) || len(labels) != len(all) {
 		t.Errorf("ids %v, labels %v", ids, labels)
+	}
+	again, err := parseConfig(t, "url: http://other/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Name(append(all, again)); err == nil || !strings.Contains(err.Error(), "sections 4 and 7 are the same") {
+		t.Errorf("two that are the same: %v", err)
 	}
 	all[3].Name = "x"
 	if err := Name(all); err == nil || !strings.Contains(err.Error(), `"x"`) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,10 +81,15 @@ func namesTenant(header string) bool {
 // Name gives a name to each section that cannot be told apart from one before it
 // by url and tenant, since each needs a cursor of its own: the same url may be
 // fed twice with different relabelling. It returns an error where two sections
-// have the same name.
+// have the same name, or are the same.
 func Name(sections []*Config) error {
 	seen := make(map[string]bool, len(sections))
-	for _, c := range sections {
+	for i, c := range sections {
+		same := func(o *Config) bool { return reflect.DeepEqual(c, o) }
+		if first := slices.IndexFunc(sections[:i], same); first >= 0 && c.Name == "" {
+			return fmt.Errorf("remote_write: sections %d and %d are the same, and every sample would be sent twice: %s",
+				first+1, i+1, c.Redacted())
+		}
 		if c.Name != "" && seen[c.Name] {
 			return fmt.Errorf("remote_write: found two sections with the name %q", c.Name)
 		}

@@ -53,6 +53,9 @@ func checkConfig(w io.Writer, file string, files bool) error {
 	if !c.externalLabels.IsEmpty() {
 		fmt.Fprintf(w, "  external labels %s\n", c.externalLabels)
 	}
+	for _, variable := range c.unset {
+		fmt.Fprintf(w, "  external labels: the environment variable %s is empty\n", variable)
+	}
 	for _, key := range c.ignored {
 		fmt.Fprintf(w, "  without effect here: %s\n", key)
 	}

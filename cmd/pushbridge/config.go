@@ -31,6 +31,10 @@ type config struct {
 	// ignored names what the file holds that means nothing here: most of a
 	// prometheus.yml, which may be given whole.
 	ignored []string
+
+	// unset are the environment variables that external labels name and that are
+	// empty, or not there.
+	unset []string
 }
 
 // loadConfig reads the configuration file, unless its name is empty, and adds a
@@ -66,10 +70,10 @@ func (c *config) parse(text []byte, dir string) error {
 	if err := yaml.UnmarshalStrict(text, &schema); err != nil {
 		return explain(err)
 	}
-	var err error
-	if c.externalLabels, err = externalLabels(schema.Global.ExternalLabels); err != nil {
+	if err := c.setExternalLabels(schema.Global.ExternalLabels); err != nil {
 		return fmt.Errorf("global.external_labels: %w", err)
 	}
+	var err error
 	if c.rules, err = schema.Own.rules(); err != nil {
 		return err
 	}
@@ -92,26 +96,31 @@ func (c *config) parse(text []byte, dir string) error {
 	return err
 }
 
-// externalLabels checks the labels, and replaces $NAME and ${NAME} in their
+// setExternalLabels checks the labels, and replaces $NAME and ${NAME} in their
 // values by what the environment says; $$ is one dollar sign.
-func externalLabels(given map[string]string) (labels.Labels, error) {
+func (c *config) setExternalLabels(given map[string]string) error {
 	expanded := make(map[string]string, len(given))
-	for name, value := range given {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !model.UTF8Validation.IsValidLabelName(name) || name == model.MetricNameLabel {
-			return labels.EmptyLabels(), fmt.Errorf("%q is not a label name", name)
+			return fmt.Errorf("%q is not a label name", name)
 		}
-		value = os.Expand(value, func(variable string) string {
+		value := os.Expand(given[name], func(variable string) string {
 			if variable == "$" {
 				return "$"
 			}
-			return os.Getenv(variable)
+			v := os.Getenv(variable)
+			if v == "" {
+				c.unset = append(c.unset, variable)
+			}
+			return v
 		})
 		if !model.LabelValue(value).IsValid() {
-			return labels.EmptyLabels(), fmt.Errorf("%s: the value is not valid UTF-8", name)
+			return fmt.Errorf("%s: the value is not valid UTF-8", name)
 		}
 		expanded[name] = value
 	}
-	return labels.FromMap(expanded), nil
+	c.externalLabels = labels.FromMap(expanded)
+	return nil
 }
 
 // ignoredKeys lists the keys that mean something to Prometheus alone.
@@ -133,8 +142,12 @@ func ignoredKeys(text []byte) ([]string, error) {
 	return ignored, nil
 }
 
-// logIgnored says once what of the file has no effect.
-func (c *config) logIgnored(logger *slog.Logger) {
+// logRemarks says once what of the file has no effect, or perhaps not the one that
+// is wanted.
+func (c *config) logRemarks(logger *slog.Logger) {
+	for _, variable := range c.unset {
+		logger.Warn("an environment variable that external_labels name is empty", "name", variable)
+	}
 	if len(c.ignored) > 0 {
 		logger.Info("parts of the configuration file have no effect here", "keys", strings.Join(c.ignored, ", "))
 	}

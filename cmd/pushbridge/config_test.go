@@ -127,12 +127,15 @@ func TestLoadConfigRefuses(t *testing.T) {
 
 func TestFlagsBesideAFile(t *testing.T) {
 	file := writeConfig(t, "remote_write:\n- url: http://a/\n")
-	c, err := loadConfig(file, []string{"http://a/"})
+	c, err := loadConfig(file, []string{"http://b/"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if a, b := c.destinations[0].ID(), c.destinations[1].ID(); a == b {
-		t.Errorf("the same URL twice has one cursor: %s", a)
+		t.Errorf("two URLs have one cursor: %s", a)
+	}
+	if _, err := loadConfig(file, []string{"http://a/"}); err == nil {
+		t.Error("the same URL was taken twice")
 	}
 	for _, u := range []string{"http://u:secret%zz@h/", "ftp://u:secret@h/"} {
 		if _, err := loadConfig("", []string{u}); err == nil || strings.Contains(err.Error(), "secret") {

@@ -51,7 +51,7 @@ func (g *gateway) reload() error {
 	}
 	g.store.SetRules(g.settings.rulesOf(c))
 	g.upkeep.rulesChanged()
-	c.logIgnored(g.log)
+	c.logRemarks(g.log)
 	g.reloader.loaded()
 	g.log.Info("configuration loaded", "destinations", len(c.destinations), "rules", len(c.rules))
 	return nil

@@ -71,7 +71,7 @@ func newGateway(ctx context.Context, s *settings, log *slog.Logger) (_ *gateway,
 	if err != nil {
 		return nil, err
 	}
-	c.logIgnored(log)
+	c.logRemarks(log)
 	if g.frontend, err = listen(ctx, s, log.With("component", "web")); err != nil {
 		return nil, err
 	}
