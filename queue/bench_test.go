@@ -158,3 +158,26 @@ func BenchmarkSnapshot(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// BenchmarkCursor notes what a destination with four shards has sent and has
+// settled.
+func BenchmarkCursor(b *testing.B) {
+	l, err := Open(Options{Dir: b.TempDir()}, reshardCodec)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c, _, err := l.OpenCursor("dest", 4)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		seq := uint64(i + 1)
+		if err := errors.Join(c.Sent(i%4, seq), c.Settle(i%4, seq, seq, Counts{1})); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -74,7 +74,7 @@ func (r *Reader[R]) Skipped() (records, samples uint64) {
 }
 
 // Total returns how many samples all records up to the reader's position held,
-// for Cursor.AckedAt. It knows that behind every record and every gap that it
+// for Cursor.Settle. It knows that behind every record and every gap that it
 // has returned.
 func (r *Reader[R]) Total() (total uint64, known bool) { return r.tail.total, r.tail.exact }
 
