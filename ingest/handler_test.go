@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -342,6 +343,12 @@ func TestUnavailable(t *testing.T) {
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "not known to be kept") {
 			t.Errorf("%s: got %d %v %q", request, w.Code, w.Header(), w.Body)
 		}
+	}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodDelete, GroupsPath+`?match[]={job="a"}`, nil)
+	g.ServeGroups(w, r)
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), `"errorType":"unavailable"`) {
+		t.Errorf("DELETE by matcher: got %d %v %q", w.Code, w.Header(), w.Body)
 	}
 	step{"PUT /metrics/job/a/x", "m 2\n", 400, "odd number"}.run(t, g)
 	if diff := cmp.Diff("{job=\"a\"} pushed\n\tm{instance=\"\",job=\"a\"} 1\n", g.state()); diff != "" {

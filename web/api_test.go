@@ -223,6 +223,27 @@ func TestAPI_Expires(t *testing.T) {
 	}
 }
 
+// What a destination did not take of a group stands with it, and the key is absent
+// otherwise.
+func TestAPI_LastRefused(t *testing.T) {
+	inUTC(t)
+	g := newGateway()
+	g.put(t, "job=a", "m 1\n")
+	if got, ok := groupJSON(t, g)["last_refused"]; ok {
+		t.Errorf("nothing was refused: got %s", got)
+	}
+	h := newTestHandler(g)
+	id := group.NewLabels([]group.Label{{Name: "job", Value: "a"}}).ID()
+	h.o.Refused = func() map[string]Refused {
+		return map[string]Refused{id: {Destination: "far", Time: testTime, Samples: 3, Text: `out of "order"`}}
+	}
+	got := request(t, h.APIMetrics(), http.MethodGet, "/api/v1/metrics").Body
+	want := `"last_refused":{"destination":"far","message":"out of \"order\"","samples":3,"time":"2026-11-22T14:43:16.814150788Z"}`
+	if !strings.Contains(got, want) {
+		t.Errorf("got %s, want %s in it", got, want)
+	}
+}
+
 func TestAPI_LastPush(t *testing.T) {
 	later := testTime.Add(time.Second)
 	tests := []struct {
