@@ -55,6 +55,14 @@ func (c *fastClock) set(t *testing.T) time.Time {
 	return next
 }
 
+// jump lets time pass at once.
+func (c *fastClock) jump(t *testing.T, d time.Duration) time.Time {
+	t.Helper()
+	c.now = c.now.Add(d)
+	c.most = c.now.Add(3 * time.Minute)
+	return c.set(t)
+}
+
 // hold keeps the clock within four minutes of the newest samples, where a
 // refresh interval is three: the machine that runs the test may stand still for
 // a second now and then, and this is no test of that.

@@ -38,9 +38,20 @@ type inProcess struct {
 	srv    *httptest.Server
 }
 
+// features are what a Prometheus does only when told to.
+type features struct {
+	startAsZero bool // created-timestamp-zero-ingestion: a zero where a series began
+	typeAndUnit bool // type-and-unit-labels: __type__ and __unit__ from the metadata
+}
+
 // newInProcess starts one. wrap, when not nil, stands between the sender and
 // the write handler.
 func newInProcess(t testing.TB, accepted remoteapi.MessageTypes, wrap func(http.Handler) http.Handler) *inProcess {
+	t.Helper()
+	return newInProcessWith(t, features{}, accepted, wrap)
+}
+
+func newInProcessWith(t testing.TB, f features, accepted remoteapi.MessageTypes, wrap func(http.Handler) http.Handler) *inProcess {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	opts := tsdb.DefaultOptions()
@@ -57,7 +68,7 @@ func newInProcess(t testing.TB, accepted remoteapi.MessageTypes, wrap func(http.
 			Logger: quiet, MaxSamples: 50_000_000, Timeout: time.Minute,
 			EnableAtModifier: true, EnableNegativeOffset: true,
 		}),
-		write: remote.NewWriteHandler(quiet, prometheus.NewRegistry(), db, accepted, false, false, true),
+		write: remote.NewWriteHandler(quiet, prometheus.NewRegistry(), db, accepted, f.startAsZero, f.typeAndUnit, true),
 	}
 	h := p.write
 	if wrap != nil {
