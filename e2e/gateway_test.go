@@ -110,12 +110,23 @@ func (g *gateway) families(t testing.TB) map[string]*dto.MetricFamily {
 	return mfs
 }
 
-// metric returns the sum of one of the gateway's own metrics over all its label
-// sets, 0 when there is none.
-func (g *gateway) metric(t testing.TB, name string) float64 {
+// metric returns the sum of one of the gateway's own metrics over its label sets
+// that have these labels, pairs of name and value; 0 when there is none.
+func (g *gateway) metric(t testing.TB, name string, with ...string) float64 {
 	t.Helper()
 	var sum float64
 	for _, m := range g.families(t)[name].GetMetric() {
+		found := 0
+		for _, l := range m.GetLabel() {
+			for pair := range slices.Chunk(with, 2) {
+				if l.GetName() == pair[0] && l.GetValue() == pair[1] {
+					found += 2
+				}
+			}
+		}
+		if found < len(with) {
+			continue
+		}
 		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + m.GetUntyped().GetValue()
 	}
 	return sum
