@@ -477,6 +477,24 @@ func TestRule_Metadata(t *testing.T) {
 	}
 }
 
+// TestMarkersOfUnits: type and unit of what ended, since a receiver may take both
+// for labels.
+func TestMarkersOfUnits(t *testing.T) {
+	s, l := newStore(), group.NewLabels([]group.Label{{Name: "job", Value: "j"}})
+	part := partOfDTO(t, families(t, `name:"h_seconds" unit:"seconds" type:HISTOGRAM metric:{histogram:{sample_count:1}}`)...)
+	s.apply(t, group.Change{Kind: group.KindPut, Labels: l, Part: part})
+	r := s.apply(t, group.Change{Kind: group.KindDelete, Labels: l})
+	got := withoutPushTimes(seriesOf(t, r, classicOnly))
+	if len(got) != 3 {
+		t.Errorf("%d markers, want 3", len(got))
+	}
+	for _, x := range got {
+		if diff := cmp.Diff(convert.FamilyInfo{Name: "h_seconds", Unit: "seconds", Type: group.Histogram}, x.Family); diff != "" || !x.Stale {
+			t.Errorf("%v (-want +got):\n%s", x.Labels, diff)
+		}
+	}
+}
+
 // TestRule_C3 is rules C-3 and ST-2: explicit timestamps, which the push API
 // refuses and an import may bring, stay.
 func TestRule_C3(t *testing.T) {

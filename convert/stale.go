@@ -47,7 +47,7 @@ func (c *Converter) appendMarkers(dst []Series, e *group.Ended, what group.Compo
 	s := Series{
 		Time:   c.time,
 		Value:  staleNaN,
-		Family: FamilyInfo{Name: e.Family, Type: e.Type},
+		Family: FamilyInfo{Name: e.Family, Unit: e.Unit, Type: e.Type},
 		Stale:  true,
 	}
 	add := func(labels []group.Label) {

@@ -144,6 +144,8 @@ func TestTypeAndUnitAreLabels(t *testing.T) {
 		`{__type__="counter",__unit__="seconds"} 1`, `{__type__="gauge",__unit__="seconds"} 1`, `{__unit__="seconds"} 1`,
 		`{__type__="summary",__unit__="seconds"} 4`,
 		`{__type__="histogram",__unit__="seconds"} 8`, `{__type__="gaugehistogram",__unit__="seconds"} 7`)
+	g.delete(t, "types") // the markers must have the same type and unit
+	waitQuery(t, b, `{job="types"}`)
 
 	g.put(t, "nightly", nightly) // a text push has no units
 	waitQuery(t, b, `count by (__type__, __unit__) ({job="nightly",__name__!~"push_.*"})`,

@@ -151,6 +151,9 @@ func readLabels(w *wireReader) Labels {
 const (
 	endedFloat  = 0x80
 	endedBeside = 0x40
+	endedUnit   = 0x20 // the unit follows behind What
+
+	endedFlags = endedFloat | endedBeside | endedUnit
 )
 
 func appendEnded(dst []byte, ended []Ended) []byte {
@@ -166,7 +169,13 @@ func appendEnded(dst []byte, ended []Ended) []byte {
 		if e.Beside {
 			typ |= endedBeside
 		}
+		if e.Unit != "" {
+			typ |= endedUnit
+		}
 		dst = append(dst, typ, byte(e.What))
+		if e.Unit != "" {
+			dst = sym.append(dst, e.Unit)
+		}
 		dst = appendLabels(dst, &sym, e.Labels)
 		if e.What&ComponentBounds == 0 {
 			continue
@@ -187,10 +196,13 @@ func readEnded(w *wireReader) []Ended {
 		var e Ended
 		e.Family = sym.read(w)
 		typ := w.byte()
-		e.Type, e.What = Type(typ&^(endedFloat|endedBeside)), Component(w.byte())
+		e.Type, e.What = Type(typ&^endedFlags), Component(w.byte())
 		e.Float, e.Beside = typ&endedFloat != 0, typ&endedBeside != 0
 		if e.Type > GaugeHistogram || e.What == 0 || e.What >= ComponentNative<<1 {
 			w.fail("unknown component")
+		}
+		if typ&endedUnit != 0 {
+			e.Unit = sym.read(w)
 		}
 		e.Labels = readSymbolLabels(w, &sym)
 		if e.What&ComponentBounds != 0 {

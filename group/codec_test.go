@@ -57,8 +57,12 @@ func records(t testing.TB) map[string]*Record {
 		},
 		"post-empty": {Kind: KindPost, Labels: l, Time: 5, Push: 6, Part: empty},
 		"delete":     {Kind: KindDelete, Labels: l, Time: math.MaxInt64, Ended: []Ended{ownEnded(PushTimeName), ownEnded(FailTimeName)}},
-		"fail":       {Kind: KindFail, Labels: l, Time: -3, Push: 1, Fail: 2},
-		"clock":      {Kind: KindClock, Time: 9},
+		"delete-units": {Kind: KindDelete, Labels: l, Time: 7, Ended: []Ended{
+			{Family: "a_seconds", Unit: "seconds", Type: Summary, Labels: []Label{{"a", "1"}}, Bounds: []float64{0.5}, What: ComponentBounds},
+			{Family: "b_seconds", Unit: "seconds", Type: Gauge, What: ComponentValue},
+		}},
+		"fail":  {Kind: KindFail, Labels: l, Time: -3, Push: 1, Fail: 2},
+		"clock": {Kind: KindClock, Time: 9},
 	}
 }
 

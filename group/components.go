@@ -207,7 +207,7 @@ func (p *Part) isTimed(number uint32) bool { return p.Times != nil && p.Times[nu
 func (c *components) ended(x *familyHasher, mem Member, m *Metric) Ended {
 	sum := c.sum(m)
 	s, f := mem.Part.Shape, mem.Of()
-	e := Ended{Family: f.Name, Type: f.Type, Beside: m.Native}
+	e := Ended{Family: f.Name, Unit: f.Unit, Type: f.Type, Beside: m.Native}
 	what := s.Components(m)
 	for _, one := range singles {
 		if what&one != 0 && !c.meets(x.single(one, sum)) {

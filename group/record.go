@@ -150,6 +150,7 @@ func (m Member) Samples() int {
 // not in it, whatever type they had.
 type Ended struct {
 	Family string
+	Unit   string  // a receiver may take it for a part of the series' identity
 	Type   Type    // decides the component names, see convert
 	Labels []Label // the metric's own labels
 	Bounds []float64
