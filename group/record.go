@@ -5,9 +5,9 @@ import "math/bits"
 // Rough sizes on the heap, for the bounds that are counted in bytes.
 const (
 	recordBytes = 256
-	labelBytes  = 48
+	labelBytes  = 32 // without the text
 	memberBytes = 16
-	endedBytes  = 88
+	endedBytes  = 104
 )
 
 // Kind says what a Record does. The values are written to disk.
@@ -112,13 +112,23 @@ func (r *Record) Samples() int {
 
 // Size returns roughly how many bytes of heap r keeps alive.
 func (r *Record) Size() int {
-	n := recordBytes + len(r.Labels)*labelBytes
+	n := recordBytes + labelsSize(r.Labels)
 	if r.Part != nil {
 		n += r.Part.size()
 	}
 	n += len(r.Members) * memberBytes
 	for i := range r.Ended {
-		n += endedBytes + len(r.Ended[i].Labels)*labelBytes + 8*len(r.Ended[i].Bounds)
+		e := &r.Ended[i]
+		n += endedBytes + len(e.Family) + len(e.Unit) + labelsSize(e.Labels) + 8*len(e.Bounds)
+	}
+	return n
+}
+
+// labelsSize returns how many bytes labels and their text take.
+func labelsSize(labels []Label) int {
+	n := labelBytes * len(labels)
+	for i := range labels {
+		n += len(labels[i].Name) + len(labels[i].Value)
 	}
 	return n
 }

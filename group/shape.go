@@ -293,14 +293,18 @@ func (t Type) reservedLabel() string {
 // size returns roughly how many bytes p occupies, its shape included.
 func (p *Part) size() int {
 	s := p.Shape
-	n := 320 + 64*len(s.families) + 32*len(s.metrics) + 16*len(s.ends) + 4*len(s.refs) + 8*len(s.bounds)
+	n := 320 + 64*len(s.families) + 32*len(s.metrics) + 16*len(s.ends) + 4*len(s.refs) + 8*len(s.bounds) + len(s.text)
+	for i := range s.families {
+		f := &s.families[i]
+		n += len(f.Name) + len(f.Help) + len(f.Unit)
+	}
 	n += 8*len(p.Values) + 16*len(p.Created) + 8*len(p.Times) + 4*len(p.Unsent) + 16*len(p.Late)
 	for i := range p.Natives {
 		n += 160 + 8*(len(p.Natives[i].Positive)+len(p.Natives[i].PositiveDelta)+len(p.Natives[i].PositiveCount))
 		n += 8 * (len(p.Natives[i].Negative) + len(p.Natives[i].NegativeDelta) + len(p.Natives[i].NegativeCount))
 	}
 	for i := range p.Exemplars {
-		n += 64 + labelBytes*len(p.Exemplars[i].Labels)
+		n += 64 + labelsSize(p.Exemplars[i].Labels)
 	}
 	return n
 }

@@ -445,3 +445,73 @@ func TestNoMetadataRequestsIn2(t *testing.T) {
 		}
 	})
 }
+
+// Help texts of any size: requests with metadata stay below what receivers take,
+// and what is remembered is bounded.
+func TestMetadataOfManyBytes(t *testing.T) {
+	s := setup{config: func(c *Config) {
+		c.Metadata.Send, c.Metadata.SendInterval = true, model.Duration(40*time.Minute)
+		rules(t, "[{source_labels: [__name__], regex: 'push_.*', action: drop}]")(c)
+	}}
+	bubble(t, s, func(t *testing.T, b *bench) {
+		for i := range 20 {
+			b.put(fmt.Sprintf("# HELP m%d %s\n# TYPE m%d gauge\nm%d 1", i, strings.Repeat("x", 1_000_000), i, i), "job", "j")
+		}
+		settled(t, b.d)
+		time.Sleep(5 * time.Second)
+		sent := 0
+		for _, q := range b.r.all() {
+			bytes := 0
+			for _, m := range q.metadata {
+				bytes += len(m.Help)
+			}
+			if sent += len(q.metadata); bytes > maxBatchBytes {
+				t.Errorf("a request with %d bytes of help", bytes)
+			}
+		}
+		if most := maxMetadataBytes / 1_000_000; sent != most || b.d.metadata.bytes > maxMetadataBytes {
+			t.Errorf("%d families were sent, and %d bytes are remembered; want %d families", sent, b.d.metadata.bytes, most)
+		}
+		time.Sleep(2 * time.Hour) // nothing is sent of them any more
+		if n := b.d.metadata.bytes; n != 0 {
+			t.Errorf("%d bytes are still remembered", n)
+		}
+	})
+}
+
+// What waits for a shard is bounded in samples and in bytes; one item always fits.
+func TestInboxBounds(t *testing.T) {
+	in := newInbox(10)
+	for _, step := range []struct {
+		put            item
+		samples, bytes int
+		full           bool
+	}{
+		{item{samples: 50, bytes: 2 * maxInboxBytes}, 50, 2 * maxInboxBytes, false},
+		{item{samples: 1, bytes: 1}, 50, 2 * maxInboxBytes, true},
+	} {
+		if ok := in.tryPut(step.put); ok == step.full || in.samples != step.samples || in.bytes != step.bytes {
+			t.Errorf("%+v: %t, then %d samples, %d bytes", step, ok, in.samples, in.bytes)
+		}
+	}
+	in.take()
+	for i := range 4 {
+		if ok := in.tryPut(item{samples: 3, bytes: 100}); ok != (i < 3) {
+			t.Errorf("item %d: %t", i, ok)
+		}
+	}
+	for range 3 {
+		in.take()
+	}
+	for i := range 4 {
+		if ok := in.tryPut(item{samples: 1, bytes: maxInboxBytes / 3}); ok != (i < 3) {
+			t.Errorf("large item %d: %t", i, ok)
+		}
+	}
+	for range 3 {
+		in.take()
+	}
+	if in.samples != 0 || in.bytes != 0 {
+		t.Errorf("empty, with %d samples, %d bytes", in.samples, in.bytes)
+	}
+}

@@ -187,6 +187,7 @@ func (x *dispatcher) put(ctx context.Context, s *shard, it item) error {
 	if it.samples == 0 {
 		return nil
 	}
+	it.bytes = it.record.Size()
 	s.unsettled.Add(1)
 	if it.kind == passing {
 		x.d.books.arrived(uint64(it.samples))

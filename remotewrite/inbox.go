@@ -24,6 +24,7 @@ type item struct {
 	total   uint64 // samples of all records of the log up to this one
 	kind    kind
 	samples int  // record.Samples()
+	bytes   int  // record.Size()
 	initial bool // belongs to the first state of a new destination
 
 	// set keeps records together that were tried together: they are not mixed
@@ -31,8 +32,9 @@ type item struct {
 	set uint32
 }
 
-// inbox is what waits for a shard: a queue with a bound on samples. One side
-// puts, one side takes.
+// inbox is what waits for a shard: a queue with a bound on samples, and on the
+// memory of what it keeps from being evicted elsewhere. One side puts, one side
+// takes.
 type inbox struct {
 	limit int
 
@@ -40,11 +42,15 @@ type inbox struct {
 	items   []item
 	head    int
 	samples int
+	bytes   int
 	closed  bool
 
 	more chan struct{} // something was put, or closed
 	room chan struct{} // something was taken
 }
+
+// maxInboxBytes is far more than samples of usual labels take.
+const maxInboxBytes = 16 << 20
 
 func newInbox(limit int) *inbox {
 	return &inbox{limit: limit, more: make(chan struct{}, 1), room: make(chan struct{}, 1)}
@@ -57,11 +63,12 @@ var errGone = errors.New("shard has stopped")
 func (b *inbox) tryPut(it item) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.samples > 0 && b.samples+it.samples > b.limit {
+	if b.samples > 0 && (b.samples+it.samples > b.limit || b.bytes+it.bytes > maxInboxBytes) {
 		return false
 	}
 	b.items = append(b.items, it)
 	b.samples += it.samples
+	b.bytes += it.bytes
 	signal(b.more)
 	return true
 }
@@ -103,6 +110,7 @@ func (b *inbox) take() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.samples -= b.items[b.head].samples
+	b.bytes -= b.items[b.head].bytes
 	b.items[b.head] = item{}
 	b.head++
 	if b.head == len(b.items) {

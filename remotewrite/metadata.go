@@ -21,6 +21,7 @@ type metadataSender struct {
 
 	mu       sync.Mutex
 	families map[string]*family
+	bytes    int // of the text of families
 	wake     chan struct{}
 }
 
@@ -34,6 +35,8 @@ type family struct {
 const (
 	gatherMetadata = time.Second // new families come in crowds
 	forgetFamily   = time.Hour   // of which nothing was sent any more
+
+	maxMetadataBytes = 16 << 20 // of text that is remembered: what does not fit is not sent
 )
 
 func newMetadataSender(d *Destination) *metadataSender {
@@ -73,6 +76,14 @@ func (m *metadataSender) noteLocked(f *convert.FamilyInfo, now time.Time) bool {
 		known.seen = now
 		return false
 	}
+	bytes := m.bytes + textBytes(f)
+	if known != nil {
+		bytes -= textBytes(&known.info)
+	}
+	if bytes > maxMetadataBytes {
+		return false
+	}
+	m.bytes = bytes
 	// Copies: the strings of a push keep all of its text alive.
 	info := convert.FamilyInfo{
 		Name: strings.Clone(f.Name), Help: strings.Clone(f.Help), Unit: strings.Clone(f.Unit), Type: f.Type,
@@ -80,6 +91,8 @@ func (m *metadataSender) noteLocked(f *convert.FamilyInfo, now time.Time) bool {
 	m.families[info.Name] = &family{info: info, seen: now, due: true}
 	return true
 }
+
+func textBytes(f *convert.FamilyInfo) int { return len(f.Name) + len(f.Help) + len(f.Unit) }
 
 // run sends new families soon, and all of them every send_interval.
 func (m *metadataSender) run(ctx context.Context) {
@@ -112,8 +125,10 @@ func (m *metadataSender) allDue() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	maps.DeleteFunc(m.families, func(_ string, f *family) bool { return f.seen.Before(limit) })
+	m.bytes = 0
 	for _, f := range m.families {
 		f.due = true
+		m.bytes += textBytes(&f.info)
 	}
 }
 
@@ -133,11 +148,26 @@ func (m *metadataSender) take() []convert.FamilyInfo {
 }
 
 func (m *metadataSender) send(ctx context.Context, due []convert.FamilyInfo) {
-	for part := range slices.Chunk(due, m.d.config.Metadata.MaxSamplesPerSend) {
-		if !m.sendPart(ctx, part) {
+	for len(due) > 0 {
+		n := m.fitting(due)
+		if !m.sendPart(ctx, due[:n]) {
 			return
 		}
+		due = due[n:]
 	}
+}
+
+// fitting returns how many of due, from the first on, fit into a request: one at
+// least.
+func (m *metadataSender) fitting(due []convert.FamilyInfo) int {
+	most := min(len(due), m.d.config.Metadata.MaxSamplesPerSend)
+	bytes := 0
+	for i := range due[:most] {
+		if bytes += textBytes(&due[i]); i > 0 && bytes > maxBatchBytes {
+			return i
+		}
+	}
+	return most
 }
 
 // sendPart sends one request by the same rules as samples. It returns false at
