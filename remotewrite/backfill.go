@@ -14,6 +14,7 @@ import (
 // times inside the hole.
 const (
 	lookback     = 5 * time.Minute  // what instant queries look back
+	fillFirst    = time.Second      // from the newest sample of all: a group's own may be two refresh intervals older
 	fillStep     = 4 * time.Minute  // between the samples of a series
 	fillLongest  = 50 * time.Minute // receivers refuse what is an hour older than their newest sample
 	fillNotAfter = time.Minute      // before the state as it is now
@@ -91,9 +92,12 @@ func fillers(now *group.Record, from int64, clock time.Time) []*group.Record {
 	last := *now
 	last.Members = slices.DeleteFunc(slices.Clone(now.Members), group.Member.Timed)
 	var out []*group.Record
-	at := max(from, last.Last, clock.Add(-fillLongest).UnixMilli())
-	for {
-		at += fillStep.Milliseconds()
+	at, step := max(from, last.Last, clock.Add(-fillLongest).UnixMilli()), fillFirst
+	if at == last.Last {
+		step = fillStep
+	}
+	for ; ; step = fillStep {
+		at += step.Milliseconds()
 		if at > last.Time-fillNotAfter.Milliseconds() {
 			return append(out, &last)
 		}
