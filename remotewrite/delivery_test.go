@@ -542,6 +542,7 @@ func TestBatchesTakeWhatIsThere(t *testing.T) {
 		began := time.Now()
 		for i := range 50 {
 			b.put(fmt.Sprintf("a %d", i), "job", "j")
+			await(t, "first request", func() bool { return len(b.r.all()) == 1 })
 		}
 		settled(t, b.d)
 		all := b.r.all()
