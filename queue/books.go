@@ -57,8 +57,7 @@ func (l *Log[R]) totalAt(seq uint64) (uint64, bool) {
 func (d *disk) totalAt(seq uint64) (uint64, bool) {
 	s, v := d.segmentFor(seq)
 	if s == nil {
-		_, total := d.end()
-		return total, true
+		return v.total, seq >= v.last
 	}
 	if seq < v.first {
 		// Before the oldest segment nobody knows; between two, nothing was kept.

@@ -242,7 +242,8 @@ func (d *disk) close() error {
 }
 
 // segmentFor returns the segment that has the record seq or, when seq is in none,
-// the first one behind it. It returns nil when there is none.
+// the first one behind it. When there is none it returns nil, and a view that
+// ends where readers may read to at the same moment.
 func (d *disk) segmentFor(seq uint64) (*segment, segmentView) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -253,7 +254,7 @@ func (d *disk) segmentFor(seq uint64) (*segment, segmentView) {
 		return 1
 	})
 	if i == len(d.segments) {
-		return nil, segmentView{}
+		return nil, segmentView{last: d.published, total: d.total}
 	}
 	return d.segments[i], d.segments[i].view
 }
@@ -270,13 +271,6 @@ func (d *disk) list() []*segment {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.segments)
-}
-
-// end returns the last sequence that readers may see, and its books.
-func (d *disk) end() (seq, total uint64) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.published, d.total
 }
 
 // forget takes a segment that is gone from the list.

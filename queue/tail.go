@@ -118,8 +118,8 @@ func (t *tail) gapTo(seq, total uint64, reason GapReason) *GapError {
 func (t *tail) enter() error {
 	seg, v := t.d.segmentFor(t.seq + 1)
 	if seg == nil {
-		if end, total := t.d.end(); end > t.seq {
-			return t.gapTo(end, total, GapMissing)
+		if v.last > t.seq {
+			return t.gapTo(v.last, v.total, GapMissing)
 		}
 		return io.EOF
 	}
