@@ -29,11 +29,7 @@ func (l *Log[R]) Pending(c CursorStatus) uint64 {
 	if c.Ledger.based() {
 		return c.Ledger.Pending(l.Samples())
 	}
-	acked := c.Shards[0].Acked
-	for _, s := range c.Shards {
-		acked = min(acked, s.Acked)
-	}
-	return l.SamplesAfter(acked)
+	return l.SamplesAfter(smallestAcked(c.Shards))
 }
 
 // totalAt returns the samples of all records up to seq: from memory if possible,

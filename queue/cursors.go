@@ -42,6 +42,15 @@ type Position struct {
 	Sent  uint64 `json:"sent"`
 }
 
+// smallestAcked returns what all shards have acknowledged.
+func smallestAcked(shards []Position) uint64 {
+	acked := shards[0].Acked
+	for _, s := range shards {
+		acked = min(acked, s.Acked)
+	}
+	return acked
+}
+
 // CursorStatus describes a cursor.
 type CursorStatus struct {
 	ID     string

@@ -24,7 +24,6 @@ type inspector struct {
 	d      *disk
 	r      *Report
 	next   uint64 // sequence that should follow
-	total  uint64 // books of the records so far
 	begun  bool
 	failed map[uint64]*segmentHeader // by number: the header of the segment behind
 	newest string                    // the last segment
@@ -215,18 +214,17 @@ func (in *inspector) missing(v segmentView) {
 	if end, total := v.end(); in.begun && v.first > 0 && end >= in.next {
 		in.r.Damage = append(in.r.Damage, DamageReport{
 			File: numbered(v.number, segmentSuffix), First: in.next, Last: end,
-			Samples: minus(total, in.total), Problem: "the records before this segment are missing",
+			Samples: minus(total, in.r.Total), Problem: "the records before this segment are missing",
 		})
 	}
-	in.begun, in.next, in.total = true, v.last+1, v.total
-	in.r.Total = v.total
+	in.begun, in.next, in.r.Total = true, v.last+1, v.total
 }
 
 // pending counts a record for the cursors that have not passed it.
 func (in *inspector) pending(f *frame) {
 	for i := range in.r.Cursors {
 		c := &in.r.Cursors[i]
-		acked := c.acked()
+		acked := smallestAcked(c.Shards)
 		if f.seq <= acked {
 			continue
 		}
@@ -237,15 +235,6 @@ func (in *inspector) pending(f *frame) {
 		c.PendingRecords++
 		c.PendingSamples += uint64(f.samples)
 	}
-}
-
-// acked returns what all shards have acknowledged.
-func (c *CursorReport) acked() uint64 {
-	acked := c.Shards[0].Acked
-	for _, s := range c.Shards {
-		acked = min(acked, s.Acked)
-	}
-	return acked
 }
 
 func (in *inspector) snapshot(info fileInfo) error {
