@@ -1,6 +1,9 @@
 package remotewrite
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/pushbridge/pushbridge/queue"
@@ -17,6 +20,15 @@ type Books struct {
 	Pending   uint64            `json:"pending"`  // in the log or on the way, not settled
 
 	Refresh RefreshBooks `json:"-"`
+}
+
+// Reasons spells what was dropped, by the name of the reason: "2 refused".
+func (b *Books) Reasons() []string {
+	var out []string
+	for _, why := range slices.Sorted(maps.Keys(b.Dropped)) {
+		out = append(out, fmt.Sprintf("%d %s", b.Dropped[why], why))
+	}
+	return out
 }
 
 // RefreshBooks are the books of samples that were never stored: refreshes, and
@@ -37,10 +49,8 @@ type books struct {
 	taken  uint64        // samples that this run has handed to a shard, or missed
 	all    func() uint64 // how many samples the log has ever held
 
-	delivered uint64
-	inDoubt   uint64
-	dropped   tally
-	refresh   RefreshBooks
+	settled outcome
+	refresh RefreshBooks
 }
 
 // resume sets where the books begin.
@@ -72,7 +82,7 @@ func (b *books) miss(n uint64, why reason) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.taken += n
-	b.dropped[why] += n
+	b.settled.dropped[why] += n
 }
 
 // repeat notes that n samples are accepted that earlier runs have settled.
@@ -86,11 +96,7 @@ func (b *books) repeat(n uint64) {
 func (b *books) settle(o *outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.delivered += o.delivered
-	b.inDoubt += o.inDoubt
-	for i, n := range o.dropped {
-		b.dropped[i] += n
-	}
+	b.settled.add(o)
 }
 
 // refreshed notes the end of samples that were never stored; arrived notes their
@@ -119,16 +125,15 @@ func (b *books) skipped(total uint64) {
 // back: what it has got since then waits.
 func (b *books) snapshot() (Books, tally) {
 	b.mu.Lock()
-	origin, before, taken, dropped := b.origin, b.before, b.taken, b.dropped
-	s := Books{Delivered: b.delivered, InDoubt: b.inDoubt, Refresh: b.refresh}
+	origin, before, taken, settled := b.origin, b.before, b.taken, b.settled
+	s := Books{Delivered: settled.delivered, InDoubt: settled.inDoubt, Dropped: settled.dropped.named(), Refresh: b.refresh}
 	b.mu.Unlock()
 	s.Accepted = b.all() - origin - before
 	if int64(s.Accepted-taken) < 0 {
 		s.Accepted = taken // the log has forgotten the newest samples, see dispatcher.audit
 	}
-	s.Dropped = dropped.named()
-	s.Pending = s.Accepted - s.Delivered - s.InDoubt - dropped.total()
-	return s, dropped
+	s.Pending = s.Accepted - settled.total()
+	return s, settled.dropped
 }
 
 // outcome is what became of some samples.
@@ -136,6 +141,12 @@ type outcome struct {
 	delivered uint64
 	inDoubt   uint64
 	dropped   tally
+}
+
+func (o *outcome) add(more *outcome) {
+	o.delivered += more.delivered
+	o.inDoubt += more.inDoubt
+	o.dropped.add(&more.dropped)
 }
 
 func (o *outcome) total() uint64 { return o.delivered + o.inDoubt + o.dropped.total() }
@@ -179,9 +190,7 @@ type unnoted struct {
 func (u *unnoted) add(o *outcome) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.o.delivered += o.delivered
-	u.o.inDoubt += o.inDoubt
-	u.o.dropped.add(&o.dropped)
+	u.o.add(o)
 }
 
 func (u *unnoted) take() queue.Counts {

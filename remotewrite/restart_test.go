@@ -194,17 +194,22 @@ func TestCleanRestartRepeatsNothing(t *testing.T) {
 	})
 }
 
+// downWhile returns a receiver that cannot be reached while down is set.
+func downWhile(down *atomic.Bool) *receiver {
+	return &receiver{answer: func(*request, int) reply {
+		if down.Load() {
+			return reply{err: errors.New("down")}
+		}
+		return reply{}
+	}}
+}
+
 func TestDownReceiverGetsEverythingLater(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool
 		down.Store(true)
-		r := &receiver{answer: func(*request, int) reply {
-			if down.Load() {
-				return reply{err: errors.New("down")}
-			}
-			return reply{}
-		}}
+		r := downWhile(&down)
 		small := func(c *Config) { c.Queue.Capacity = 20 }
 		l := newLife(t, filepath.Join(dir, "a"), r, small)
 		settled(t, l.d)
@@ -243,12 +248,7 @@ func TestGapIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool
 		down.Store(true)
-		r := &receiver{answer: func(*request, int) reply {
-			if down.Load() {
-				return reply{err: errors.New("down")}
-			}
-			return reply{}
-		}}
+		r := downWhile(&down)
 		c := configFor(t, "http://receiver/")
 		c.ProtobufMessage, c.Metadata.Send, c.Queue.Capacity = Message1, false, 10
 		g := newGateway(t, gatewayOptions{dir: dir, queue: queue.Options{

@@ -28,7 +28,7 @@ func TestCustomBucketsDoNotLeaveIn1(t *testing.T) {
 		}
 		b.d.books.mu.Lock()
 		defer b.d.books.mu.Unlock()
-		if n := b.d.books.dropped[nhcbNotSupported]; n != 1 {
+		if n := b.d.books.settled.dropped[nhcbNotSupported]; n != 1 {
 			t.Errorf("%d dropped", n)
 		}
 		b.d.books.taken += 4

@@ -226,10 +226,7 @@ func (v *pageView) link(page int) string {
 
 func viewDestination(d Destination, now time.Time) destinationView {
 	v := destinationView{Destination: d, Pending: fmt.Sprint(d.Pending), Lag: span(d.Lag), Error: d.LastError}
-	var dropped []string
-	for _, reason := range slices.Sorted(maps.Keys(d.Dropped)) {
-		dropped = append(dropped, fmt.Sprintf("%d %s", d.Dropped[reason], reason))
-	}
+	dropped := slices.Clip(d.Dropped)
 	if d.InDoubt > 0 {
 		dropped = append(dropped, fmt.Sprintf("%d in doubt", d.InDoubt))
 	}

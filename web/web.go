@@ -51,7 +51,7 @@ type Destination struct {
 
 	// Samples since the destination began, over all restarts.
 	Delivered, InDoubt uint64
-	Dropped            map[string]uint64 // by reason
+	Dropped            []string // each number with its reason: "2 refused"
 
 	LastError     string
 	LastErrorTime time.Time

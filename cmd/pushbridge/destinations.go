@@ -287,7 +287,7 @@ func (d *destinations) status() []web.Destination {
 			Name: s.Name, URL: s.URL, Protocol: s.Protocol, State: string(s.State),
 			Healthy: s.State == remotewrite.StateOK || s.State == remotewrite.StateCatching,
 			Pending: s.PendingSamples, Lag: s.Lag, LastSuccess: s.LastSuccess,
-			Delivered: s.Ever.Delivered, InDoubt: s.Ever.InDoubt, Dropped: s.Ever.Dropped,
+			Delivered: s.Ever.Delivered, InDoubt: s.Ever.InDoubt, Dropped: s.Ever.Reasons(),
 			LastError: s.LastError, LastErrorTime: s.LastErrorAt,
 		}
 	}

@@ -4,8 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -142,11 +141,8 @@ func printBooks(w io.Writer, r *queue.Report) {
 			fmt.Fprintf(w, "%s\tnot known: written by an older version\n", c.ID)
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t", c.ID, b.Accepted, b.Delivered, b.InDoubt, b.Pending)
-		for i, reason := range slices.Sorted(maps.Keys(b.Dropped)) {
-			fmt.Fprintf(w, "%s%d %s", choose(i > 0, ", ", ""), b.Dropped[reason], reason)
-		}
-		fmt.Fprintln(w, choose(len(b.Dropped) == 0, "0", ""))
+		dropped := choose(len(b.Dropped) == 0, "0", strings.Join(b.Reasons(), ", "))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\n", c.ID, b.Accepted, b.Delivered, b.InDoubt, b.Pending, dropped)
 	}
 }
 
