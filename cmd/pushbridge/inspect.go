@@ -23,7 +23,7 @@ func queueCommand() *cli.Command {
 		Usage: "Looks at a storage directory.",
 		Subcommands: []*cli.Command{{
 			Name:        "inspect",
-			Usage:       "Lists segments, snapshots, the positions of destinations, and damage.",
+			Usage:       "Lists segments, snapshots, where destinations are and what became of their samples, and damage.",
 			Description: inspectDescription,
 			ArgsUsage:   "DIR",
 			Flags:       []cli.Flag{&cli.BoolFlag{Name: flagJSON, Usage: "Print JSON."}},
