@@ -7,14 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/pushbridge/pushbridge/receiver"
 )
 
 // The flags of `receive` that the gateway itself does not have.
@@ -68,16 +68,19 @@ func runReceive(c *cli.Context) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err = rc.run(ctx, c.String(flagListenAddress), c.String(flagListenAddressFile))
+	ln, err := listenOn(ctx, c.String(flagListenAddress), c.String(flagListenAddressFile))
+	if err == nil {
+		err = rc.Serve(ctx, ln)
+	}
 	err = errors.Join(err, closeOutput())
 	if err != nil {
 		return err
 	}
-	return rc.verdict()
+	return rc.Verdict()
 }
 
 // newReceiver builds a receiver from the command's flags.
-func newReceiver(c *cli.Context) (rc *receiver, closeOutput func() error, err error) {
+func newReceiver(c *cli.Context) (rc *receiver.Receiver, closeOutput func() error, err error) {
 	if c.NArg() > 0 {
 		return nil, nil, fmt.Errorf("unexpected argument %q", c.Args().First())
 	}
@@ -85,26 +88,34 @@ func newReceiver(c *cli.Context) (rc *receiver, closeOutput func() error, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	faults := newReceiveFaults()
-	if doc := c.String(receiveFlagControl); doc != "" {
-		control, err := parseControl(strings.NewReader(doc))
-		if err != nil {
-			return nil, nil, fmt.Errorf("--%s: %w", receiveFlagControl, err)
-		}
-		faults.Set(control)
+	control, err := parseControl(c.String(receiveFlagControl))
+	if err != nil {
+		return nil, nil, err
 	}
 	out, closeOutput, err := openOutput(c.String(receiveFlagOutput), c.App.Writer)
 	if err != nil {
 		return nil, nil, err
 	}
-	strict := c.Bool(receiveFlagStrict)
-	return &receiver{
-		protocols: protocols,
-		strict:    strict,
-		store:     newReceiveStore(out, strict, c.Bool(receiveFlagTimes), c.Int(receiveFlagMaxSamples)),
-		faults:    faults,
-		logger:    slog.New(slog.NewTextHandler(c.App.ErrWriter, nil)).With("component", "receive"),
-	}, closeOutput, nil
+	return receiver.New(receiver.Options{
+		Protocols:  protocols,
+		Output:     out,
+		Strict:     c.Bool(receiveFlagStrict),
+		Times:      c.Bool(receiveFlagTimes),
+		MaxSamples: c.Int(receiveFlagMaxSamples),
+		Control:    control,
+		Logger:     slog.New(slog.NewTextHandler(c.App.ErrWriter, nil)).With("component", "receive"),
+	}), closeOutput, nil
+}
+
+func parseControl(document string) (receiver.Control, error) {
+	if document == "" {
+		return receiver.Control{}, nil
+	}
+	control, err := receiver.ParseControl(strings.NewReader(document))
+	if err != nil {
+		return control, fmt.Errorf("--%s: %w", receiveFlagControl, err)
+	}
+	return control, nil
 }
 
 func parseProtocols(s string) ([]int, error) {
@@ -135,49 +146,17 @@ func openOutput(name string, stdout io.Writer) (io.Writer, func() error, error) 
 	return f, f.Close, nil
 }
 
-// run serves until ctx ends.
-func (rc *receiver) run(ctx context.Context, address, addressFile string) error {
+// listenOn opens a listener, and writes its address to a file if one is named.
+func listenOn(ctx context.Context, address, addressFile string) (net.Listener, error) {
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return nil, fmt.Errorf("listen: %w", err)
 	}
-	if addressFile != "" {
-		if err := writeAddresses(addressFile, []net.Listener{ln}); err != nil {
-			return errors.Join(fmt.Errorf("--%s: %w", flagListenAddressFile, err), ln.Close())
-		}
+	if addressFile == "" {
+		return ln, nil
 	}
-	rc.logger.Info("receiver listens", "address", ln.Addr().String())
-	srv := &http.Server{Handler: rc.routes(), ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
-	select {
-	case err := <-served:
-		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
+	if err := writeAddresses(addressFile, []net.Listener{ln}); err != nil {
+		return nil, errors.Join(fmt.Errorf("--%s: %w", flagListenAddressFile, err), ln.Close())
 	}
-	stopReceiver(ctx, srv)
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve: %w", err)
-	}
-	return nil
-}
-
-// stopReceiver lets running requests end, for a moment: one may be slow on purpose.
-func stopReceiver(ctx context.Context, srv *http.Server) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	if srv.Shutdown(ctx) != nil {
-		_ = srv.Close()
-	}
-}
-
-// verdict logs what came, and is an error when a strict receiver found faults.
-func (rc *receiver) verdict() error {
-	s := rc.store.Stats()
-	rc.logger.Info("receiver stopped", "requests", s.Requests, "samples", s.Samples,
-		"stale_markers", s.StaleMarkers, "repeats", s.Repeats, "violations", s.Violations)
-	if rc.strict && s.Violations > 0 {
-		return fmt.Errorf("%d violations of order or form", s.Violations)
-	}
-	return nil
+	return ln, nil
 }

@@ -1,4 +1,4 @@
-package main
+package receiver
 
 import (
 	"encoding/json"
@@ -10,27 +10,27 @@ import (
 	"time"
 )
 
-// receiveControl is the document that PUT /control takes: the faults that the
+// Control is the document that PUT /control takes: the faults that the
 // receiver plays. An empty one ends all of them.
-type receiveControl struct {
+type Control struct {
 	// Seed makes the shares repeatable. 0 goes on with the present sequence.
 	Seed uint64 `json:"seed,omitempty"`
 
-	Fail *receiveFail `json:"fail,omitempty"`
-	Drop *receiveDrop `json:"drop_answers,omitempty"`
-	Slow *receiveSlow `json:"slow,omitempty"`
+	Fail *failFault `json:"fail,omitempty"`
+	Drop *dropFault `json:"drop_answers,omitempty"`
+	Slow *slowFault `json:"slow,omitempty"`
 }
 
-// receiveWhen says which requests a fault meets. Without either field: all.
-type receiveWhen struct {
+// when says which requests a fault meets. Without either field: all.
+type when struct {
 	Requests int     `json:"requests,omitempty"` // ends after so many
 	Share    float64 `json:"share,omitempty"`    // meets this part of them by chance, 0 < share <= 1
 	Hits     int     `json:"hits,omitempty"`     // how many it has met; shown, not set
 }
 
-// receiveFail answers a status of its own instead of taking the samples.
-type receiveFail struct {
-	receiveWhen
+// failFault answers a status of its own instead of taking the samples.
+type failFault struct {
+	when
 	Status     int               `json:"status"`
 	RetryAfter string            `json:"retry_after,omitempty"`
 	Headers    map[string]string `json:"headers,omitempty"`
@@ -38,21 +38,21 @@ type receiveFail struct {
 	Store      bool              `json:"store,omitempty"` // takes the samples all the same
 }
 
-// receiveDrop takes the samples and closes the connection without an answer.
-type receiveDrop struct{ receiveWhen }
+// dropFault takes the samples and closes the connection without an answer.
+type dropFault struct{ when }
 
-// receiveSlow waits before it looks at a request.
-type receiveSlow struct {
-	receiveWhen
+// slowFault waits before it looks at a request.
+type slowFault struct {
+	when
 	Delay string `json:"delay"` // as time.ParseDuration takes it
 
 	delay time.Duration
 }
 
-// parseControl reads a control document. A field that does not exist is an
+// ParseControl reads a control document. A field that does not exist is an
 // error: a mistyped fault would otherwise just not happen.
-func parseControl(r io.Reader) (receiveControl, error) {
-	var c receiveControl
+func ParseControl(r io.Reader) (Control, error) {
+	var c Control
 	d := json.NewDecoder(r)
 	d.DisallowUnknownFields()
 	if err := d.Decode(&c); err != nil {
@@ -61,7 +61,7 @@ func parseControl(r io.Reader) (receiveControl, error) {
 	return c, c.validate()
 }
 
-func (c *receiveControl) validate() error {
+func (c *Control) validate() error {
 	var errs []error
 	if c.Fail != nil {
 		if c.Fail.Status < 200 || c.Fail.Status > 599 {
@@ -82,7 +82,7 @@ func (c *receiveControl) validate() error {
 	return errors.Join(errs...)
 }
 
-func (w *receiveWhen) validate(name string) error {
+func (w *when) validate(name string) error {
 	switch {
 	case w.Requests < 0:
 		return fmt.Errorf("%s.requests is negative", name)
@@ -94,19 +94,19 @@ func (w *receiveWhen) validate(name string) error {
 	return nil
 }
 
-// receiveFaults plays the faults of the current control document.
-type receiveFaults struct {
+// faults plays the faults of the current control document.
+type faults struct {
 	mu  sync.Mutex // guards what follows
-	now receiveControl
+	now Control
 	rnd *rand.Rand
 }
 
-func newReceiveFaults() *receiveFaults {
-	return &receiveFaults{rnd: rand.New(rand.NewPCG(1, 0))}
+func newFaults() *faults {
+	return &faults{rnd: rand.New(rand.NewPCG(1, 0))}
 }
 
 // Set replaces the document.
-func (f *receiveFaults) Set(c receiveControl) {
+func (f *faults) Set(c Control) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if c.Seed != 0 {
@@ -115,18 +115,18 @@ func (f *receiveFaults) Set(c receiveControl) {
 	f.now = c
 }
 
-// receivePlan is what happens to one request.
-type receivePlan struct {
+// plan is what happens to one request.
+type plan struct {
 	delay time.Duration
-	fail  *receiveFail // nil when it is served
+	fail  *failFault // nil when it is served
 	drop  bool
 }
 
 // Plan decides on the next request.
-func (f *receiveFaults) Plan() receivePlan {
+func (f *faults) Plan() plan {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var p receivePlan
+	var p plan
 	if s := f.now.Slow; s != nil && s.meets(f.rnd) {
 		p.delay = s.delay
 	}
@@ -140,7 +140,7 @@ func (f *receiveFaults) Plan() receivePlan {
 }
 
 // meets tells whether the fault meets a request, and counts it.
-func (w *receiveWhen) meets(rnd *rand.Rand) bool {
+func (w *when) meets(rnd *rand.Rand) bool {
 	if w.Requests > 0 && w.Hits >= w.Requests {
 		return false
 	}
@@ -152,7 +152,7 @@ func (w *receiveWhen) meets(rnd *rand.Rand) bool {
 }
 
 // MarshalJSON shows the document with its hits.
-func (f *receiveFaults) MarshalJSON() ([]byte, error) {
+func (f *faults) MarshalJSON() ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return json.Marshal(f.now)

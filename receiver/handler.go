@@ -1,27 +1,17 @@
-package main
+package receiver
 
 import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
 	"time"
 )
 
-// receiver is a remote-write receiver for trying out and for scripts.
-type receiver struct {
-	protocols []int // those it takes; another is answered 415
-	strict    bool
-	store     *receiveStore
-	faults    *receiveFaults
-	logger    *slog.Logger
-}
-
-// routes answers the paths of the usual backends, the views, and the control.
-func (rc *receiver) routes() http.Handler {
+// handler answers the paths of the usual backends, the views, and the control.
+func (rc *Receiver) handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, path := range []string{"/api/v1/write", "/api/v1/push", "/api/v1/receive", "/receive"} {
 		mux.HandleFunc("POST "+path, rc.serveWrite)
@@ -44,18 +34,18 @@ func (rc *receiver) routes() http.Handler {
 // serveWrite plays the faults around one request. The body is read before
 // anything else: the server sees only then that a client gives up, and keeps
 // only then the connection of one that is refused.
-func (rc *receiver) serveWrite(w http.ResponseWriter, r *http.Request) {
+func (rc *Receiver) serveWrite(w http.ResponseWriter, r *http.Request) {
 	body, err := readBody(r.Body)
 	if err != nil {
 		rc.serveError(w, r, err)
 		return
 	}
-	plan := rc.faults.Plan()
-	if !waitWith(r, plan.delay) {
+	p := rc.faults.Plan()
+	if !waitWith(r, p.delay) {
 		return
 	}
-	if plan.fail != nil && !plan.fail.Store {
-		rc.serveFail(w, plan.fail)
+	if p.fail != nil && !p.fail.Store {
+		rc.serveFail(w, p.fail)
 		return
 	}
 	m, err := rc.take(r.Header, body)
@@ -63,17 +53,17 @@ func (rc *receiver) serveWrite(w http.ResponseWriter, r *http.Request) {
 		rc.serveError(w, r, err)
 		return
 	}
-	rc.serveTaken(w, m, plan)
+	rc.serveTaken(w, m, p)
 }
 
 // serveTaken answers a request whose samples are stored.
-func (rc *receiver) serveTaken(w http.ResponseWriter, m *receivedMessage, plan receivePlan) {
+func (rc *Receiver) serveTaken(w http.ResponseWriter, m *message, p plan) {
 	switch {
-	case plan.fail != nil:
+	case p.fail != nil:
 		rc.writeWritten(w, m)
-		rc.serveFail(w, plan.fail)
-	case plan.drop:
-		rc.store.Count(func(s *receiveStats) { s.DroppedAnswers++ })
+		rc.serveFail(w, p.fail)
+	case p.drop:
+		rc.store.Count(func(s *stats) { s.DroppedAnswers++ })
 		panic(http.ErrAbortHandler) // the server's own way to close without an answer
 	default:
 		rc.writeWritten(w, m)
@@ -97,7 +87,7 @@ func waitWith(r *http.Request, d time.Duration) bool {
 }
 
 // take decodes and stores a request.
-func (rc *receiver) take(h http.Header, body []byte) (*receivedMessage, error) {
+func (rc *Receiver) take(h http.Header, body []byte) (*message, error) {
 	protocol, err := protocolOf(h)
 	if err != nil {
 		return nil, err
@@ -110,13 +100,13 @@ func (rc *receiver) take(h http.Header, body []byte) (*receivedMessage, error) {
 		return nil, err
 	}
 	m.Faults = append(m.Faults, headerFaults(h, protocol)...)
-	rc.store.Count(func(s *receiveStats) { s.Requests++ })
+	rc.store.Count(func(s *stats) { s.Requests++ })
 	return m, rc.store.Add(m)
 }
 
 // writeWritten says how much of a 2.0 request was stored. 1.0 has no such
 // headers, and senders may take them for a sign of 2.0.
-func (rc *receiver) writeWritten(w http.ResponseWriter, m *receivedMessage) {
+func (rc *Receiver) writeWritten(w http.ResponseWriter, m *message) {
 	if m.Protocol == 1 {
 		return
 	}
@@ -132,8 +122,8 @@ func (rc *receiver) writeWritten(w http.ResponseWriter, m *receivedMessage) {
 	w.Header().Set(prefix+"Exemplars-Written", strconv.Itoa(m.Exemplars))
 }
 
-func (rc *receiver) serveFail(w http.ResponseWriter, f *receiveFail) {
-	rc.store.Count(func(s *receiveStats) { s.Failed++ })
+func (rc *Receiver) serveFail(w http.ResponseWriter, f *failFault) {
+	rc.store.Count(func(s *stats) { s.Failed++ })
 	for name, v := range f.Headers {
 		w.Header().Set(name, v)
 	}
@@ -144,22 +134,22 @@ func (rc *receiver) serveFail(w http.ResponseWriter, f *receiveFail) {
 	rc.writeText(w, f.Body)
 }
 
-func (rc *receiver) serveError(w http.ResponseWriter, r *http.Request, err error) {
+func (rc *Receiver) serveError(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusInternalServerError
-	if re, ok := errors.AsType[*receiveError](err); ok {
+	if re, ok := errors.AsType[*refusal](err); ok {
 		status = re.Status
-		rc.store.Count(func(s *receiveStats) { s.Refused++ })
+		rc.store.Count(func(s *stats) { s.Refused++ })
 	}
 	rc.logger.Warn("request refused", "remote", r.RemoteAddr, "status", status, "err", err)
 	http.Error(w, err.Error(), status)
 }
 
-func (rc *receiver) serveFaults(w http.ResponseWriter, _ *http.Request) {
+func (rc *Receiver) serveFaults(w http.ResponseWriter, _ *http.Request) {
 	rc.writeJSON(w, rc.faults)
 }
 
-func (rc *receiver) serveControl(w http.ResponseWriter, r *http.Request) {
-	c, err := parseControl(http.MaxBytesReader(w, r.Body, 1<<20))
+func (rc *Receiver) serveControl(w http.ResponseWriter, r *http.Request) {
+	c, err := ParseControl(http.MaxBytesReader(w, r.Body, 1<<20))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -168,7 +158,7 @@ func (rc *receiver) serveControl(w http.ResponseWriter, r *http.Request) {
 	rc.serveFaults(w, r)
 }
 
-func (rc *receiver) writeJSON(w http.ResponseWriter, v any) {
+func (rc *Receiver) writeJSON(w http.ResponseWriter, v any) {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -179,6 +169,6 @@ func (rc *receiver) writeJSON(w http.ResponseWriter, v any) {
 }
 
 // writeText sends s. An error means that the client has gone.
-func (rc *receiver) writeText(w http.ResponseWriter, s string) {
+func (rc *Receiver) writeText(w http.ResponseWriter, s string) {
 	_, _ = io.WriteString(w, s)
 }

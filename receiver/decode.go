@@ -1,4 +1,4 @@
-package main
+package receiver
 
 import (
 	"errors"
@@ -13,32 +13,34 @@ import (
 
 	"github.com/gogo/protobuf/proto"
 	"github.com/golang/snappy"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
-
-	"github.com/pushbridge/pushbridge/group"
 )
 
 // The receiver takes no more than other receivers do.
 const (
-	receiveMaxBody    = 32 << 20
-	receiveMaxDecoded = 64 << 20
+	maxBody    = 32 << 20
+	maxDecoded = 64 << 20
 )
 
-// receivedMessage is one remote-write request after decoding.
-type receivedMessage struct {
+// message is one remote-write request after decoding.
+type message struct {
 	Protocol  int // 1 or 2
-	Samples   []receivedSample
+	Samples   []sample
 	Exemplars int
 	Metadata  int
 	Faults    []string // the rules of form that the request breaks
 }
 
-// receivedSample is one sample: a float, or one of the two native histograms.
-type receivedSample struct {
-	Labels []group.Label // as they came, __name__ included
+// label is one of a series, as it came.
+type label struct{ Name, Value string }
+
+// sample is one sample: a float, or one of the two native histograms.
+type sample struct {
+	Labels []label // as they came, __name__ included
 	Time   int64
 	Start  int64 // when the series began, 0 unknown; 2.0 only
 	Value  float64
@@ -47,7 +49,7 @@ type receivedSample struct {
 }
 
 // Stale tells whether s ends its series.
-func (s *receivedSample) Stale() bool {
+func (s *sample) Stale() bool {
 	switch {
 	case s.Int != nil:
 		return value.IsStaleNaN(s.Int.Sum)
@@ -58,11 +60,11 @@ func (s *receivedSample) Stale() bool {
 }
 
 // Native tells whether s is a native histogram.
-func (s *receivedSample) Native() bool { return s.Int != nil || s.Float != nil }
+func (s *sample) Native() bool { return s.Int != nil || s.Float != nil }
 
 // Bits is equal for samples that are equal to the last bit. A histogram's is a
 // hash.
-func (s *receivedSample) Bits() uint64 {
+func (s *sample) Bits() uint64 {
 	if !s.Native() {
 		return math.Float64bits(s.Value)
 	}
@@ -75,17 +77,17 @@ func (s *receivedSample) Bits() uint64 {
 	return h.Sum64()
 }
 
-// receiveError is a request that is refused, and the status that says so.
-type receiveError struct {
+// refusal is a request that is refused, and the status that says so.
+type refusal struct {
 	Status int
 	Err    error
 }
 
-func (e *receiveError) Error() string { return e.Err.Error() }
-func (e *receiveError) Unwrap() error { return e.Err }
+func (e *refusal) Error() string { return e.Err.Error() }
+func (e *refusal) Unwrap() error { return e.Err }
 
 func refuseWith(status int, format string, args ...any) error {
-	return &receiveError{Status: status, Err: fmt.Errorf(format, args...)}
+	return &refusal{Status: status, Err: fmt.Errorf(format, args...)}
 }
 
 // protocolOf names the protocol of a request by its headers. Only the exact
@@ -120,25 +122,25 @@ func headerFaults(h http.Header, protocol int) []string {
 
 // readBody reads a request's body.
 func readBody(body io.Reader) ([]byte, error) {
-	compressed, err := io.ReadAll(io.LimitReader(body, receiveMaxBody+1))
+	compressed, err := io.ReadAll(io.LimitReader(body, maxBody+1))
 	if err != nil {
 		return nil, refuseWith(http.StatusBadRequest, "read body: %w", err)
 	}
-	if len(compressed) > receiveMaxBody {
-		return nil, refuseWith(http.StatusRequestEntityTooLarge, "body has more than %d bytes", receiveMaxBody)
+	if len(compressed) > maxBody {
+		return nil, refuseWith(http.StatusRequestEntityTooLarge, "body has more than %d bytes", maxBody)
 	}
 	return compressed, nil
 }
 
 // decodeMessage decompresses and decodes a request's body.
-func decodeMessage(compressed []byte, protocol int) (*receivedMessage, error) {
+func decodeMessage(compressed []byte, protocol int) (*message, error) {
 	// The length is looked at first: Decode allocates what the first bytes claim.
 	n, err := snappy.DecodedLen(compressed)
 	if err != nil {
 		return nil, refuseWith(http.StatusBadRequest, "decompress: %w", err)
 	}
-	if n > receiveMaxDecoded {
-		return nil, refuseWith(http.StatusRequestEntityTooLarge, "body decompresses to %d bytes, more than %d", n, receiveMaxDecoded)
+	if n > maxDecoded {
+		return nil, refuseWith(http.StatusRequestEntityTooLarge, "body decompresses to %d bytes, more than %d", n, maxDecoded)
 	}
 	raw, err := snappy.Decode(nil, compressed)
 	if err != nil {
@@ -151,7 +153,7 @@ func decodeMessage(compressed []byte, protocol int) (*receivedMessage, error) {
 	return m, nil
 }
 
-func unmarshalMessage(raw []byte, protocol int) (*receivedMessage, error) {
+func unmarshalMessage(raw []byte, protocol int) (*message, error) {
 	if protocol == 1 {
 		var r prompb.WriteRequest
 		if err := proto.Unmarshal(raw, &r); err != nil {
@@ -166,20 +168,20 @@ func unmarshalMessage(raw []byte, protocol int) (*receivedMessage, error) {
 	return fromV2(&r)
 }
 
-func fromV1(r *prompb.WriteRequest) *receivedMessage {
-	m := &receivedMessage{Protocol: 1, Metadata: len(r.Metadata)}
+func fromV1(r *prompb.WriteRequest) *message {
+	m := &message{Protocol: 1, Metadata: len(r.Metadata)}
 	for i := range r.Timeseries {
 		ts := &r.Timeseries[i]
-		labels := make([]group.Label, len(ts.Labels))
+		labels := make([]label, len(ts.Labels))
 		for j, l := range ts.Labels {
-			labels[j] = group.Label{Name: l.Name, Value: l.Value}
+			labels[j] = label{Name: l.Name, Value: l.Value}
 		}
 		m.checkLabels(labels)
 		for _, s := range ts.Samples {
-			m.Samples = append(m.Samples, receivedSample{Labels: labels, Time: s.Timestamp, Value: s.Value})
+			m.Samples = append(m.Samples, sample{Labels: labels, Time: s.Timestamp, Value: s.Value})
 		}
 		for _, h := range ts.Histograms {
-			s := receivedSample{Labels: labels, Time: h.Timestamp}
+			s := sample{Labels: labels, Time: h.Timestamp}
 			if h.IsFloatHistogram() {
 				s.Float = h.ToFloatHistogram()
 			} else {
@@ -192,8 +194,8 @@ func fromV1(r *prompb.WriteRequest) *receivedMessage {
 	return m
 }
 
-func fromV2(r *writev2.Request) (*receivedMessage, error) {
-	m := &receivedMessage{Protocol: 2}
+func fromV2(r *writev2.Request) (*message, error) {
+	m := &message{Protocol: 2}
 	if len(r.Symbols) == 0 || r.Symbols[0] != "" {
 		m.Faults = append(m.Faults, "the first symbol is not the empty string")
 	}
@@ -205,7 +207,7 @@ func fromV2(r *writev2.Request) (*receivedMessage, error) {
 	return m, nil
 }
 
-func (m *receivedMessage) addV2(symbols []string, ts *writev2.TimeSeries) error {
+func (m *message) addV2(symbols []string, ts *writev2.TimeSeries) error {
 	labels, err := resolveSymbols(symbols, ts.LabelsRefs)
 	if err != nil {
 		return err
@@ -215,10 +217,10 @@ func (m *receivedMessage) addV2(symbols []string, ts *writev2.TimeSeries) error 
 		m.fault("series %s has samples and histograms", printSeries(labels))
 	}
 	for _, s := range ts.Samples {
-		m.Samples = append(m.Samples, receivedSample{Labels: labels, Time: s.Timestamp, Start: s.StartTimestamp, Value: s.Value})
+		m.Samples = append(m.Samples, sample{Labels: labels, Time: s.Timestamp, Start: s.StartTimestamp, Value: s.Value})
 	}
 	for _, h := range ts.Histograms {
-		s := receivedSample{Labels: labels, Time: h.Timestamp, Start: h.StartTimestamp}
+		s := sample{Labels: labels, Time: h.Timestamp, Start: h.StartTimestamp}
 		if h.IsFloatHistogram() {
 			s.Float = h.ToFloatHistogram()
 		} else {
@@ -229,7 +231,7 @@ func (m *receivedMessage) addV2(symbols []string, ts *writev2.TimeSeries) error 
 	return m.addExtrasV2(symbols, ts)
 }
 
-func (m *receivedMessage) addExtrasV2(symbols []string, ts *writev2.TimeSeries) error {
+func (m *message) addExtrasV2(symbols []string, ts *writev2.TimeSeries) error {
 	for _, e := range ts.Exemplars {
 		if _, err := resolveSymbols(symbols, e.LabelsRefs); err != nil {
 			return fmt.Errorf("exemplar: %w", err)
@@ -246,23 +248,23 @@ func (m *receivedMessage) addExtrasV2(symbols []string, ts *writev2.TimeSeries) 
 }
 
 // resolveSymbols turns pairs of references into labels.
-func resolveSymbols(symbols []string, refs []uint32) ([]group.Label, error) {
+func resolveSymbols(symbols []string, refs []uint32) ([]label, error) {
 	if len(refs)%2 != 0 {
 		return nil, fmt.Errorf("%d label references, not pairs", len(refs))
 	}
-	labels := make([]group.Label, 0, len(refs)/2)
+	labels := make([]label, 0, len(refs)/2)
 	for pair := range slices.Chunk(refs, 2) {
 		if m := max(pair[0], pair[1]); uint64(m) >= uint64(len(symbols)) {
 			return nil, fmt.Errorf("reference %d is outside of %d symbols", m, len(symbols))
 		}
-		labels = append(labels, group.Label{Name: symbols[pair[0]], Value: symbols[pair[1]]})
+		labels = append(labels, label{Name: symbols[pair[0]], Value: symbols[pair[1]]})
 	}
 	return labels, nil
 }
 
 // addHistogram drops a histogram that does not validate: its buckets could not
 // even be printed.
-func (m *receivedMessage) addHistogram(s receivedSample) {
+func (m *message) addHistogram(s sample) {
 	var err error
 	if s.Int != nil {
 		err = s.Int.Validate()
@@ -276,23 +278,23 @@ func (m *receivedMessage) addHistogram(s receivedSample) {
 	m.Samples = append(m.Samples, s)
 }
 
-// receiveMaxFaults bounds the texts that one request can cause.
-const receiveMaxFaults = 100
+// maxFaults bounds the texts that one request can cause.
+const maxFaults = 100
 
-func (m *receivedMessage) fault(format string, args ...any) {
-	if len(m.Faults) < receiveMaxFaults {
+func (m *message) fault(format string, args ...any) {
+	if len(m.Faults) < maxFaults {
 		m.Faults = append(m.Faults, fmt.Sprintf(format, args...))
 	}
 }
 
 // checkLabels notes what receivers refuse, or drop without a word.
-func (m *receivedMessage) checkLabels(labels []group.Label) {
+func (m *message) checkLabels(labels []label) {
 	if err := labelsFault(labels); err != nil {
 		m.fault("labels of %s: %v", printSeries(labels), err)
 	}
 }
 
-func labelsFault(labels []group.Label) error {
+func labelsFault(labels []label) error {
 	var name string
 	for i, l := range labels {
 		switch {
@@ -306,7 +308,7 @@ func labelsFault(labels []group.Label) error {
 			return fmt.Errorf("%s stands after %s", l.Name, labels[i-1].Name)
 		case !utf8.ValidString(l.Name) || !utf8.ValidString(l.Value):
 			return fmt.Errorf("%q is not UTF-8", l.Name)
-		case l.Name == receiveNameLabel:
+		case l.Name == model.MetricNameLabel:
 			name = l.Value
 		case strings.HasPrefix(l.Name, "__"):
 			return fmt.Errorf("%s must not leave the sender", l.Name)

@@ -1,4 +1,4 @@
-package main
+package receiver
 
 import (
 	"cmp"
@@ -11,12 +11,10 @@ import (
 	"sync"
 
 	"github.com/prometheus/prometheus/model/histogram"
-
-	"github.com/pushbridge/pushbridge/group"
 )
 
-// receiveStats counts what a receiver has seen since it started.
-type receiveStats struct {
+// stats counts what a receiver has seen since it started.
+type stats struct {
 	Requests       int            `json:"requests"` // well-formed ones, stored or not
 	ByProtocol     map[string]int `json:"requests_by_protocol"`
 	Samples        int            `json:"samples"`       // of all kinds, repeats included
@@ -34,8 +32,8 @@ type receiveStats struct {
 	Held           int            `json:"held_samples"`
 }
 
-// receivePoint is one sample as it is held.
-type receivePoint struct {
+// point is one sample as it is held.
+type point struct {
 	time, start int64
 	value       float64
 	ints        *histogram.Histogram
@@ -44,60 +42,60 @@ type receivePoint struct {
 	seq         uint64 // of arrival, over all series
 }
 
-// receiveSeries is what is held of one series: its points by time.
-type receiveSeries struct {
-	labels  []group.Label
-	points  []receivePoint
+// heldSeries is what is held of one series: its points by time.
+type heldSeries struct {
+	labels  []label
+	points  []point
 	newest  int64 // time of the newest sample ever seen
 	evicted int64 // time of the newest sample no longer held
 }
 
-func (s *receiveSeries) sample(p *receivePoint) receivedSample {
-	return receivedSample{Labels: s.labels, Time: p.time, Start: p.start, Value: p.value, Int: p.ints, Float: p.floats}
+func (s *heldSeries) sample(p *point) sample {
+	return sample{Labels: s.labels, Time: p.time, Start: p.start, Value: p.value, Int: p.ints, Float: p.floats}
 }
 
-// receiveStore holds what arrived, prints it, and checks its order: samples
+// store holds what arrived, prints it, and checks its order: samples
 // sent for the first time are strictly newer than those before of their series
 // (promise P2). An exact repeat is allowed, yet not beside first-time samples.
-type receiveStore struct {
+type store struct {
 	out    io.Writer // nil prints nothing
 	strict bool      // prints violations among the samples
 	times  bool
 	limit  int // samples held at most, 0 for no bound
 
 	mu     sync.Mutex // guards what follows, and keeps lines in order of arrival
-	series map[string]*receiveSeries
-	queue  []*receiveSeries // one element per point held, oldest arrival first
+	series map[string]*heldSeries
+	queue  []*heldSeries // one element per point held, oldest arrival first
 	seq    uint64
-	stats  receiveStats
+	stats  stats
 }
 
-func newReceiveStore(out io.Writer, strict, times bool, limit int) *receiveStore {
-	return &receiveStore{
+func newStore(out io.Writer, strict, times bool, limit int) *store {
+	return &store{
 		out: out, strict: strict, times: times, limit: limit,
-		series: map[string]*receiveSeries{},
-		stats:  receiveStats{ByProtocol: map[string]int{"1.0": 0, "2.0": 0}},
+		series: map[string]*heldSeries{},
+		stats:  stats{ByProtocol: map[string]int{"1.0": 0, "2.0": 0}},
 	}
 }
 
 // Add stores and prints one message. The lines are written when it returns, so
 // whoever waits for the answer finds them.
-func (s *receiveStore) Add(m *receivedMessage) error {
+func (s *store) Add(m *message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.countMessage(m)
 	var text strings.Builder
 	first, repeats := 0, 0
 	for i := range m.Samples {
-		verdict, why := s.addLocked(&m.Samples[i])
-		switch verdict {
+		v, why := s.addLocked(&m.Samples[i])
+		switch v {
 		case verdictFirst:
 			first++
 		case verdictRepeat:
 			repeats++
 		case verdictViolation, verdictUnknown:
 		}
-		s.printLocked(&text, &m.Samples[i], verdict, why)
+		s.printLocked(&text, &m.Samples[i], v, why)
 	}
 	if first > 0 && repeats > 0 {
 		s.violationLocked(&text, fmt.Sprintf("a request holds %d new samples and %d repeats", first, repeats))
@@ -113,63 +111,63 @@ func (s *receiveStore) Add(m *receivedMessage) error {
 	return err
 }
 
-func (s *receiveStore) countMessage(m *receivedMessage) {
+func (s *store) countMessage(m *message) {
 	s.stats.ByProtocol[fmt.Sprintf("%d.0", m.Protocol)]++
 	s.stats.Exemplars += m.Exemplars
 	s.stats.Metadata += m.Metadata
 }
 
-// receiveVerdict says what the order check found about a sample.
-type receiveVerdict int
+// verdict says what the order check found about a sample.
+type verdict int
 
 const (
-	verdictFirst     receiveVerdict = iota // first time, and newer than all before
-	verdictRepeat                          // seen before, bit for bit
-	verdictViolation                       // first time, and not newer
-	verdictUnknown                         // older than what is still held
+	verdictFirst     verdict = iota // first time, and newer than all before
+	verdictRepeat                   // seen before, bit for bit
+	verdictViolation                // first time, and not newer
+	verdictUnknown                  // older than what is still held
 )
 
-func (s *receiveStore) addLocked(sample *receivedSample) (receiveVerdict, string) {
-	s.countSample(sample)
-	series := s.seriesLocked(sample.Labels)
-	verdict, at, why := series.check(sample)
-	switch verdict {
+func (s *store) addLocked(got *sample) (verdict, string) {
+	s.countSample(got)
+	series := s.seriesLocked(got.Labels)
+	v, at, why := series.check(got)
+	switch v {
 	case verdictRepeat:
 		s.stats.Repeats++
-		return verdict, why
+		return v, why
 	case verdictUnknown:
 		s.stats.Unverified++
-		return verdict, why
+		return v, why
 	case verdictViolation:
 		s.stats.Violations++
 	case verdictFirst:
 	}
 	s.seq++
-	series.points = slices.Insert(series.points, at, receivePoint{
-		time: sample.Time, start: sample.Start, value: sample.Value,
-		ints: sample.Int, floats: sample.Float, bits: sample.Bits(), seq: s.seq,
+	series.points = slices.Insert(series.points, at, point{
+		time: got.Time, start: got.Start, value: got.Value,
+		ints: got.Int, floats: got.Float, bits: got.Bits(), seq: s.seq,
 	})
-	series.newest = max(series.newest, sample.Time)
+	series.newest = max(series.newest, got.Time)
 	s.queue = append(s.queue, series)
-	return verdict, why
+	return v, why
 }
 
 // check judges a sample, and says where among the points it belongs.
-func (r *receiveSeries) check(sample *receivedSample) (verdict receiveVerdict, at int, why string) {
-	if sample.Time > r.newest {
+func (r *heldSeries) check(got *sample) (v verdict, at int, why string) {
+	if got.Time > r.newest {
 		return verdictFirst, len(r.points), ""
 	}
-	at, found := slices.BinarySearchFunc(r.points, sample.Time, func(p receivePoint, t int64) int {
+	at, found := slices.BinarySearchFunc(r.points, got.Time, func(p point, t int64) int {
 		return cmp.Compare(p.time, t)
 	})
-	bits := sample.Bits()
-	for ; at < len(r.points) && r.points[at].time == sample.Time; at++ {
+	bits := got.Bits()
+	for ; at < len(r.points) && r.points[at].time == got.Time; at++ {
 		if r.points[at].bits == bits {
 			return verdictRepeat, at, ""
 		}
 	}
 	switch {
-	case sample.Time <= r.evicted:
+	case got.Time <= r.evicted:
 		return verdictUnknown, at, ""
 	case found:
 		return verdictViolation, at, "another value at the same time"
@@ -177,39 +175,43 @@ func (r *receiveSeries) check(sample *receivedSample) (verdict receiveVerdict, a
 	return verdictViolation, at, "not newer than " + printMillis(r.newest)
 }
 
-func (s *receiveStore) countSample(sample *receivedSample) {
+func (s *store) countSample(got *sample) {
 	s.stats.Samples++
-	if sample.Native() {
+	if got.Native() {
 		s.stats.Histograms++
 	}
-	if sample.Stale() {
+	if got.Stale() {
 		s.stats.StaleMarkers++
 	}
 }
 
 // seriesLocked finds a series, or makes it. The order of the labels is a matter
 // of form, not of identity.
-func (s *receiveStore) seriesLocked(labels []group.Label) *receiveSeries {
+func (s *store) seriesLocked(labels []label) *heldSeries {
 	key := seriesKey(labels)
 	series, ok := s.series[key]
 	if !ok {
-		series = &receiveSeries{labels: labels, newest: math.MinInt64, evicted: math.MinInt64}
+		series = &heldSeries{labels: labels, newest: math.MinInt64, evicted: math.MinInt64}
 		s.series[key] = series
 	}
 	return series
 }
 
-func seriesKey(labels []group.Label) string {
-	byName := func(a, b group.Label) int { return strings.Compare(a.Name, b.Name) }
+func seriesKey(labels []label) string {
+	byName := func(a, b label) int { return strings.Compare(a.Name, b.Name) }
 	if !slices.IsSortedFunc(labels, byName) {
 		labels = slices.SortedStableFunc(slices.Values(labels), byName)
 	}
-	return group.Labels(labels).ID()
+	var b strings.Builder
+	for _, l := range labels { // the separator does not occur in valid UTF-8
+		b.WriteString(l.Name + "\xff" + l.Value + "\xff")
+	}
+	return b.String()
 }
 
 // evictLocked drops the oldest samples beyond the limit. The series stays, with
 // what the order check needs.
-func (s *receiveStore) evictLocked() {
+func (s *store) evictLocked() {
 	for s.limit > 0 && len(s.queue) > s.limit {
 		series := s.queue[0]
 		s.queue = s.queue[1:]
@@ -218,11 +220,11 @@ func (s *receiveStore) evictLocked() {
 	}
 }
 
-func (s *receiveStore) printLocked(text *strings.Builder, sample *receivedSample, v receiveVerdict, why string) {
+func (s *store) printLocked(text *strings.Builder, got *sample, v verdict, why string) {
 	if s.out == nil {
 		return
 	}
-	text.WriteString(sample.line(s.times))
+	text.WriteString(got.line(s.times))
 	switch v {
 	case verdictFirst, verdictUnknown:
 	case verdictRepeat:
@@ -235,7 +237,7 @@ func (s *receiveStore) printLocked(text *strings.Builder, sample *receivedSample
 	text.WriteByte('\n')
 }
 
-func (s *receiveStore) violationLocked(text *strings.Builder, what string) {
+func (s *store) violationLocked(text *strings.Builder, what string) {
 	s.stats.Violations++
 	if s.strict && s.out != nil {
 		text.WriteString("# VIOLATION: " + what + "\n")
@@ -243,14 +245,14 @@ func (s *receiveStore) violationLocked(text *strings.Builder, what string) {
 }
 
 // Count changes the counters under the lock.
-func (s *receiveStore) Count(change func(*receiveStats)) {
+func (s *store) Count(change func(*stats)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(&s.stats)
 }
 
 // Stats returns the counters.
-func (s *receiveStore) Stats() receiveStats {
+func (s *store) Stats() stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.stats

@@ -1,4 +1,4 @@
-package main
+package receiver
 
 import (
 	"strconv"
@@ -6,24 +6,20 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
-
-	"github.com/pushbridge/pushbridge/group"
 )
 
-const receiveNameLabel = model.MetricNameLabel
-
-// receiveTime is how times are printed: fixed width, UTC, to the millisecond,
+// timeLayout is how times are printed: fixed width, UTC, to the millisecond,
 // which is all that a sample has.
-const receiveTime = "2006-01-02T15:04:05.000Z07:00"
+const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 
-func printMillis(ms int64) string { return time.UnixMilli(ms).UTC().Format(receiveTime) }
+func printMillis(ms int64) string { return time.UnixMilli(ms).UTC().Format(timeLayout) }
 
 // printSeries prints a label set as queries spell it: name{label="value"}.
-func printSeries(labels []group.Label) string {
+func printSeries(labels []label) string {
 	var b strings.Builder
 	name := ""
 	for _, l := range labels {
-		if l.Name == receiveNameLabel {
+		if l.Name == model.MetricNameLabel {
 			name = l.Value
 		}
 	}
@@ -38,7 +34,7 @@ func printSeries(labels []group.Label) string {
 		first = false
 	}
 	for _, l := range labels {
-		if l.Name == receiveNameLabel {
+		if l.Name == model.MetricNameLabel {
 			continue
 		}
 		if !first {
@@ -62,7 +58,7 @@ func printLabelName(n string) string {
 
 // ValueString prints the value of s: "stale" for a stale marker, the buckets
 // of a native histogram.
-func (s *receivedSample) ValueString() string {
+func (s *sample) ValueString() string {
 	switch {
 	case s.Stale():
 		return "stale"
@@ -76,7 +72,7 @@ func (s *receivedSample) ValueString() string {
 
 // line prints s as one line without its end: series, value, and with times the
 // time of the sample and the one its series began.
-func (s *receivedSample) line(times bool) string {
+func (s *sample) line(times bool) string {
 	out := printSeries(s.Labels) + " " + s.ValueString()
 	if !times {
 		return out

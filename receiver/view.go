@@ -1,11 +1,9 @@
-package main
+package receiver
 
 import (
 	"cmp"
 	"net/url"
 	"slices"
-
-	"github.com/pushbridge/pushbridge/group"
 )
 
 // sampleView is one sample as the receiver's JSON shows it.
@@ -28,7 +26,7 @@ type seriesView struct {
 	Last    *sampleView       `json:"last,omitempty"`
 }
 
-func viewSample(s receivedSample, seq uint64) sampleView {
+func viewSample(s sample, seq uint64) sampleView {
 	return sampleView{
 		Time: s.Time, Start: s.Start, Value: s.ValueString(), Stale: s.Stale(), Native: s.Native(), seq: seq,
 	}
@@ -36,7 +34,7 @@ func viewSample(s receivedSample, seq uint64) sampleView {
 
 // Samples returns the held samples of the series that match, in order of
 // arrival.
-func (s *receiveStore) Samples(match url.Values) []sampleView {
+func (s *store) Samples(match url.Values) []sampleView {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	views := []sampleView{}
@@ -44,7 +42,7 @@ func (s *receiveStore) Samples(match url.Values) []sampleView {
 		if !hasLabels(series.labels, match) {
 			continue
 		}
-		labels := receivedLabels(series.labels)
+		labels := labelMap(series.labels)
 		for i := range series.points {
 			v := viewSample(series.sample(&series.points[i]), series.points[i].seq)
 			v.Labels = labels
@@ -56,7 +54,7 @@ func (s *receiveStore) Samples(match url.Values) []sampleView {
 }
 
 // Series returns the series that match, by name.
-func (s *receiveStore) Series(match url.Values) []seriesView {
+func (s *store) Series(match url.Values) []seriesView {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	views := []seriesView{}
@@ -64,7 +62,7 @@ func (s *receiveStore) Series(match url.Values) []seriesView {
 		if !hasLabels(series.labels, match) {
 			continue
 		}
-		v := seriesView{Series: printSeries(series.labels), Labels: receivedLabels(series.labels), Samples: len(series.points)}
+		v := seriesView{Series: printSeries(series.labels), Labels: labelMap(series.labels), Samples: len(series.points)}
 		if n := len(series.points); n > 0 {
 			last := viewSample(series.sample(&series.points[n-1]), 0)
 			v.Last = &last
@@ -77,9 +75,9 @@ func (s *receiveStore) Series(match url.Values) []seriesView {
 
 // hasLabels tells whether labels hold each pair that is asked for; an empty value
 // asks for a label that is absent.
-func hasLabels(labels []group.Label, want url.Values) bool {
+func hasLabels(labels []label, want url.Values) bool {
 	for name := range want {
-		i := slices.IndexFunc(labels, func(l group.Label) bool { return l.Name == name })
+		i := slices.IndexFunc(labels, func(l label) bool { return l.Name == name })
 		got := ""
 		if i >= 0 {
 			got = labels[i].Value
@@ -91,7 +89,7 @@ func hasLabels(labels []group.Label, want url.Values) bool {
 	return true
 }
 
-func receivedLabels(labels []group.Label) map[string]string {
+func labelMap(labels []label) map[string]string {
 	m := make(map[string]string, len(labels))
 	for _, l := range labels {
 		m[l.Name] = l.Value
