@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/pushbridge/pushbridge/config"
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/ingest"
 	"github.com/pushbridge/pushbridge/queue"
@@ -40,7 +41,7 @@ type destinations struct {
 // destination is one that is configured; it runs once started.
 type destination struct {
 	section  *remotewrite.Config
-	traits   traits
+	traits   config.Traits
 	external labels.Labels
 	cursor   *queue.Cursor
 	sender   *remotewrite.Destination
@@ -66,15 +67,15 @@ func newDestinations(g *gateway, intake *remotewrite.Intake) *destinations {
 
 // prepare makes the destinations of c, and none runs yet. Positions of those that
 // are configured no longer are given up.
-func (d *destinations) prepare(c *config) error {
-	for _, section := range c.destinations {
+func (d *destinations) prepare(c *config.Config) error {
+	for _, section := range c.Destinations {
 		one, err := d.open(c, section, nil)
 		if err != nil {
 			return err
 		}
 		d.current = append(d.current, one)
 	}
-	if len(c.destinations) == 0 {
+	if len(c.Destinations) == 0 {
 		d.log.Info("no remote write destination is configured: metrics wait to be scraped")
 	}
 	for _, cursor := range d.queue.Cursors() {
@@ -98,7 +99,7 @@ func (d *destinations) giveUp(id string, pending uint64) error {
 
 // open makes a destination with its position in the log: the given one of its
 // predecessor, or nil for the one that the log has.
-func (d *destinations) open(c *config, section *remotewrite.Config, cursor *queue.Cursor) (*destination, error) {
+func (d *destinations) open(c *config.Config, section *remotewrite.Config, cursor *queue.Cursor) (*destination, error) {
 	var err error
 	if cursor == nil {
 		cursor, _, err = d.queue.OpenCursor(section.ID(), section.Shards())
@@ -110,9 +111,9 @@ func (d *destinations) open(c *config, section *remotewrite.Config, cursor *queu
 	}
 	o := d.o
 	o.Cursor = cursor
-	o.External = groupLabels(c.externalLabels)
-	t := c.traits[section.Name]
-	o.Escaping, o.AlsoClassic = t.escaping, t.alwaysClassic
+	o.External = groupLabels(c.ExternalLabels)
+	t := c.Traits[section.Name]
+	o.Escaping, o.AlsoClassic = t.Escaping, t.AlwaysClassic
 	if cursor.IsNew() {
 		o.Initial = d.initial
 	}
@@ -124,7 +125,7 @@ func (d *destinations) open(c *config, section *remotewrite.Config, cursor *queu
 		return nil, errors.Join(err, cursor.Close())
 	}
 	return &destination{
-		section: section, traits: t, external: c.externalLabels,
+		section: section, traits: t, external: c.ExternalLabels,
 		cursor: cursor, sender: sender, done: make(chan struct{}),
 	}, nil
 }
@@ -184,7 +185,7 @@ func (d *destinations) startLocked(one *destination) {
 // reload makes the destinations those of c. One whose section is the same does
 // not notice. One that has changed sends what is on its way and goes on where it
 // was; a removed one loses what it was not sent.
-func (d *destinations) reload(c *config) error {
+func (d *destinations) reload(c *config.Config) error {
 	d.changing.Lock()
 	defer d.changing.Unlock()
 	if err := d.check(c); err != nil {
@@ -193,8 +194,8 @@ func (d *destinations) reload(c *config) error {
 	d.mu.Lock()
 	old := d.current
 	d.mu.Unlock()
-	next := make([]*destination, len(c.destinations))
-	for i, section := range c.destinations {
+	next := make([]*destination, len(c.Destinations))
+	for i, section := range c.Destinations {
 		j := slices.IndexFunc(old, func(o *destination) bool { return o.is(c, section) })
 		if j >= 0 {
 			next[i] = old[j]
@@ -208,8 +209,8 @@ func (d *destinations) reload(c *config) error {
 }
 
 // is reports whether one already is what a reload asks for.
-func (one *destination) is(c *config, section *remotewrite.Config) bool {
-	return labels.Equal(one.external, c.externalLabels) && one.traits == c.traits[section.Name] &&
+func (one *destination) is(c *config.Config, section *remotewrite.Config) bool {
+	return labels.Equal(one.external, c.ExternalLabels) && one.traits == c.Traits[section.Name] &&
 		reflect.DeepEqual(one.section, section)
 }
 
@@ -219,8 +220,8 @@ func without(all, kept []*destination) []*destination {
 
 // check builds what reload would, and throws it away: a section that cannot work
 // is found before anything is touched.
-func (d *destinations) check(c *config) error {
-	for _, section := range c.destinations {
+func (d *destinations) check(c *config.Config) error {
+	for _, section := range c.Destinations {
 		if err := remotewrite.Check(*section); err != nil {
 			return err
 		}
@@ -231,7 +232,7 @@ func (d *destinations) check(c *config) error {
 // stop ends destinations that are not to go on as they are, and returns the
 // positions of those that have a successor. Those stay open, so that the log keeps
 // what lies behind them.
-func (d *destinations) stop(gone []*destination, c *config) (map[string]*queue.Cursor, error) {
+func (d *destinations) stop(gone []*destination, c *config.Config) (map[string]*queue.Cursor, error) {
 	for _, one := range gone {
 		one.cancel()
 	}
@@ -239,7 +240,7 @@ func (d *destinations) stop(gone []*destination, c *config) (map[string]*queue.C
 	for _, one := range gone {
 		<-one.done
 		id := one.section.ID()
-		if slices.ContainsFunc(c.destinations, func(s *remotewrite.Config) bool { return s.ID() == id }) {
+		if slices.ContainsFunc(c.Destinations, func(s *remotewrite.Config) bool { return s.ID() == id }) {
 			left[id] = one.cursor
 			continue
 		}
@@ -254,14 +255,14 @@ func (d *destinations) stop(gone []*destination, c *config) (map[string]*queue.C
 }
 
 // start makes and starts those of next that are not there yet.
-func (d *destinations) start(c *config, next []*destination, left map[string]*queue.Cursor) error {
+func (d *destinations) start(c *config.Config, next []*destination, left map[string]*queue.Cursor) error {
 	var errs []error
 	var running []*destination
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i, one := range next {
 		if one == nil {
-			section := c.destinations[i]
+			section := c.Destinations[i]
 			var err error
 			if one, err = d.open(c, section, left[section.ID()]); err != nil {
 				errs = append(errs, err)

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/common/promslog"
 	"github.com/urfave/cli/v2"
 
+	"github.com/pushbridge/pushbridge/config"
 	"github.com/pushbridge/pushbridge/ingest"
 )
 
@@ -31,8 +32,7 @@ const (
 	flagAcceptTimestamps   = "push.accept-timestamps"
 	flagMaxAge             = "push.max-age"
 
-	flagRemoteWriteURL = "remote-write.url"
-	flagConfigFile     = "config.file"
+	flagConfigFile = "config.file"
 
 	flagRefreshInterval = "refresh.interval"
 	flagRefreshBackfill = "refresh.backfill"
@@ -161,7 +161,7 @@ func limitFlags(category string) []cli.Flag {
 func sendFlags(category string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{
-			Name: flagRemoteWriteURL, Category: category,
+			Name: config.FlagRemoteWriteURL, Category: category,
 			Usage: "Where to send samples by remote write. Repeatable: each URL is a destination with a pace of its own.",
 		},
 		&cli.StringFlag{

@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pushbridge/pushbridge/config"
 )
 
 // reloader reads the configuration file anew. Its metrics have the names that
@@ -40,7 +42,7 @@ func (r *reloader) loaded() {
 // reload makes destinations and rules those of the configuration file as it is
 // now. A file that cannot be used changes nothing.
 func (g *gateway) reload() error {
-	c, err := loadConfig(g.settings.configFile, g.settings.remoteWriteURLs)
+	c, err := config.Load(g.settings.configFile, g.settings.remoteWriteURLs)
 	if err == nil {
 		err = g.destinations.reload(c)
 	}
@@ -51,9 +53,9 @@ func (g *gateway) reload() error {
 	}
 	g.store.SetRules(g.settings.rulesOf(c))
 	g.upkeep.rulesChanged()
-	c.logRemarks(g.log)
+	c.LogRemarks(g.log)
 	g.reloader.loaded()
-	g.log.Info("configuration loaded", "destinations", len(c.destinations), "rules", len(c.rules))
+	g.log.Info("configuration loaded", "destinations", len(c.Destinations), "rules", len(c.Rules))
 	return nil
 }
 

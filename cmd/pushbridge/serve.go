@@ -17,6 +17,7 @@ import (
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/common/version"
 
+	"github.com/pushbridge/pushbridge/config"
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/ingest"
 	"github.com/pushbridge/pushbridge/queue"
@@ -67,11 +68,11 @@ func serve(ctx context.Context, s *settings) error {
 // state back from disk.
 func newGateway(ctx context.Context, s *settings, log *slog.Logger) (_ *gateway, err error) {
 	g := &gateway{settings: s, log: log, now: newClock(s.clockOffsetFile), quit: make(chan struct{})}
-	c, err := loadConfig(s.configFile, s.remoteWriteURLs)
+	c, err := config.Load(s.configFile, s.remoteWriteURLs)
 	if err != nil {
 		return nil, err
 	}
-	c.logRemarks(log)
+	c.LogRemarks(log)
 	if g.frontend, err = listen(ctx, s, log.With("component", "web")); err != nil {
 		return nil, err
 	}
@@ -82,7 +83,7 @@ func newGateway(ctx context.Context, s *settings, log *slog.Logger) (_ *gateway,
 	}()
 	g.registry = newRegistry()
 	g.store = group.NewStore(g.storeOptions())
-	if g.queue, err = g.openQueue(len(c.destinations) > 0); err != nil {
+	if g.queue, err = g.openQueue(len(c.Destinations) > 0); err != nil {
 		return nil, err
 	}
 	if err := g.restore(); err != nil {
@@ -199,7 +200,7 @@ func (g *gateway) restore() error {
 }
 
 // wire connects the components that work on the state.
-func (g *gateway) wire(c *config) error {
+func (g *gateway) wire(c *config.Config) error {
 	intake, err := remotewrite.NewIntake(g.registry)
 	if err != nil {
 		return err

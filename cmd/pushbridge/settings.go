@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/common/promslog"
 	"github.com/urfave/cli/v2"
 
+	"github.com/pushbridge/pushbridge/config"
+	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/ingest"
 	"github.com/pushbridge/pushbridge/queue"
 )
@@ -125,14 +127,14 @@ func (s *settings) readPush(r *flagReader) {
 func (s *settings) readSend(r *flagReader) {
 	s.configFile = r.c.String(flagConfigFile)
 	s.refreshInterval = r.duration(flagRefreshInterval, 0)
-	if s.refreshInterval > 0 && s.refreshInterval < minRefresh {
-		r.fail(flagRefreshInterval, fmt.Errorf("must be 0 or at least %s, is %s", minRefresh, s.refreshInterval))
+	if s.refreshInterval > 0 && s.refreshInterval < config.MinRefresh {
+		r.fail(flagRefreshInterval, fmt.Errorf("must be 0 or at least %s, is %s", config.MinRefresh, s.refreshInterval))
 	}
 	s.refreshBackfill = r.c.Bool(flagRefreshBackfill)
-	s.remoteWriteURLs = r.c.StringSlice(flagRemoteWriteURL)
+	s.remoteWriteURLs = r.c.StringSlice(config.FlagRemoteWriteURL)
 	for _, u := range s.remoteWriteURLs {
 		if err := checkURL(u); err != nil {
-			r.fail(flagRemoteWriteURL, err)
+			r.fail(config.FlagRemoteWriteURL, err)
 		}
 	}
 }
@@ -158,11 +160,16 @@ func (s *settings) readStorage(r *flagReader) {
 	s.persistenceInterval = r.duration(flagPersistenceInterval, 0)
 }
 
+// rulesOf joins the rules of the file with what the flags say for all groups.
+func (s *settings) rulesOf(c *config.Config) *group.Rules {
+	return group.NewRules(group.Policy{TTL: s.ttl, Refresh: s.refreshInterval}, c.Rules)
+}
+
 // logger writes to w in the format and from the level that the flags name.
 func (s *settings) logger(w io.Writer) *slog.Logger {
-	config := s.log
-	config.Writer = w
-	return promslog.New(&config)
+	o := s.log
+	o.Writer = w
+	return promslog.New(&o)
 }
 
 // flagValues is what Pushgateway's status API shows: durations as Go prints
@@ -265,7 +272,7 @@ func (r *flagReader) set(name string, set func(string) error) {
 
 func (r *flagReader) duration(name string, least time.Duration) (d time.Duration) {
 	r.set(name, func(v string) (err error) {
-		d, err = parseDuration(v)
+		d, err = config.ParseDuration(v)
 		if err == nil && d < least {
 			err = fmt.Errorf("must be at least %s, is %s", least, d)
 		}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -18,16 +18,16 @@ type traitsSchema struct {
 	AlwaysClassic  bool   `yaml:"always_send_classic_histograms"`
 }
 
-// traits are those of one destination, checked. The zero value sends names as
+// Traits are those of one destination, checked. The zero value sends names as
 // they are, and a histogram in one form.
-type traits struct {
-	escaping      model.EscapingScheme
-	alwaysClassic bool
+type Traits struct {
+	Escaping      model.EscapingScheme
+	AlwaysClassic bool
 }
 
 // traits are those of the file, by the name of the section.
-func (o *ownSchema) traits(sections []*remotewrite.Config) (map[string]traits, error) {
-	all := map[string]traits{}
+func (o *ownSchema) traits(sections []*remotewrite.Config) (map[string]Traits, error) {
+	all := map[string]Traits{}
 	for i, s := range o.Destinations {
 		t, err := s.traits(sections)
 		if _, twice := all[s.Name]; err == nil && twice {
@@ -41,8 +41,8 @@ func (o *ownSchema) traits(sections []*remotewrite.Config) (map[string]traits, e
 	return all, nil
 }
 
-func (s *traitsSchema) traits(sections []*remotewrite.Config) (traits, error) {
-	t := traits{alwaysClassic: s.AlwaysClassic}
+func (s *traitsSchema) traits(sections []*remotewrite.Config) (Traits, error) {
+	t := Traits{AlwaysClassic: s.AlwaysClassic}
 	if s.Name == "" {
 		return t, errors.New("name is missing: say which remote_write section, by its name")
 	}
@@ -53,7 +53,7 @@ func (s *traitsSchema) traits(sections []*remotewrite.Config) (traits, error) {
 		return t, nil
 	}
 	var err error
-	if t.escaping, err = model.ToEscapingScheme(s.EscapingScheme); err != nil {
+	if t.Escaping, err = model.ToEscapingScheme(s.EscapingScheme); err != nil {
 		return t, fmt.Errorf("metric_name_escaping_scheme: %q is not one of %s, %s, %s, %s", s.EscapingScheme,
 			model.AllowUTF8, model.EscapeUnderscores, model.EscapeDots, model.EscapeValues)
 	}

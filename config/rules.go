@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -77,7 +77,7 @@ func (s *ruleSchema) rule() (group.Rule, error) {
 		if f.from == nil {
 			continue
 		}
-		d, err := parseDuration(string(*f.from))
+		d, err := ParseDuration(string(*f.from))
 		if err != nil {
 			return r, fmt.Errorf("%s: %w", f.name, err)
 		}
@@ -86,21 +86,16 @@ func (s *ruleSchema) rule() (group.Rule, error) {
 		}
 		*f.to = &d
 	}
-	if r.Refresh != nil && *r.Refresh > 0 && *r.Refresh < minRefresh {
-		return r, fmt.Errorf("refresh_interval: must be 0 or at least %s, is %s", minRefresh, *r.Refresh)
+	if r.Refresh != nil && *r.Refresh > 0 && *r.Refresh < MinRefresh {
+		return r, fmt.Errorf("refresh_interval: must be 0 or at least %s, is %s", MinRefresh, *r.Refresh)
 	}
 	return r, nil
 }
 
-// minRefresh is the shortest refresh interval.
-const minRefresh = time.Second
+// MinRefresh is the shortest refresh interval.
+const MinRefresh = time.Second
 
-// rulesOf joins the rules of the file with what the flags say for all groups.
-func (s *settings) rulesOf(c *config) *group.Rules {
-	return group.NewRules(group.Policy{TTL: s.ttl, Refresh: s.refreshInterval}, c.rules)
-}
-
-// describeRule prints a rule for check-config.
+// describeRule prints a rule as check-config shows it.
 func describeRule(r *group.Rule) string {
 	var text strings.Builder
 	for i, m := range r.Match {

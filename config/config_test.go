@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -43,12 +43,12 @@ func writeConfig(t *testing.T, text string) string {
 func TestLoadConfig(t *testing.T) {
 	t.Setenv("PUSHBRIDGE_TEST_ZONE", "z1")
 	file := writeConfig(t, wholeFile)
-	c, err := loadConfig(file, []string{"http://flag:9090/api/v1/write?a=1"})
+	c, err := Load(file, []string{"http://flag:9090/api/v1/write?a=1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var urls []string
-	for _, d := range c.destinations {
+	for _, d := range c.Destinations {
 		urls = append(urls, d.Redacted())
 	}
 	if diff := cmp.Diff([]string{
@@ -58,26 +58,26 @@ func TestLoadConfig(t *testing.T) {
 	}, urls); diff != "" {
 		t.Errorf("destinations (-want +got)\n%s", diff)
 	}
-	if got, want := c.externalLabels.String(), `{cluster="east", price="$5", zone="z1"}`; got != want {
+	if got, want := c.ExternalLabels.String(), `{cluster="east", price="$5", zone="z1"}`; got != want {
 		t.Errorf("external labels: got %s, want %s", got, want)
 	}
-	if got, want := c.destinations[0].HTTPClient.BasicAuth.PasswordFile, filepath.Join(filepath.Dir(file), "secrets/pw"); got != want {
+	if got, want := c.Destinations[0].HTTPClient.BasicAuth.PasswordFile, filepath.Join(filepath.Dir(file), "secrets/pw"); got != want {
 		t.Errorf("relative file name: got %s, want %s", got, want)
 	}
 	if diff := cmp.Diff([]string{
 		"rule_files", "scrape_configs", "global.scrape_interval", "remote_write.mimir.queue_config.batch_send_deadline",
-	}, c.ignored); diff != "" {
+	}, c.Ignored); diff != "" {
 		t.Errorf("ignored (-want +got)\n%s", diff)
 	}
 }
 
 func TestLoadConfigOfNothing(t *testing.T) {
-	c, err := loadConfig("", nil)
-	if err != nil || len(c.destinations) != 0 {
+	c, err := Load("", nil)
+	if err != nil || len(c.Destinations) != 0 {
 		t.Errorf("no file: got %+v, %v", c, err)
 	}
-	c, err = loadConfig(writeConfig(t, "# nothing\n"), nil)
-	if err != nil || len(c.destinations) != 0 {
+	c, err = Load(writeConfig(t, "# nothing\n"), nil)
+	if err != nil || len(c.Destinations) != 0 {
 		t.Errorf("empty file: got %+v, %v", c, err)
 	}
 }
@@ -114,7 +114,7 @@ func TestLoadConfigRefuses(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := writeConfig(t, tt.text)
-			_, err := loadConfig(file, nil)
+			_, err := Load(file, nil)
 			if err == nil {
 				t.Fatalf("accepted; want %s", tt.want)
 			}
@@ -127,18 +127,18 @@ func TestLoadConfigRefuses(t *testing.T) {
 
 func TestFlagsBesideAFile(t *testing.T) {
 	file := writeConfig(t, "remote_write:\n- url: http://a/\n")
-	c, err := loadConfig(file, []string{"http://b/"})
+	c, err := Load(file, []string{"http://b/"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, b := c.destinations[0].ID(), c.destinations[1].ID(); a == b {
+	if a, b := c.Destinations[0].ID(), c.Destinations[1].ID(); a == b {
 		t.Errorf("two URLs have one cursor: %s", a)
 	}
-	if _, err := loadConfig(file, []string{"http://a/"}); err == nil {
+	if _, err := Load(file, []string{"http://a/"}); err == nil {
 		t.Error("the same URL was taken twice")
 	}
 	for _, u := range []string{"http://u:secret%zz@h/", "ftp://u:secret@h/"} {
-		if _, err := loadConfig("", []string{u}); err == nil || strings.Contains(err.Error(), "secret") {
+		if _, err := Load("", []string{u}); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: got %v", u, err)
 		}
 	}

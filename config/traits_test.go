@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"testing"
@@ -17,12 +17,12 @@ pushbridge:
     - {name: both, metric_name_escaping_scheme: dots, always_send_classic_histograms: true}
     - {name: plain, metric_name_escaping_scheme: allow-utf-8}
 `
-	var c config
+	var c Config
 	if err := c.parse([]byte(text), "."); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]traits{"both": {model.DotsEscaping, true}, "plain": {}}
-	if diff := cmp.Diff(want, c.traits, cmp.AllowUnexported(traits{})); diff != "" {
+	want := map[string]Traits{"both": {Escaping: model.DotsEscaping, AlwaysClassic: true}, "plain": {}}
+	if diff := cmp.Diff(want, c.Traits); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

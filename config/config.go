@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -21,26 +21,29 @@ import (
 	"github.com/pushbridge/pushbridge/remotewrite"
 )
 
-// config is what the configuration file and --remote-write.url say together.
-type config struct {
-	externalLabels labels.Labels
-	destinations   []*remotewrite.Config
-	traits         map[string]traits // of destinations that have some, by name
-	rules          []group.Rule
+// FlagRemoteWriteURL is the flag that names a destination without a file.
+const FlagRemoteWriteURL = "remote-write.url"
 
-	// ignored names what the file holds that means nothing here: most of a
+// Config is what the configuration file and --remote-write.url say together.
+type Config struct {
+	ExternalLabels labels.Labels
+	Destinations   []*remotewrite.Config
+	Traits         map[string]Traits // of destinations that have some, by name
+	Rules          []group.Rule
+
+	// Ignored names what the file holds that means nothing here: most of a
 	// prometheus.yml, which may be given whole.
-	ignored []string
+	Ignored []string
 
-	// unset are the environment variables that external labels name and that are
+	// Unset are the environment variables that external labels name and that are
 	// empty, or not there.
-	unset []string
+	Unset []string
 }
 
-// loadConfig reads the configuration file, unless its name is empty, and adds a
+// Load reads the configuration file, unless its name is empty, and adds a
 // destination for each URL.
-func loadConfig(file string, urls []string) (*config, error) {
-	c := &config{}
+func Load(file string, urls []string) (*Config, error) {
+	c := &Config{}
 	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -53,19 +56,19 @@ func loadConfig(file string, urls []string) (*config, error) {
 	for _, raw := range urls {
 		u, err := url.Parse(raw)
 		if err != nil {
-			return nil, fmt.Errorf("--%s: %w", flagRemoteWriteURL, errNotURL)
+			return nil, fmt.Errorf("--%s: %w", FlagRemoteWriteURL, errNotURL)
 		}
 		d := remotewrite.DefaultConfig(&promconfig.URL{URL: u})
 		if err := d.Validate(); err != nil {
-			return nil, fmt.Errorf("--%s: %w", flagRemoteWriteURL, err)
+			return nil, fmt.Errorf("--%s: %w", FlagRemoteWriteURL, err)
 		}
-		c.destinations = append(c.destinations, &d)
+		c.Destinations = append(c.Destinations, &d)
 	}
-	return c, remotewrite.Name(c.destinations)
+	return c, remotewrite.Name(c.Destinations)
 }
 
 // parse reads the text of a file in dir.
-func (c *config) parse(text []byte, dir string) error {
+func (c *Config) parse(text []byte, dir string) error {
 	var schema fileSchema
 	if err := yaml.UnmarshalStrict(text, &schema); err != nil {
 		return explain(err)
@@ -74,23 +77,23 @@ func (c *config) parse(text []byte, dir string) error {
 		return fmt.Errorf("global.external_labels: %w", err)
 	}
 	var err error
-	if c.rules, err = schema.Own.rules(); err != nil {
+	if c.Rules, err = schema.Own.rules(); err != nil {
 		return err
 	}
-	c.destinations = schema.RemoteWrite
-	for _, d := range c.destinations {
+	c.Destinations = schema.RemoteWrite
+	for _, d := range c.Destinations {
 		d.SetDirectory(dir)
 	}
-	if c.traits, err = schema.Own.traits(c.destinations); err != nil {
+	if c.Traits, err = schema.Own.traits(c.Destinations); err != nil {
 		return err
 	}
-	if err := remotewrite.Name(c.destinations); err != nil {
+	if err := remotewrite.Name(c.Destinations); err != nil {
 		return err
 	}
-	c.ignored, err = ignoredKeys(text)
-	for _, d := range c.destinations {
+	c.Ignored, err = ignoredKeys(text)
+	for _, d := range c.Destinations {
 		for _, field := range d.Unused() {
-			c.ignored = append(c.ignored, "remote_write."+d.Label()+"."+field)
+			c.Ignored = append(c.Ignored, "remote_write."+d.Label()+"."+field)
 		}
 	}
 	return err
@@ -98,7 +101,7 @@ func (c *config) parse(text []byte, dir string) error {
 
 // setExternalLabels checks the labels, and replaces $NAME and ${NAME} in their
 // values by what the environment says; $$ is one dollar sign.
-func (c *config) setExternalLabels(given map[string]string) error {
+func (c *Config) setExternalLabels(given map[string]string) error {
 	expanded := make(map[string]string, len(given))
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !model.UTF8Validation.IsValidLabelName(name) || name == model.MetricNameLabel {
@@ -110,7 +113,7 @@ func (c *config) setExternalLabels(given map[string]string) error {
 			}
 			v := os.Getenv(variable)
 			if v == "" {
-				c.unset = append(c.unset, variable)
+				c.Unset = append(c.Unset, variable)
 			}
 			return v
 		})
@@ -119,7 +122,7 @@ func (c *config) setExternalLabels(given map[string]string) error {
 		}
 		expanded[name] = value
 	}
-	c.externalLabels = labels.FromMap(expanded)
+	c.ExternalLabels = labels.FromMap(expanded)
 	return nil
 }
 
@@ -142,14 +145,14 @@ func ignoredKeys(text []byte) ([]string, error) {
 	return ignored, nil
 }
 
-// logRemarks says once what of the file has no effect, or perhaps not the one that
+// LogRemarks says once what of the file has no effect, or perhaps not the one that
 // is wanted.
-func (c *config) logRemarks(logger *slog.Logger) {
-	for _, variable := range c.unset {
+func (c *Config) LogRemarks(logger *slog.Logger) {
+	for _, variable := range c.Unset {
 		logger.Warn("an environment variable that external_labels name is empty", "name", variable)
 	}
-	if len(c.ignored) > 0 {
-		logger.Info("parts of the configuration file have no effect here", "keys", strings.Join(c.ignored, ", "))
+	if len(c.Ignored) > 0 {
+		logger.Info("parts of the configuration file have no effect here", "keys", strings.Join(c.Ignored, ", "))
 	}
 }
 
@@ -163,7 +166,7 @@ var plainWords = []struct {
 }{
 	{regexp.MustCompile(`field (\S+) not found in type \S+`), `unknown field "$1"`},
 	{regexp.MustCompile(`(?:field|key) "?([^" ]+)"? already set in (?:type \S+|map)`), `field "$1" is given twice`},
-	{regexp.MustCompile(`into \[\]main\.node`), "into a list"},
+	{regexp.MustCompile(`into \[\]config\.node`), "into a list"},
 }
 
 // explain puts an error of the YAML decoder in the user's words. A URL that

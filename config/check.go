@@ -1,0 +1,77 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/pushbridge/pushbridge/remotewrite"
+)
+
+// Check says on w what the configuration file means, or in its error why it cannot
+// be used. With files it also looks at those that the file names, as passwords and
+// certificates.
+func Check(w io.Writer, file string, files bool) error {
+	c, err := Load(file, nil)
+	if err != nil {
+		return err
+	}
+	for _, d := range c.Destinations {
+		if !files {
+			break
+		}
+		if err := checkFiles(d); err != nil {
+			return fmt.Errorf("configuration file %s: %w", file, err)
+		}
+	}
+	fmt.Fprintf(w, "%s can be used\n", file)
+	for _, d := range c.Destinations {
+		fmt.Fprintf(w, "  sends to %s: %s\n", d.Label(), d.Redacted())
+	}
+	if len(c.Destinations) == 0 {
+		fmt.Fprintln(w, "  sends to nobody: there is no remote_write section")
+	}
+	for i := range c.Rules {
+		fmt.Fprintf(w, "  rule %d: %s\n", i+1, describeRule(&c.Rules[i]))
+	}
+	if !c.ExternalLabels.IsEmpty() {
+		fmt.Fprintf(w, "  external labels %s\n", c.ExternalLabels)
+	}
+	for _, variable := range c.Unset {
+		fmt.Fprintf(w, "  external labels: the environment variable %s is empty\n", variable)
+	}
+	for _, key := range c.Ignored {
+		fmt.Fprintf(w, "  without effect here: %s\n", key)
+	}
+	return nil
+}
+
+// checkFiles looks for what a section names and nobody would miss before the
+// first request: files with secrets, and certificates that fit together.
+func checkFiles(d *remotewrite.Config) error {
+	var names []string
+	h := d.HTTPClient
+	if h.BasicAuth != nil {
+		names = append(names, h.BasicAuth.UsernameFile, h.BasicAuth.PasswordFile)
+	}
+	if h.Authorization != nil {
+		names = append(names, h.Authorization.CredentialsFile)
+	}
+	if h.OAuth2 != nil {
+		names = append(names, h.OAuth2.ClientSecretFile)
+	}
+	if h.HTTPHeaders != nil {
+		for _, header := range h.HTTPHeaders.Headers {
+			names = append(names, header.Files...)
+		}
+	}
+	for _, name := range names {
+		if name == "" {
+			continue
+		}
+		if _, err := os.Stat(name); err != nil {
+			return fmt.Errorf("destination %s: %w", d.Label(), err)
+		}
+	}
+	return remotewrite.Check(*d)
+}
