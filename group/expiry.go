@@ -35,7 +35,7 @@ func (h *expiryHeap) Pop() any {
 
 // scheduleLocked notes when the pending version of e ends of itself.
 func (s *Store) scheduleLocked(e *entry) {
-	e.expires = s.expires(e.pending)
+	e.expires = expires(e.pending)
 	switch {
 	case e.expires == 0 && e.heapAt >= 0:
 		heap.Remove(&s.expiry, int(e.heapAt))
@@ -46,14 +46,10 @@ func (s *Store) scheduleLocked(e *entry) {
 	}
 }
 
-// expires returns when g ends of itself, in ns, 0 for never: at its TTL, or some
-// time after the last refused push when there was no other.
-func (s *Store) expires(g *Group) int64 {
+// expires returns when g ends of itself, in ns, 0 for never.
+func expires(g *Group) int64 {
 	if g == nil {
 		return 0
-	}
-	if g.failedOnly() {
-		return max(1, g.Fail+int64(s.o.FailedTTL))
 	}
 	if t, ok := g.Expires(); ok {
 		return max(1, t.UnixNano())

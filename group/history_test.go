@@ -40,7 +40,7 @@ type history struct {
 func newHistory(t testing.TB, seed uint64) *history {
 	r := rand.New(rand.NewPCG(seed, 1))
 	h := &history{t: t, r: r, now: time.UnixMilli(1_700_000_000_000), rx: newReceiver(), mask: ^uint64(0)}
-	h.o = Options{CheckConsistency: r.IntN(3) > 0, MaxFailedGroups: 2, FailedTTL: time.Second, OwnFamilies: ownForTest}
+	h.o = Options{CheckConsistency: r.IntN(3) > 0, MaxFailedGroups: 2, OwnFamilies: ownForTest}
 	if r.IntN(3) == 0 && h.o.CheckConsistency {
 		h.mask = 0x1f // series meet by chance all the time
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/prometheus/model/histogram"
@@ -58,23 +59,17 @@ func (d *dtoReader) histogramExemplars(h *dto.Histogram) error {
 }
 
 // isFloat reports whether any count is given as a float: floats win (rule F-4).
+// 0 is how protobuf spells "not set"; a NaN is set, and is shown as such.
 func isFloat(h *dto.Histogram) bool {
-	if h.GetSampleCountFloat() > 0 || h.GetZeroCountFloat() > 0 {
-		return true
-	}
-	for _, b := range h.Bucket {
-		if b.GetCumulativeCountFloat() > 0 {
-			return true
-		}
-	}
-	return false
+	return h.GetSampleCountFloat() != 0 || h.GetZeroCountFloat() != 0 ||
+		slices.ContainsFunc(h.Bucket, func(b *dto.Bucket) bool { return b.GetCumulativeCountFloat() != 0 })
 }
 
 func count(form Form, integer uint64, float float64) uint64 {
 	switch {
 	case form == FormHistogram:
 		return integer
-	case float > 0:
+	case float != 0:
 		return math.Float64bits(float)
 	default:
 		return math.Float64bits(float64(integer))

@@ -43,10 +43,11 @@ type Options struct {
 	MaxGroups         int // 0 for no limit
 	MaxSeriesPerGroup int // 0 for no limit
 
-	// Groups that exist only because of refused pushes: how many there may be,
-	// and for how long. 0 is the default, 1,000 and one hour.
+	// MaxFailedGroups is how many groups there may be that exist only because of
+	// refused pushes; one more ends the oldest. 0 is the default, 1,000. Time does
+	// not end them: an alert on the failure of a job that never succeeded must not
+	// resolve itself.
 	MaxFailedGroups int
-	FailedTTL       time.Duration
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil for no metrics
@@ -107,9 +108,6 @@ func NewStore(o Options) *Store {
 	}
 	if o.MaxFailedGroups == 0 {
 		o.MaxFailedGroups = 1000
-	}
-	if o.FailedTTL == 0 {
-		o.FailedTTL = time.Hour
 	}
 	if o.Now == nil {
 		o.Now = time.Now

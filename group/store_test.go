@@ -341,7 +341,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestFailedGroups(t *testing.T) {
-	g := newRig(t, Options{CheckConsistency: true, MaxFailedGroups: 3, FailedTTL: time.Minute})
+	g := newRig(t, Options{CheckConsistency: true, MaxFailedGroups: 3})
 	for i := range 5 {
 		g.now = g.now.Add(time.Second)
 		g.do(KindFail, fmt.Sprintf("job=j%d", i), "")
@@ -351,18 +351,21 @@ func TestFailedGroups(t *testing.T) {
 		t.Errorf("%d groups, j1 %s", got, view(g.s, "job=j1"))
 	}
 	g.do(KindPut, "job=j2", "a 1\n")
-	g.now = g.now.Add(59 * time.Second)
-	g.do(KindFail, "job=j3", "")
+	g.now = g.now.Add(365 * 24 * time.Hour)
 	if n := g.s.Expire(g.now, g.enqueue); n != 0 {
-		t.Errorf("%d groups expired too early", n)
+		t.Errorf("%d groups ended because of their age", n)
 	}
-	g.now = g.now.Add(2 * time.Second)
-	if n := g.s.Expire(g.now, g.enqueue); n != 1 {
-		t.Errorf("%d groups expired, want j4 only", n)
+	for i := range 3 {
+		g.do(KindFail, fmt.Sprintf("job=k%d", i), "")
 	}
 	g.commit()
-	if got := view(g.s, "job=j4"); got != "absent" {
-		t.Errorf("j4 is %s", got)
+	for _, l := range []string{"job=j3", "job=j4"} {
+		if got := view(g.s, l); got != "absent" {
+			t.Errorf("%s is %s", l, got)
+		}
+	}
+	if got := len(g.s.Groups()); got != 4 {
+		t.Errorf("%d groups, want j2 and three that failed", got)
 	}
 }
 

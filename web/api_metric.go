@@ -75,8 +75,8 @@ func (j *groupsJSON) sum(slot uint64) {
 	j.text("}")
 }
 
-// count writes a count as a string. A float count that is not positive reads 0:
-// it is how protobuf spells "not set".
+// count writes a count as a string. A float count that is negative reads 0, as in
+// Pushgateway; a NaN is what was pushed, and reads so.
 func (j *groupsJSON) count(f group.Form, slot uint64) {
 	if f != group.FormFloatHistogram {
 		j.text(`"`)
@@ -84,11 +84,7 @@ func (j *groupsJSON) count(f group.Form, slot uint64) {
 		j.text(`"`)
 		return
 	}
-	if v := float(slot); v > 0 {
-		j.float(v)
-		return
-	}
-	j.text(`"0"`)
+	j.float(max(0, float(slot)))
 }
 
 // float writes a number as a string, spelled as Go prints it.

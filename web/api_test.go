@@ -137,6 +137,15 @@ func TestAPI_Metric(t *testing.T) {
 			`{"buckets":{"+Inf":"20.5","1":"0"},"count":"20.5","labels":LABELS,"sum":"99.23"}`,
 		},
 		{
+			"counts that are no number", dto.MetricType_HISTOGRAM,
+			&dto.Metric{Histogram: classic(&dto.Histogram{SampleCountFloat: new(math.NaN()), Bucket: []*dto.Bucket{
+				{UpperBound: new(1.0), CumulativeCount: new(uint64(3))},
+				{UpperBound: new(2.0), CumulativeCountFloat: new(math.NaN())},
+				{UpperBound: new(3.0), CumulativeCountFloat: new(-1.0)},
+			}})},
+			`{"buckets":{"1":"3","2":"NaN","3":"0"},"count":"NaN","labels":LABELS,"sum":"99.23"}`,
+		},
+		{
 			"integer native", dto.MetricType_HISTOGRAM,
 			&dto.Metric{Histogram: classic(&dto.Histogram{
 				SampleCount: new(uint64(15)), Schema: new(int32(1)), ZeroThreshold: new(0.001), ZeroCount: new(uint64(5)),

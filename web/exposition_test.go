@@ -229,12 +229,12 @@ func randomMetric(r *rand.Rand, typ dto.MetricType, n int) *dto.Metric {
 func randomHistogram(r *rand.Rand, value func() *float64) *dto.Histogram {
 	h := &dto.Histogram{SampleSum: value(), SampleCount: new(r.Uint64N(1e7))}
 	if r.IntN(4) == 0 {
-		h.SampleCountFloat = new(r.Float64() * 100)
+		h.SampleCountFloat = new([]float64{r.Float64() * 100, math.NaN(), -0.5}[r.IntN(3)])
 	}
 	for i := range r.IntN(4) {
 		b := &dto.Bucket{UpperBound: new(float64(i)*1.5 - 1), CumulativeCount: new(r.Uint64N(1e7))}
 		if h.SampleCountFloat != nil && r.IntN(2) == 0 {
-			b.CumulativeCountFloat = new(r.Float64())
+			b.CumulativeCountFloat = new([]float64{r.Float64(), math.NaN(), math.Inf(1), -1}[r.IntN(4)])
 		}
 		h.Bucket = append(h.Bucket, b)
 	}
