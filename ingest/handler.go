@@ -199,14 +199,17 @@ func (h *Handler) families(r *http.Request, l *lease) ([]*dto.MetricFamily, erro
 }
 
 // fail sets the failure time of a group whose push was refused with why, and
-// returns what to answer. Nobody waits for the disk to hear a refusal. Without
-// checks the answer is that of a success, and a promise, except at a limit.
+// returns what to answer. Like every answer it comes when the change is visible, so
+// a client that reads after its 400 finds the failure time; but a 400 does not
+// promise that it is kept. Without checks the answer is that of a success, and a
+// promise, except at a limit.
 func (h *Handler) fail(ctx context.Context, key group.Labels, now time.Time, why error) error {
 	c := group.Change{Kind: group.KindFail, Labels: key, Err: why}
+	err := h.writer.Do(ctx, c, now)
 	if h.unchecked && !errors.Is(why, group.ErrLimit) {
-		return h.writer.Do(ctx, c, now)
+		return err
 	}
-	if err := h.writer.Note(c, now); err != nil && !errors.Is(err, group.ErrLimit) {
+	if err != nil && !errors.Is(err, group.ErrLimit) {
 		h.logger.Warn("failure time not kept", "group", key.String(), "err", err)
 	}
 	return why

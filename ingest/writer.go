@@ -67,13 +67,6 @@ func (w *Writer) Do(ctx context.Context, c group.Change, now time.Time) error {
 	return o.wait(ctx)
 }
 
-// Note carries out c without waiting for the disk. It is for failure times,
-// which nobody is promised.
-func (w *Writer) Note(c group.Change, now time.Time) error {
-	_, err := w.start(c, now)
-	return err
-}
-
 // Wipe ends every group, all at one time, and returns when the last end is kept.
 func (w *Writer) Wipe(ctx context.Context, now time.Time) error {
 	return w.end(ctx, func(enqueue func(*group.Record)) { w.store.Wipe(now, enqueue) })

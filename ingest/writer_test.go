@@ -73,7 +73,7 @@ func TestOutcome(t *testing.T) {
 func TestWipeManyGroups(t *testing.T) {
 	g := newGateway(t, Options{})
 	for i := range 500 {
-		if err := g.writer.Note(group.Change{Kind: group.KindPut, Labels: key(fmt.Sprint(i))}, time.Now()); err != nil {
+		if _, err := g.writer.start(group.Change{Kind: group.KindPut, Labels: key(fmt.Sprint(i))}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -101,8 +101,8 @@ func TestExpire(t *testing.T) {
 	}
 }
 
-// TestAnsweredMeansVisible pushes and deletes from many clients at once: what
-// was answered is in the state when the answer arrives.
+// TestAnsweredMeansVisible pushes, fails and deletes from many clients at once:
+// what was answered is in the state when the answer arrives.
 func TestAnsweredMeansVisible(t *testing.T) {
 	g := newGateway(t, Options{AdminAPI: true})
 	var clients sync.WaitGroup
@@ -115,6 +115,12 @@ func TestAnsweredMeansVisible(t *testing.T) {
 				}
 				if gr := g.store.Lookup(key(fmt.Sprint(i))); gr == nil || gr.Push == 0 {
 					t.Errorf("%s: answered, and not visible", path)
+				}
+				if w := g.do("PUT", path, "m 1 1\n"); w.Code != 400 {
+					t.Errorf("%s: %d %q", path, w.Code, w.Body)
+				}
+				if gr := g.store.Lookup(key(fmt.Sprint(i))); gr == nil || gr.Fail == 0 {
+					t.Errorf("%s: refused, and the failure time is not visible", path)
 				}
 				if w := g.do("DELETE", path, ""); w.Code != 202 {
 					t.Errorf("%s: %d %q", path, w.Code, w.Body)
