@@ -11,6 +11,7 @@ import (
 type buffer struct {
 	bytes   []byte
 	readers *atomic.Int32 // open ones of bytes
+	leave   func()        // called before the first byte of a request leaves; nil for nothing
 }
 
 // fill replaces the content. write gets a slice to use if it is large enough,

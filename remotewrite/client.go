@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	promconfig "github.com/prometheus/common/config"
@@ -59,6 +60,7 @@ type client struct {
 	headers http.Header
 	timeout time.Duration
 	now     func() time.Time
+	renewed atomic.Uint32 // how often connections were given up
 }
 
 // newClient makes a client from c. transport replaces what the configuration
@@ -70,6 +72,8 @@ func newClient(c *Config, transport http.RoundTripper, now func() time.Time) (*c
 			return nil, err
 		}
 		transport = t
+	} else {
+		transport = doorway{transport}
 	}
 	h := make(http.Header)
 	for name, value := range c.Headers {
@@ -103,16 +107,16 @@ func newTransport(c *Config) (http.RoundTripper, error) {
 		return nil, fmt.Errorf("http client: %w", err)
 	}
 	if c.SigV4 == nil {
-		return hc.Transport, nil
+		return doorway{hc.Transport}, nil
 	}
-	return &signer{config: c.SigV4, next: hc.Transport}, nil
+	return &signer{config: c.SigV4, next: doorway{hc.Transport}}, nil
 }
 
 // signer is sigv4, set up with the first request: it asks for credentials, and
 // while nobody answers that the others must be able to start (promise P4).
 type signer struct {
 	config *sigv4.SigV4Config
-	next   http.RoundTripper
+	next   doorway
 
 	mu   sync.Mutex
 	made http.RoundTripper
@@ -126,6 +130,9 @@ func (s *signer) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return rt.RoundTrip(r)
 }
+
+// CloseIdleConnections passes it on.
+func (s *signer) CloseIdleConnections() { s.next.CloseIdleConnections() }
 
 func (s *signer) get(ctx context.Context) (http.RoundTripper, error) {
 	s.mu.Lock()
@@ -174,7 +181,8 @@ func redirectPolicy(follow bool) func(*http.Request, []*http.Request) error {
 
 // answer is what came of a request.
 type answer struct {
-	err        error // no answer came; then the rest is zero
+	err        error // no answer came; then the rest is zero, but for left
+	left       bool  // a byte of the request may have left
 	status     int
 	text       string // start of the body, as received
 	location   string // of a redirect that was not followed
@@ -191,9 +199,28 @@ func (w written) any() bool { return w.samples >= 0 || w.histograms >= 0 || w.ex
 // nothing says whether all three are there and 0.
 func (w written) nothing() bool { return w.samples == 0 && w.histograms == 0 && w.exemplars == 0 }
 
+// renew gives up all connections, those in use after the request that is on its
+// way: the next requests look the name up anew. What answered behind it may have
+// moved, and the old place may still be there.
+func (c *client) renew() {
+	c.renewed.Add(1)
+	c.http.CloseIdleConnections()
+}
+
 // post sends body, compressed already, and waits for the answer (rules H-1 to
-// H-6). attempt is 0 for the first try.
+// H-6). attempt is how many tries were answered before.
 func (c *client) post(ctx context.Context, body *buffer, p Protocol, attempt int) answer {
+	renewed := c.renewed.Load()
+	d := &departure{note: body.leave}
+	a := c.exchange(d.watch(ctx), body, p, attempt)
+	a.left = d.left()
+	if c.renewed.Load() != renewed {
+		c.http.CloseIdleConnections()
+	}
+	return a
+}
+
+func (c *client) exchange(ctx context.Context, body *buffer, p Protocol, attempt int) answer {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, body.reader())

@@ -121,6 +121,9 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 // ID is the ID of the destination's configuration.
 func (d *Destination) ID() string { return d.config.ID() }
 
+// Renew makes the next requests look up anew where the receiver is.
+func (d *Destination) Renew() { d.client.renew() }
+
 // Run sends until ctx ends, and then what is there for at most FlushDeadline. A
 // request that fails after that is not repeated: what is not acknowledged is
 // sent after the next start. It returns an error only if it cannot work at all.

@@ -176,13 +176,14 @@ func (m *metadataSender) sendPart(ctx context.Context, part []convert.FamilyInfo
 	var body buffer
 	body.fill(func(dst []byte) []byte { return snappy.Encode(dst, appendMetadata1(nil, part)) })
 	n := float64(len(part))
-	for attempt := 0; ; attempt++ {
+	answered := 0
+	for {
 		if !sleep(ctx, m.d.gate.left(m.d.now())) {
 			return false
 		}
 		m.d.metrics.metadata.sent.Add(n)
 		m.d.metrics.metadata.bytes.Add(float64(len(body.bytes)))
-		a := m.d.client.post(ctx, &body, Protocol1, attempt)
+		a := m.d.client.post(ctx, &body, Protocol1, answered)
 		switch judge(a, m.d.negotiation.terms(Protocol1)) {
 		case delivered:
 			m.back.reset()
@@ -193,6 +194,10 @@ func (m *metadataSender) sendPart(ctx context.Context, part []convert.FamilyInfo
 			m.d.log.Debug("metadata refused", "status", a.status, "answer", a.problem())
 			return true
 		}
+		if a.err == nil {
+			answered++
+		}
+		m.d.client.renew()
 		m.d.metrics.metadata.retried.Add(n)
 		if a.retryAfter > 0 {
 			m.d.gate.close(m.d.now(), a.retryAfter)

@@ -60,8 +60,8 @@ type delivery struct {
 	budget int    // requests that are left
 	stored uint64 // samples that the receiver took
 
-	// Some try ended without a final answer: the receiver may have stored what it
-	// refuses now. It does so where the batch has two samples of one series, of
+	// Some try left and ended without a final answer: the receiver may have stored
+	// what it refuses now. It does so where the batch has two samples of one series, of
 	// which only the newest may be repeated.
 	ambiguous bool
 
@@ -311,17 +311,18 @@ func (w *delivery) exchange(ctx, hard context.Context, series []convert.Series) 
 	b := w.batch
 	watch := newStuckWatch(w.d, b)
 	defer watch.end()
-	for attempt := 0; ; attempt++ {
+	answered := 0
+	for first := true; ; first = false {
 		if !w.passGate(ctx) {
 			return answer{}, again, nil, errStopped
 		}
-		if kept := w.fresh(series); attempt == 0 || len(kept) < len(series) {
+		if kept := w.fresh(series); first || len(kept) < len(series) {
 			if series = kept; len(series) == 0 {
 				return answer{}, again, nil, nil
 			}
 			w.encode(b.protocol, series)
 		}
-		a := w.try(hard, b.protocol, series, attempt)
+		a := w.try(hard, b.protocol, series, answered)
 		if hard.Err() != nil && a.err != nil {
 			return a, again, nil, errStopped
 		}
@@ -331,7 +332,10 @@ func (w *delivery) exchange(ctx, hard context.Context, series []convert.Series) 
 			return a, v, series, nil
 		}
 		watch.failed(a)
-		w.ambiguous = w.ambiguous || a.err != nil || a.status/100 == 5
+		if a.err == nil {
+			answered++
+		}
+		w.ambiguous = w.ambiguous || a.left && (a.err != nil || a.status/100 == 5)
 		w.d.metrics.retried(countSeries(series))
 		if err := w.waitAfter(ctx, a); err != nil {
 			return a, again, nil, err
@@ -360,6 +364,7 @@ func (s *sender) answered(a answer) {
 // shards, or else as the backoff says. At the end it does not wait at all.
 func (s *sender) waitAfter(ctx context.Context, a answer) error {
 	s.d.report.failed(s.shard, a.problem())
+	s.d.client.renew()
 	delay := s.back.next(a.retryAfter)
 	if a.retryAfter > 0 {
 		s.d.gate.close(s.d.now(), a.retryAfter)

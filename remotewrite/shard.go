@@ -299,9 +299,7 @@ func (s *shard) exemplars(series []convert.Series) {
 // settle closes the matter of b: it was delivered, or what was not is counted.
 // An error means that the end came first; then nothing of it is acknowledged.
 func (s *shard) settle(ctx, hard context.Context, b *batch) error {
-	if err := s.noteSent(ctx, b); err != nil {
-		return err
-	}
+	s.sender.packed.leave = s.noteSent(b)
 	err := s.sender.send(ctx, hard, b)
 	if errors.Is(err, errMisunderstood) {
 		if b.fresh {
@@ -320,20 +318,17 @@ func (s *shard) settle(ctx, hard context.Context, b *batch) error {
 	return nil
 }
 
-// noteSent writes down, before a request leaves, that the records in it may have
-// arrived.
-func (s *shard) noteSent(ctx context.Context, b *batch) error {
-	if b.kind == passing || len(b.series) == 0 {
+// noteSent returns what writes down, before a request of b leaves, that the
+// records in it may have arrived. Sending goes on where that cannot be written:
+// what it costs is told in docs/remote-write.md.
+func (s *shard) noteSent(b *batch) func() {
+	if b.kind == passing {
 		return nil
 	}
-	for {
-		err := s.d.cursor.Sent(s.n, b.last)
-		if err == nil {
-			return nil
-		}
-		s.d.report.failed(s.n, "write cursor: "+err.Error())
-		if !sleep(ctx, s.sender.back.next(0)) {
-			return errStopped
+	n, last := s.n, b.last
+	return func() {
+		if err := s.d.cursor.Sent(n, last); err != nil {
+			s.d.report.cursorFailed(err)
 		}
 	}
 }

@@ -182,8 +182,8 @@ func (d *destinations) startLocked(one *destination) {
 	}()
 }
 
-// reload makes the destinations those of c. One whose section is the same does
-// not notice. One that has changed sends what is on its way and goes on where it
+// reload makes the destinations those of c. One whose section is the same goes
+// on, and looks up anew where its receiver is. One that has changed sends what is on its way and goes on where it
 // was; a removed one loses what it was not sent.
 func (d *destinations) reload(c *config.Config) error {
 	d.changing.Lock()
@@ -199,6 +199,7 @@ func (d *destinations) reload(c *config.Config) error {
 		j := slices.IndexFunc(old, func(o *destination) bool { return o.is(c, section) })
 		if j >= 0 {
 			next[i] = old[j]
+			old[j].sender.Renew()
 		}
 	}
 	left, err := d.stop(without(old, next), c)
