@@ -135,6 +135,7 @@ func textScenarios() []scenario {
 		{name: "values", steps: []step{ok("a 1e3\nb -0\nc NaN\nd +Inf\ne -Inf\nf .5\ng 5.\nh nan\ni infinity\n")}},
 		{name: "bad values", steps: []step{bad("a 0x1F\n"), bad("a 1_000\n"), bad("a 1e400\n"), bad("a\n"), bad("a one\n"), bad("a 1 \n"), bad("a 1 2 3\n")}},
 		{name: "no final newline", steps: []step{bad("a 1").but(200, 400, "pushbridge accepts it")}, views: "the push is accepted by one only"},
+		{name: "no final newline behind a comment", steps: []step{bad("# TYPE a gaugea 1"), bad("a 1\n# EOF")}},
 		{name: "carriage returns", steps: []step{bad("# TYPE a gauge\r\na 1\r\n").but(200, 400, "pushbridge accepts it")}, views: "the push is accepted by one only"},
 		{name: "comments and blanks", steps: []step{ok("\n# a comment\n#\n   m{ l = \"x\" , } 1\n\t n 2\n# EOF\n")}},
 		{name: "escapes", steps: []step{ok("# HELP m a \\\\ and \\n\nm{l=\"\\\"\\\\\\n\"} 1\n")}},

@@ -136,14 +136,33 @@ func (b *body) readError(err error) error {
 }
 
 // hintEncoding adds to a parse error that the body may have been compressed in a
-// way that is ignored, as Pushgateway does.
-func hintEncoding(r *http.Request, err error) error {
+// way that is ignored, as Pushgateway does, or without saying so.
+func hintEncoding(r *http.Request, start []byte, err error) error {
 	b, ok := r.Body.(*body)
-	if err == nil || !ok || b.ignored == "" || b.ignored == "identity" {
+	if err == nil || !ok {
 		return err
 	}
-	return bodyErrorf("%w (Content-Encoding %q is not known and was ignored: use gzip or snappy)", err, b.ignored)
+	if b.ignored != "" && b.ignored != "identity" {
+		return bodyErrorf("%w (Content-Encoding %q is not known and was ignored: use gzip or snappy)", err, b.ignored)
+	}
+	for _, c := range compressions {
+		if bytes.HasPrefix(start, []byte(c.magic)) {
+			return bodyErrorf("%w (the body is compressed: %s)", err, c.hint)
+		}
+	}
+	return err
 }
+
+// compressions tells by their first bytes what pushes are compressed with.
+var compressions = []struct{ magic, hint string }{
+	{"\x1f\x8b", "send it with the header Content-Encoding: gzip"},
+	{"\xff\x06\x00\x00sNaPpY", "send it with the header Content-Encoding: snappy"},
+	{"\x28\xb5\x2f\xfd", "zstd is not understood, use gzip and the header Content-Encoding: gzip"},
+}
+
+// lengthKnown reports whether the client said how long the body is. One of unknown
+// length ends where its producer ended, which may have been cut off.
+func lengthKnown(r *http.Request) bool { return r.ContentLength >= 0 }
 
 func bodyErrorf(format string, args ...any) error {
 	return &MalformedError{Part: "body", Err: fmt.Errorf(format, args...)}
@@ -219,13 +238,12 @@ func recycle(buf *[]byte) {
 	bodyBuffers.Put(buf)
 }
 
-// normalizeText makes line ends those of the text format: CRLF becomes LF, and a
-// last line without an end gets one. It works in place.
-func normalizeText(b []byte) []byte {
-	if len(b) == 0 {
-		return b
-	}
-	if b[len(b)-1] != '\n' {
+// normalizeText makes line ends those of the text format: CRLF becomes LF. A last
+// line without an end gets one if whole says that nothing is missing behind it;
+// but a comment does not, since a client that strips line ends turns a whole push
+// into one. The parser refuses what has none. It works in place.
+func normalizeText(b []byte, whole bool) []byte {
+	if whole && !endsInComment(b) && len(b) > 0 && b[len(b)-1] != '\n' {
 		b = append(b, '\n')
 	}
 	crlf := []byte("\r\n")
@@ -242,4 +260,10 @@ func normalizeText(b []byte) []byte {
 		from += n + 1
 	}
 	return b[:to]
+}
+
+// endsInComment reports whether the last line of b has no end and is a comment.
+func endsInComment(b []byte) bool {
+	last := bytes.TrimLeft(b[bytes.LastIndexByte(b, '\n')+1:], " \t")
+	return len(last) > 0 && last[0] == '#'
 }

@@ -58,6 +58,10 @@ func TestContentEncoding(t *testing.T) {
 		{name: "snappy in capitals", encoding: "SNAPPY", body: sn, status: 200},
 		{name: "unknown encoding is ignored", encoding: "zstd", body: text, status: 200},
 		{name: "unknown encoding of something else", encoding: "zstd", body: "\x28\xb5\x2f\xfd", status: 400, say: `Content-Encoding "zstd" is not known`},
+		{name: "gzip without its header", body: gz, status: 400, say: "send it with the header Content-Encoding: gzip"},
+		{name: "snappy without its header", body: sn, status: 400, say: "send it with the header Content-Encoding: snappy"},
+		{name: "zstd without its header", body: "\x28\xb5\x2f\xfd\x04\x00", status: 400, say: "zstd is not understood"},
+		{name: "gzip within gzip", encoding: "gzip", body: gzipped(t, gz), status: 400, say: "the body is compressed"},
 		{name: "two encodings are unknown", encoding: "gzip, gzip", body: gz, status: 400, say: "is not known"},
 		{name: "empty gzip body", encoding: "gzip", body: "", status: 400, say: "decode gzip body: it ends too early"},
 		{name: "empty snappy body", encoding: "snappy", body: "", status: 200},
@@ -246,8 +250,75 @@ func TestShorterThanContentLength(t *testing.T) {
 	}
 }
 
+// TestUnendedLine has bodies whose last line has no end: cut off, perhaps, or
+// stripped of their line ends.
+func TestUnendedLine(t *testing.T) {
+	const file = "# TYPE backup_size_bytes gauge\nbackup_size_bytes 123456\n"
+	stripped := strings.ReplaceAll(file, "\n", "")
+	for _, tc := range []struct {
+		name             string
+		body             string
+		encoding         string
+		announced        int    // status when the length was told
+		chunked          int    // status when it was not
+		say, sayUnlength string // part of the answers
+	}{
+		{name: "all lines ended", body: file, announced: 200, chunked: 200},
+		{name: "whole sample", body: file[:len(file)-1], announced: 200, chunked: 400, sayUnlength: "line 2, column 24: unexpected end of input stream (the last line may be cut off: end it with a newline)"},
+		{name: "whole sample, gzip", body: gzipped(t, file[:len(file)-1]), encoding: "gzip", announced: 200, chunked: 400, sayUnlength: "unexpected end of input stream"},
+		{name: "line ends stripped", body: stripped, announced: 400, chunked: 400, say: "curl -d strips them, use --data-binary", sayUnlength: "unexpected end of input stream"},
+		{name: "line ends of samples stripped", body: "a 1b 2", announced: 400, chunked: 400, say: "curl -d strips them, use --data-binary", sayUnlength: `got "1b"`},
+		{name: "one sample", body: "a 1", announced: 200, chunked: 400, sayUnlength: "unexpected end of input stream"},
+		{name: "comment behind samples", body: "a 1\n# EOF", announced: 400, chunked: 400, say: "line 2, column 5: unexpected end of input stream (the last line may be cut off", sayUnlength: "unexpected end of input stream"},
+		{name: "indented comment", body: "a 1\n\t # HELP b", announced: 400, chunked: 400, say: "unexpected end of input stream", sayUnlength: "unexpected end of input stream"},
+		{name: "cut within a name", body: "a 1\nb", announced: 400, chunked: 400, say: "line 2", sayUnlength: "unexpected end of input stream"},
+		{name: "cut within a label", body: "a 1\nb{c=\"d", announced: 400, chunked: 400, say: "contains unescaped new-line", sayUnlength: "unexpected end of input stream"},
+		{name: "an earlier mistake is named", body: "a x\n# EOF", announced: 400, chunked: 400, say: `line 1, column 3: expected float`, sayUnlength: `line 1, column 3: expected float`},
+		{name: "only blanks behind the last end", body: "a 1\n \t", announced: 200, chunked: 200},
+		{name: "nothing", announced: 200, chunked: 200},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for _, way := range []struct {
+				name   string
+				body   io.Reader
+				status int
+				say    string
+			}{
+				{"announced", strings.NewReader(tc.body), tc.announced, tc.say},
+				{"chunked", io.MultiReader(strings.NewReader(tc.body)), tc.chunked, tc.sayUnlength},
+			} {
+				g := newGateway(t, Options{})
+				w := g.send("PUT", "/metrics/job/a", way.body, "Content-Encoding: "+tc.encoding)
+				if w.Code != way.status || !strings.Contains(w.Body.String(), way.say) {
+					t.Errorf("%s: got %d %q, want %d %q", way.name, w.Code, w.Body, way.status, way.say)
+				}
+				if got := len(g.keys()); (got == 1) != (way.status == 200) {
+					t.Errorf("%s: %d groups", way.name, got)
+				}
+			}
+		})
+	}
+}
+
+// TestCutProtobuf cuts a body of two messages everywhere.
+func TestCutProtobuf(t *testing.T) {
+	first := delimited(t, `name: "a" type: GAUGE metric { gauge { value: 1 } }`)
+	body := first + delimited(t, `name: "b" type: GAUGE metric { gauge { value: 1 } }`)
+	for n := 1; n < len(body); n++ {
+		g := newGateway(t, Options{})
+		w := g.do("PUT", "/metrics/job/a", body[:n], "Content-Type: "+protoType)
+		if want := n == len(first); (w.Code == 200) != want {
+			t.Errorf("%d of %d bytes: got %d %q", n, len(body), w.Code, w.Body)
+		}
+	}
+}
+
 func TestNormalizeText(t *testing.T) {
 	for in, want := range map[string]string{
+		"# a":               "# a",
+		"a\r\n \t#":         "a\n \t#",
+		"a#":                "a#\n",
+		" ":                 " \n",
 		"":                  "",
 		"a":                 "a\n",
 		"a\n":               "a\n",
@@ -259,7 +330,7 @@ func TestNormalizeText(t *testing.T) {
 		"\r\n":              "\n",
 		"a\nb\r\nc\nd\r\ne": "a\nb\nc\nd\ne\n",
 	} {
-		if diff := cmp.Diff(want, string(normalizeText([]byte(in)))); diff != "" {
+		if diff := cmp.Diff(want, string(normalizeText([]byte(in), true))); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", in, diff)
 		}
 	}
@@ -296,7 +367,7 @@ func FuzzBody(f *testing.F) {
 		if len(*buf) > 1<<12 {
 			t.Errorf("read %d bytes", len(*buf))
 		}
-		text := normalizeText(*buf)
+		text := normalizeText(*buf, true)
 		if bytes.Contains(text, []byte("\r\n")) != bytes.Contains(text, []byte("\r\r\n")) && !bytes.Contains(b, []byte("\r\r")) {
 			t.Errorf("CRLF left in %q", text)
 		}

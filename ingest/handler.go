@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -188,14 +189,19 @@ func (h *Handler) families(r *http.Request, l *lease) ([]*dto.MetricFamily, erro
 		if err := l.take(protoCost(*buf)); err != nil {
 			return nil, err
 		}
-		return parseProto(*buf, h.limits.MaxDecodedBytes)
+		families, err := parseProto(*buf, h.limits.MaxDecodedBytes)
+		return families, hintEncoding(r, *buf, err)
 	}
-	text := normalizeText(*buf)
+	oneLine := bytes.IndexByte(*buf, '\n') < 0
+	text := normalizeText(*buf, lengthKnown(r))
 	if err := l.take(textCost(text)); err != nil {
 		return nil, err
 	}
 	families, err := parseText(text, h.utf8Names)
-	return families, hintEncoding(r, err)
+	if err != nil && oneLine && lengthKnown(r) {
+		err = bodyErrorf("%w (the body has no line end at all: curl -d strips them, use --data-binary)", err)
+	}
+	return families, hintEncoding(r, text, err)
 }
 
 // fail sets the failure time of a group whose push was refused with why, and

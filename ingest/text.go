@@ -47,8 +47,8 @@ func newTextParsers(s model.ValidationScheme) *sync.Pool {
 	}}
 }
 
-// parseText parses the text format 0.0.4, sorted by family name. What the
-// parser is given ends with a newline.
+// parseText parses the text format 0.0.4, sorted by family name. The last line
+// needs its end.
 func parseText(b []byte, utf8Names bool) ([]*dto.MetricFamily, error) {
 	pool := legacyParsers
 	if utf8Names {
@@ -129,6 +129,8 @@ func lastQuoted(msg string) string {
 // textHint says what to change for errors that are hard to read.
 func textHint(msg string) string {
 	switch msg {
+	case "unexpected end of input stream":
+		return " (the last line may be cut off: end it with a newline)"
 	case `expected integer as timestamp, got ""`:
 		return " (remove the blank at the end of the line)"
 	case `expected integer as timestamp, got "#"`:

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"fmt"
 	"runtime"
 	"strings"
@@ -37,7 +38,7 @@ func TestText(t *testing.T) {
 
 		{name: "CRLF", in: "# HELP a h\r\n# TYPE a gauge\r\na{x=\"1\"} 1\r\n\r\na 2\r\n", want: "a gauge 2"},
 		{name: "missing final newline", in: "a 1\nb 2", want: "a untyped 1, b untyped 1"},
-		{name: "missing final newline after a comment", in: "a 1\n# EOF", want: "a untyped 1"},
+		{name: "missing final newline after a comment", in: "a 1\n# EOF", want: `!text format parsing error in line 2, column 5: unexpected end of input stream (the last line may be cut off: end it with a newline), in "# EOF"`},
 		{name: "leading blanks", in: " \ta 1\n", want: "a untyped 1"},
 		{name: "blanks around everything but the end", in: "a \t{ x = \"1\" , y = \"2\" , } \t1\n", want: "a untyped 1"},
 
@@ -86,7 +87,7 @@ func TestText(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			families, err := parseText(normalizeText([]byte(tc.in)), tc.utf8)
+			families, err := parseText(normalizeText([]byte(tc.in), true), tc.utf8)
 			got := brief(families)
 			if err != nil {
 				got = "!" + err.Error()
@@ -110,7 +111,14 @@ func FuzzText(f *testing.F) {
 		f.Add([]byte(s), true)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, utf8Names bool) {
-		families, err := parseText(normalizeText(b), utf8Names)
+		last := bytes.Trim(b[bytes.LastIndexByte(b, '\n')+1:], " \t")
+		if _, err := parseText(normalizeText(bytes.Clone(b), false), utf8Names); err == nil && len(last) > 0 {
+			t.Errorf("took %q, which has no end, from a client that did not say its length", last)
+		}
+		families, err := parseText(normalizeText(bytes.Clone(b), true), utf8Names)
+		if err == nil && bytes.HasPrefix(last, []byte("#")) {
+			t.Errorf("took comment %q, which has no end", last)
+		}
 		if err != nil {
 			if status, why, _ := classify(err); status != 400 || why != reasonBody {
 				t.Errorf("%d %s for %v", status, why, err)
