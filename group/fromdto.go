@@ -32,6 +32,13 @@ const (
 	OverdueName  = "pushbridge_group_overdue" // of groups that are expected to be pushed
 )
 
+// Help texts of the first two, as Pushgateway words them: dashboards and tools
+// compare whole views.
+const (
+	PushTimeHelp = "Last Unix time when changing this group in the Pushgateway succeeded."
+	FailTimeHelp = "Last Unix time when changing this group in the Pushgateway failed."
+)
+
 var builders = sync.Pool{New: func() any { return NewBuilder() }}
 
 // FromDTO turns metric families into a Part and keeps their order. It refuses,

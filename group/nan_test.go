@@ -10,7 +10,7 @@ import (
 )
 
 // TestNaNCounts carries counts that are no number through all that keeps them:
-// the log, the snapshot, and Pushgateway's file.
+// the log and the snapshot.
 func TestNaNCounts(t *testing.T) {
 	const text = `name:"h" type:HISTOGRAM metric{histogram{sample_count_float:nan sample_sum:1 bucket{cumulative_count:3 upper_bound:1} bucket{cumulative_count_float:nan upper_bound:2}}}`
 	const want = "3 NaN NaN"
@@ -47,13 +47,4 @@ func TestNaNCounts(t *testing.T) {
 	}
 	restored.FinishRestore(0)
 	counts("after a snapshot", restored.Groups()[0].Members[0].Part)
-	b.Reset()
-	if err := WritePushgatewayFile(&b, g.s.Groups()); err != nil {
-		t.Fatal(err)
-	}
-	file, err := ReadPushgatewayFile(&b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	counts("after Pushgateway's file", importAll(t, file).Groups()[0].Members[0].Part)
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pushbridge/pushbridge/wholefile"
 )
 
 // headerTimeout bounds how long a client may take to send its headers.
@@ -70,7 +72,7 @@ func openListeners(ctx context.Context, s *settings) ([]net.Listener, error) {
 // writeAddresses writes the file as a whole, so that who waits for it never reads
 // half of it.
 func writeAddresses(file string, listeners []net.Listener) error {
-	return writeWhole(file, func(w io.Writer) error {
+	return wholefile.Write(file, func(w io.Writer) error {
 		for _, l := range listeners {
 			if _, err := fmt.Fprintln(w, l.Addr()); err != nil {
 				return err

@@ -20,6 +20,7 @@ import (
 	"github.com/pushbridge/pushbridge/config"
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/ingest"
+	"github.com/pushbridge/pushbridge/pgfile"
 	"github.com/pushbridge/pushbridge/queue"
 	"github.com/pushbridge/pushbridge/remotewrite"
 	"github.com/pushbridge/pushbridge/web"
@@ -42,7 +43,7 @@ type gateway struct {
 	writer       *ingest.Writer
 	destinations *destinations
 	upkeep       *upkeep
-	persistence  *persistence
+	persistence  *pgfile.Keeper
 	reloader     *reloader
 	handler      http.Handler
 
@@ -214,7 +215,7 @@ func (g *gateway) wire(c *config.Config) error {
 	if err := g.destinations.prepare(c); err != nil {
 		return err
 	}
-	g.persistence = newPersistence(g)
+	g.persistence = g.newKeeper()
 	g.reloader = newReloader(g.registry)
 	g.handler = g.routes(g.pushHandler(), web.New(g.webOptions()))
 	return nil
@@ -276,11 +277,11 @@ func (g *gateway) run(ctx context.Context) error {
 	err := runStages(ctx, g.settings.shutdownTimeout+stopReserve, []stage{
 		{"queue", g.queue.Run},
 		{"destinations", g.destinations.run},
-		{"persistence", g.persistence.run},
+		{"persistence", g.persistence.Run},
 		{"upkeep", g.upkeep.run},
 		{"reload", g.reloadOnHangup},
 		{"web", func(ctx context.Context) error {
-			g.persistence.wait(ctx)
+			g.persistence.Wait(ctx)
 			return g.frontend.run(ctx, g.handler)
 		}},
 	})

@@ -1,4 +1,4 @@
-package main
+package wholefile
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestWriteWhole(t *testing.T) {
+func TestWrite(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	text := func(s string) func(io.Writer) error {
@@ -33,28 +33,28 @@ func TestWriteWhole(t *testing.T) {
 			t.Errorf("left behind: %s %v", diff, err)
 		}
 	}
-	if err := writeWhole(file, text("one"), nil); err != nil {
+	if err := Write(file, text("one"), nil); err != nil {
 		t.Fatal(err)
 	}
 	check("one", 0o600)
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeWhole(file, text("two"), nil); err != nil {
+	if err := Write(file, text("two"), nil); err != nil {
 		t.Fatal(err)
 	}
 	check("two", 0o644)
 
 	broken := errors.New("broken")
 	fail := func(io.Writer) error { return broken }
-	if err := writeWhole(file, fail, nil); !errors.Is(err, broken) {
+	if err := Write(file, fail, nil); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
-	if err := writeWhole(file, text("three"), func() error { return broken }); !errors.Is(err, broken) {
+	if err := Write(file, text("three"), func() error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 	check("two", 0o644)
-	if err := writeWhole(filepath.Join(dir, "none", "file"), text("one"), nil); !errors.Is(err, os.ErrNotExist) {
+	if err := Write(filepath.Join(dir, "none", "file"), text("one"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,4 +1,6 @@
-package main
+// Package wholefile puts files in place as a whole: who reads one sees all of it, or
+// what was there before, also after a crash.
+package wholefile
 
 import (
 	"bufio"
@@ -8,11 +10,9 @@ import (
 	"path/filepath"
 )
 
-// writeWhole puts a file in place as a whole: who reads it sees all of it or what
-// was there before, also after a crash. A file that is replaced passes its
-// permissions on. ready, if not nil, is called when everything is on disk and
+// Write puts a file in place. One that is replaced passes its permissions on. ready, if not nil, is called when everything is on disk and
 // only the name is missing.
-func writeWhole(file string, write func(io.Writer) error, ready func() error) (err error) {
+func Write(file string, write func(io.Writer) error, ready func() error) (err error) {
 	dir := filepath.Dir(file)
 	temporary, err := os.CreateTemp(dir, filepath.Base(file)+".in_progress.")
 	if err != nil {

@@ -1,4 +1,4 @@
-package group
+package pgfile
 
 import (
 	"encoding/gob"
@@ -13,13 +13,8 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/proto"
-)
 
-// Help texts of the group's own families, as Pushgateway words them: dashboards
-// and tools compare whole views.
-const (
-	PushTimeHelp = "Last Unix time when changing this group in the Pushgateway succeeded."
-	FailTimeHelp = "Last Unix time when changing this group in the Pushgateway failed."
+	"github.com/pushbridge/pushbridge/group"
 )
 
 // The types below are, to encoding/gob, those that Pushgateway 1.x writes its
@@ -55,11 +50,11 @@ func (f *pgFamily) GobDecode(b []byte) error {
 	return proto.Unmarshal(b, f.read)
 }
 
-// WritePushgatewayFile writes groups as a persistence file of Pushgateway 1.x.
-func WritePushgatewayFile(w io.Writer, groups []*Group) error {
+// Write writes groups as a persistence file of Pushgateway 1.x.
+func Write(w io.Writer, groups []*group.Group) error {
 	all := make(pgGroups, len(groups))
 	for _, g := range groups {
-		all[g.pushgatewayKey()] = g.pushgateway()
+		all[keyOf(g)] = groupOf(g)
 	}
 	if err := gob.NewEncoder(w).Encode(all); err != nil {
 		return fmt.Errorf("write Pushgateway's file: %w", err)
@@ -67,11 +62,10 @@ func WritePushgatewayFile(w io.Writer, groups []*Group) error {
 	return nil
 }
 
-// pushgatewayKey is the group's key in the file: the ID without the separator at
-// its end.
-func (g *Group) pushgatewayKey() string { return strings.TrimSuffix(g.ID, "\xff") }
+// keyOf is the group's key in the file: the ID without the separator at its end.
+func keyOf(g *group.Group) string { return strings.TrimSuffix(g.ID, "\xff") }
 
-func (g *Group) pushgateway() pgGroup {
+func groupOf(g *group.Group) pgGroup {
 	out := pgGroup{Labels: map[string]string{}, Metrics: map[string]pgTimedFamily{}}
 	for _, l := range g.Labels {
 		out.Labels[l.Name] = l.Value
@@ -82,60 +76,53 @@ func (g *Group) pushgateway() pgGroup {
 			GobbableMetricFamily: &pgFamily{view: func() *dto.MetricFamily { return m.DTO(g.Labels) }},
 		}
 	}
-	for _, o := range g.OwnDTO() {
-		out.Metrics[o.GetName()] = pgTimedFamily{
-			Timestamp:            time.Unix(0, g.ownTime(o.GetName())),
-			GobbableMetricFamily: &pgFamily{view: func() *dto.MetricFamily { return o }},
+	addOwn := func(mf *dto.MetricFamily, ns int64) {
+		out.Metrics[mf.GetName()] = pgTimedFamily{
+			Timestamp:            time.Unix(0, ns),
+			GobbableMetricFamily: &pgFamily{view: func() *dto.MetricFamily { return mf }},
 		}
+	}
+	addOwn(ownFamily(g, group.PushTimeName, group.PushTimeHelp, g.Push), g.Push)
+	if g.Shows()&group.OwnFailTime != 0 {
+		addOwn(ownFamily(g, group.FailTimeName, group.FailTimeHelp, g.Fail), g.Fail)
 	}
 	return out
 }
 
-func (g *Group) ownTime(name string) int64 {
-	if name == PushTimeName {
-		return g.Push
+// ownFamily is one of the group's own families, as a view shows it.
+func ownFamily(g *group.Group, name, help string, ns int64) *dto.MetricFamily {
+	labels := g.Labels.AppendView(nil, nil, &group.Metric{})
+	pairs := make([]*dto.LabelPair, len(labels))
+	for i := range labels {
+		pairs[i] = &dto.LabelPair{Name: &labels[i].Name, Value: &labels[i].Value}
 	}
-	return g.Fail
-}
-
-// OwnDTO returns the group's own families as protobuf, as a view shows them.
-func (g *Group) OwnDTO() []*dto.MetricFamily {
-	mfs := []*dto.MetricFamily{g.ownFamily(PushTimeName, PushTimeHelp, g.Push)}
-	if g.Shows()&OwnFailTime != 0 {
-		mfs = append(mfs, g.ownFamily(FailTimeName, FailTimeHelp, g.Fail))
-	}
-	return mfs
-}
-
-func (g *Group) ownFamily(name, help string, ns int64) *dto.MetricFamily {
-	labels := g.Labels.AppendView(nil, nil, &Metric{})
 	return &dto.MetricFamily{
 		Name: &name, Help: &help, Type: dto.MetricType_GAUGE.Enum(),
-		Metric: []*dto.Metric{{Label: labelsDTO(labels), Gauge: &dto.Gauge{Value: new(float64(ns) / 1e9)}}},
+		Metric: []*dto.Metric{{Label: pairs, Gauge: &dto.Gauge{Value: new(float64(ns) / 1e9)}}},
 	}
 }
 
-// PushgatewayGroup is one group of a Pushgateway's persistence file.
-type PushgatewayGroup struct {
-	Labels  Labels
-	Push    int64    // last successful push in ns since the epoch, 0 for never
-	Fail    int64    // last refused push, the same
-	Changes []Change // what makes the group: a PUT, and a POST for each later time of push
-	Skipped []error  // families that cannot be taken over
+// Group is one group of a Pushgateway's persistence file.
+type Group struct {
+	Labels  group.Labels
+	Push    int64          // last successful push in ns since the epoch, 0 for never
+	Fail    int64          // last refused push, the same
+	Changes []group.Change // what makes the group: a PUT, and a POST for each later time of push
+	Skipped []error        // families that cannot be taken over
 }
 
-// ReadPushgatewayFile reads a persistence file of Pushgateway 1.x. The groups are
+// Read reads a persistence file of Pushgateway 1.x. The groups are
 // sorted by grouping key. It fails when the file as a whole cannot be read.
-func ReadPushgatewayFile(r io.Reader) ([]PushgatewayGroup, error) {
+func Read(r io.Reader) ([]Group, error) {
 	var all pgGroups
 	if err := decodeGob(r, &all); err != nil {
 		return nil, fmt.Errorf("read Pushgateway's file: %w", err)
 	}
-	out := make([]PushgatewayGroup, 0, len(all))
+	out := make([]Group, 0, len(all))
 	for _, g := range all {
 		out = append(out, g.read())
 	}
-	slices.SortFunc(out, func(a, b PushgatewayGroup) int { return strings.Compare(a.Labels.ID(), b.Labels.ID()) })
+	slices.SortFunc(out, func(a, b Group) int { return strings.Compare(a.Labels.ID(), b.Labels.ID()) })
 	return out, nil
 }
 
@@ -150,12 +137,12 @@ func decodeGob(r io.Reader, v any) (err error) {
 	return gob.NewDecoder(r).Decode(v)
 }
 
-func (g *pgGroup) read() PushgatewayGroup {
-	var out PushgatewayGroup
+func (g *pgGroup) read() Group {
+	var out Group
 	for name, value := range g.Labels {
-		out.Labels = append(out.Labels, Label{name, value})
+		out.Labels = append(out.Labels, group.Label{Name: name, Value: value})
 	}
-	out.Labels = NewLabels(out.Labels)
+	out.Labels = group.NewLabels(out.Labels)
 	byTime := map[int64][]*dto.MetricFamily{}
 	for _, f := range g.Metrics {
 		if f.GobbableMetricFamily == nil || f.GobbableMetricFamily.read == nil {
@@ -163,12 +150,12 @@ func (g *pgGroup) read() PushgatewayGroup {
 		}
 		mf := f.GobbableMetricFamily.read
 		switch ns, own := ownTime(mf, f.Timestamp); {
-		case own && mf.GetName() == PushTimeName:
+		case own && mf.GetName() == group.PushTimeName:
 			out.Push = ns
 		case own:
 			out.Fail = ns
-		case mf.GetName() != PushTimeName:
-			out.Labels.strip(mf)
+		case mf.GetName() != group.PushTimeName:
+			strip(mf, out.Labels)
 			byTime[f.Timestamp.UnixNano()] = append(byTime[f.Timestamp.UnixNano()], mf)
 		}
 	}
@@ -181,9 +168,9 @@ func (g *pgGroup) read() PushgatewayGroup {
 // family that a client has pushed instead; only the help tells.
 func ownTime(mf *dto.MetricFamily, at time.Time) (ns int64, ok bool) {
 	switch mf.GetName() {
-	case PushTimeName:
-	case FailTimeName:
-		if mf.GetHelp() != FailTimeHelp {
+	case group.PushTimeName:
+	case group.FailTimeName:
+		if mf.GetHelp() != group.FailTimeHelp {
 			return 0, false
 		}
 	default:
@@ -204,19 +191,19 @@ func ownTime(mf *dto.MetricFamily, at time.Time) (ns int64, ok bool) {
 }
 
 // strip removes the labels that a view of the group adds.
-func (g Labels) strip(mf *dto.MetricFamily) {
+func strip(mf *dto.MetricFamily, g group.Labels) {
 	for _, m := range mf.Metric {
 		m.Label = slices.DeleteFunc(m.Label, func(l *dto.LabelPair) bool {
 			_, ok := g.Lookup(l.GetName())
-			return ok || l.GetName() == InstanceName && l.GetValue() == ""
+			return ok || l.GetName() == group.InstanceName && l.GetValue() == ""
 		})
 	}
 }
 
 // addChanges makes the changes of a group: the families of each time of push
 // together, oldest first, and the group's own times with the last of them.
-func (g *PushgatewayGroup) addChanges(byTime map[int64][]*dto.MetricFamily) {
-	kind := KindPut
+func (g *Group) addChanges(byTime map[int64][]*dto.MetricFamily) {
+	kind := group.KindPut
 	times := slices.Sorted(maps.Keys(byTime))
 	for i, at := range times {
 		part, err := g.build(byTime[at])
@@ -226,34 +213,34 @@ func (g *PushgatewayGroup) addChanges(byTime map[int64][]*dto.MetricFamily) {
 		if i == len(times)-1 && g.Push != 0 {
 			at = g.Push
 		}
-		g.Changes = append(g.Changes, Change{Kind: kind, Labels: g.Labels, Part: part, Push: at, Fail: g.Fail})
-		kind = KindPost
+		g.Changes = append(g.Changes, group.Change{Kind: kind, Labels: g.Labels, Part: part, Push: at, Fail: g.Fail})
+		kind = group.KindPost
 	}
 	switch {
 	case len(times) > 0:
 	case g.Push != 0:
-		g.Changes = []Change{{Kind: KindPut, Labels: g.Labels, Push: g.Push, Fail: g.Fail}}
+		g.Changes = []group.Change{{Kind: group.KindPut, Labels: g.Labels, Push: g.Push, Fail: g.Fail}}
 	default:
-		g.Changes = []Change{{Kind: KindFail, Labels: g.Labels, Fail: g.Fail, Err: errors.New("as Pushgateway had it")}}
+		g.Changes = []group.Change{{Kind: group.KindFail, Labels: g.Labels, Fail: g.Fail, Err: errors.New("as Pushgateway had it")}}
 	}
 }
 
 // build makes a part of families, without those that are refused.
-func (g *PushgatewayGroup) build(mfs []*dto.MetricFamily) (*Part, error) {
+func (g *Group) build(mfs []*dto.MetricFamily) (*group.Part, error) {
 	slices.SortFunc(mfs, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
-	part, err := FromDTO(mfs, BuildOptions{})
+	part, err := group.FromDTO(mfs, group.BuildOptions{})
 	if err == nil {
 		return part, nil
 	}
 	var good []*dto.MetricFamily
 	var bad []error
 	for _, mf := range mfs {
-		if _, err := FromDTO([]*dto.MetricFamily{mf}, BuildOptions{}); err != nil {
+		if _, err := group.FromDTO([]*dto.MetricFamily{mf}, group.BuildOptions{}); err != nil {
 			bad = append(bad, err)
 		} else {
 			good = append(good, mf)
 		}
 	}
-	part, err = FromDTO(good, BuildOptions{})
+	part, err = group.FromDTO(good, group.BuildOptions{})
 	return part, errors.Join(append(bad, err)...)
 }
