@@ -72,14 +72,23 @@ func (s *Store) Commit(r *Record, seq uint64) {
 	}
 }
 
-// Abort takes back everything that is pending: a commit failed. drain is called
-// under the store's lock and must fail everything that is queued, so that no
-// change that was checked against the pending state is committed after it.
-// Timestamps given out stay given out.
-func (s *Store) Abort(drain func()) {
+// Generation returns the generation of the state that r was made from, see
+// Store.Abort: the log must refuse r when records of that generation have failed.
+func (r *Record) Generation() uint64 { return r.generation }
+
+// Abort takes back everything that is pending, since records have failed, and makes
+// generation that of the records to come. The log refuses those of the generation
+// before, so that no change that was checked against the pending state is committed
+// after it. Abort is called once what was durable before the failure is committed;
+// for each record that failed, if that is simpler: with the generation that the store
+// has it does nothing. Timestamps given out stay given out.
+func (s *Store) Abort(generation uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	drain()
+	if generation == s.generation {
+		return
+	}
+	s.generation = generation
 	dirty := maps.Clone(s.dirty)
 	for e := range dirty {
 		s.index.changeGroup(e.slot, e.pending, false)

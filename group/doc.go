@@ -28,13 +28,16 @@
 // calls enqueue, all in one critical section, so that the order of the log is the
 // order of the checks. The group then has a pending version, which later checks
 // see and readers do not. Once the record is durable, Commit makes that version
-// visible. When a commit fails, Abort throws away everything that is pending.
+// visible. When records fail, Abort throws away everything that is pending, and the
+// log refuses what was made from it: that is what a record's Generation is for.
 //
 //	err := store.Apply(change, now, func(r *group.Record) {
-//		log.Append(r, func(seq uint64, err error) {
-//			if err == nil {
-//				store.Commit(r, seq)
+//		err := log.Append(r, r.Generation(), func(seq uint64, err error) {
+//			if err != nil {
+//				store.Abort(log.Generation())
+//				return
 //			}
+//			store.Commit(r, seq)
 //		})
 //	})
 //

@@ -18,23 +18,25 @@ import (
 // history drives a store through a random life and checks every promise of the
 // package at every step.
 type history struct {
-	t       testing.TB
-	r       *rand.Rand
-	o       Options
-	mask    uint64
-	s       *Store
-	now     time.Time
-	seq     uint64
-	queued  []*Record // enqueued and not yet durable; refreshes are among them
-	disk    [][]byte  // what is durable, encoded, from base on
-	base    []byte    // a snapshot, or nothing
-	floor   int64
-	rx      *receiver
-	stamps  map[string]int64 // last timestamp given out since the start, by group
-	trace   []string
-	timed   bool
-	refused int
-	pushes  int
+	t      testing.TB
+	r      *rand.Rand
+	o      Options
+	mask   uint64
+	s      *Store
+	now    time.Time
+	seq    uint64
+	queued []*Record // enqueued and not yet durable; refreshes are among them
+
+	generation uint64   // how often everything queued has failed
+	disk       [][]byte // what is durable, encoded, from base on
+	base       []byte   // a snapshot, or nothing
+	floor      int64
+	rx         *receiver
+	stamps     map[string]int64 // last timestamp given out since the start, by group
+	trace      []string
+	timed      bool
+	refused    int
+	pushes     int
 }
 
 func newHistory(t testing.TB, seed uint64) *history {
@@ -54,7 +56,7 @@ func ownForTest() []OwnFamily {
 }
 
 func (h *history) newStore() {
-	h.s, h.stamps = NewStore(h.o), map[string]int64{}
+	h.s, h.stamps, h.generation = NewStore(h.o), map[string]int64{}, 0
 	h.s.index.mask = h.mask
 	h.s.ownOnce.Do(h.s.addOwnFamilies)
 }
@@ -62,6 +64,9 @@ func (h *history) newStore() {
 // enqueue checks that no timestamp of a group is given out twice, not even
 // after a failed commit.
 func (h *history) enqueue(r *Record) {
+	if r.Generation() != h.generation {
+		h.fail("%s is of generation %d, not %d", r.Labels, r.Generation(), h.generation)
+	}
 	if last, ok := h.stamps[r.Labels.ID()]; ok && r.Kind != KindClock && r.Time <= last {
 		h.fail("%s gets timestamp %d after %d", r.Labels, r.Time, last)
 	}
@@ -416,7 +421,9 @@ func boundsOf(x *dto.Histogram) []float64 {
 func (h *history) abort() {
 	h.commit(h.r.IntN(len(h.queued) + 1))
 	h.logf("abort %d", len(h.queued))
-	h.s.Abort(func() { h.queued = nil })
+	h.queued = nil
+	h.generation++
+	h.s.Abort(h.generation)
 	if got, want := printGroups(pendingGroups(h.s)), printGroups(h.s.Groups()); got != want {
 		h.fail("after an abort, pending is %s, committed %s", got, want)
 	}
@@ -480,13 +487,12 @@ func (h *history) snapshot() {
 // restate adds a new destination, which takes over from the old one.
 func (h *history) restate() {
 	h.logf("restate")
-	records, seq := h.s.Restate(h.now, func() uint64 { return h.seq + 1 }, h.enqueue)
+	records := h.s.Restate(h.now, h.enqueue)
 	h.commit(len(h.queued))
 	h.rx = newReceiver()
 	for _, r := range records {
 		h.deliver(r)
 	}
-	_ = seq
 }
 
 // check compares the receiver and the index with the state.

@@ -65,6 +65,8 @@ type Record struct {
 	// Ended are the components that the group had before and no longer has.
 	Ended []Ended
 
+	generation uint64 // see Generation
+
 	plan *plan // what Commit does with it; nil once committed, and for records read back
 }
 

@@ -34,7 +34,7 @@ func (s *Store) Refresh(slot int, interval time.Duration, now time.Time, enqueue
 	if len(records) == 0 {
 		return 0
 	}
-	enqueue(&Record{Kind: KindClock, Time: mark})
+	enqueue(&Record{Kind: KindClock, Time: mark, generation: s.generation})
 	for _, r := range records {
 		emit(r)
 	}
@@ -71,15 +71,16 @@ func (s *Store) restateLocked(e *entry, members []Member, now time.Time) *Record
 	return &Record{
 		Kind: KindRefresh, Labels: g.Labels, Time: s.stampLocked(e, g.Labels, now, false),
 		Push: g.Push, Fail: g.Fail, TTL: g.TTL, Expect: g.Expect, Hide: g.Hide, Members: members, Last: g.Last,
+		generation: s.generation,
 	}
 }
 
 // Restate returns every group once, newly stamped (but for explicit timestamps),
-// for a new destination, and what cut returns: the sequence after which that destination reads on. enqueue
-// gets one KindClock record with the largest timestamp. The records describe what
-// is pending, so they must wait until that clock record is durable, and be
-// thrown away when it fails.
-func (s *Store) Restate(now time.Time, cut func() uint64, enqueue func(*Record)) ([]*Record, uint64) {
+// for a new destination. enqueue gets one KindClock record with the largest
+// timestamp: the destination gets the records behind it, and in front of what
+// follows it in the log. The records describe what is pending, so they must wait
+// until that clock record is durable, and be thrown away when it fails.
+func (s *Store) Restate(now time.Time, enqueue func(*Record)) []*Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	records := make([]*Record, 0, len(s.entries))
@@ -92,8 +93,8 @@ func (s *Store) Restate(now time.Time, cut func() uint64, enqueue func(*Record))
 		records = append(records, r)
 		mark = max(mark, r.Time)
 	}
-	enqueue(&Record{Kind: KindClock, Time: mark})
-	return records, cut()
+	enqueue(&Record{Kind: KindClock, Time: mark, generation: s.generation})
+	return records
 }
 
 // Timed reports whether a metric of m has an explicit timestamp.

@@ -320,7 +320,7 @@ func (s *Store) enqueueLocked(e *entry, r *Record, enqueue func(*Record)) {
 	if next != nil {
 		r.Labels = next.Labels // not the request's memory
 	}
-	r.plan = &plan{entry: e, next: next}
+	r.plan, r.generation = &plan{entry: e, next: next}, s.generation
 	s.setPendingLocked(e, next)
 	e.inFlight++
 	s.dirty[e] = struct{}{}

@@ -86,16 +86,17 @@ type Store struct {
 	highest   atomic.Int64 // largest timestamp given out or seen; written under mu
 	series    atomic.Int64 // samples of all pending groups
 
-	mu      sync.Mutex
-	entries map[string]*entry // by Labels.ID
-	slots   []*entry          // by slot number; slot 0 stands for the gateway itself
-	free    []uint32
-	dirty   map[*entry]struct{} // inFlight > 0
-	failed  map[*entry]struct{} // pending is failedOnly
-	expiry  expiryHeap
-	floors  floors
-	index   index
-	metrics *metrics
+	mu         sync.Mutex
+	generation uint64            // of what is pending, see Abort
+	entries    map[string]*entry // by Labels.ID
+	slots      []*entry          // by slot number; slot 0 stands for the gateway itself
+	free       []uint32
+	dirty      map[*entry]struct{} // inFlight > 0
+	failed     map[*entry]struct{} // pending is failedOnly
+	expiry     expiryHeap
+	floors     floors
+	index      index
+	metrics    *metrics
 
 	checker    checker
 	components components

@@ -16,7 +16,9 @@ func TestBusyLog(t *testing.T) {
 	g := newIdleGateway(t, Options{})
 	large := &group.Record{Kind: group.KindClock, Labels: make(group.Labels, 1<<18)}
 	for g.log.Err() == nil {
-		g.log.Append(large, nil)
+		if err := g.log.Append(large, 0, nil); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := g.log.Err(); !errors.Is(err, queue.ErrBusy) {
 		t.Fatal(err)
@@ -30,9 +32,9 @@ func TestBusyLog(t *testing.T) {
 	}
 	g.run()
 	done := make(chan error, 1)
-	g.log.Append(&group.Record{Kind: group.KindClock}, func(_ uint64, err error) { done <- err })
-	if err := <-done; err != nil {
-		t.Fatal(err)
+	err := g.log.Append(&group.Record{Kind: group.KindClock}, 0, func(_ uint64, err error) { done <- err })
+	if err != nil || <-done != nil {
+		t.Fatal("the log failed")
 	}
 	for g.log.Err() != nil {
 		runtime.Gosched() // the batch is about to be taken off the books

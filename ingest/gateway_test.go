@@ -45,7 +45,7 @@ func newIdleGateway(t testing.TB, o Options) *gateway {
 		},
 		MaxGroups: o.Limits.MaxGroups, MaxSeriesPerGroup: o.Limits.MaxSeries,
 	})
-	l, err := queue.Open(queue.Options{Abort: s.Abort}, queue.Codec[*group.Record]{
+	l, err := queue.Open(queue.Options{}, queue.Codec[*group.Record]{
 		Encode:  group.EncodeRecord,
 		Decode:  group.DecodeRecord,
 		Samples: (*group.Record).Samples,
@@ -107,7 +107,10 @@ func (g *gateway) send(method, path string, body io.Reader, headers ...string) *
 // waits for.
 func (g *gateway) settle() {
 	done := make(chan struct{})
-	g.log.Append(&group.Record{Kind: group.KindClock}, func(uint64, error) { close(done) })
+	err := g.log.Append(&group.Record{Kind: group.KindClock}, g.log.Generation(), func(uint64, error) { close(done) })
+	if err != nil {
+		return // closed: everything is settled
+	}
 	<-done
 }
 

@@ -51,10 +51,12 @@ func (w *Writer) Store() *group.Store { return w.store }
 // ErrNotKept.
 func (w *Writer) Ready() error {
 	if err := w.log.Err(); err != nil {
-		return fmt.Errorf("%w: %w", ErrNotKept, err)
+		return notKept(err)
 	}
 	return nil
 }
+
+func notKept(err error) error { return fmt.Errorf("%w: %w", ErrNotKept, err) }
 
 // Do carries out c and returns when it is kept. The errors of the store come
 // back as they are, those of the log wrapped in ErrNotKept. When ctx ends first,
@@ -89,6 +91,19 @@ func (w *Writer) Expire(ctx context.Context, now time.Time) error {
 // function, and never blocks.
 func (w *Writer) Enqueue(r *group.Record) { w.enqueue(r, func(error) {}) }
 
+// EnqueueThen is Enqueue for a caller that wants to know what became of r: settled
+// is called once, with r's sequence or an error, and must neither wait nor take
+// locks of the store. Readers of the log do not see r before.
+func (w *Writer) EnqueueThen(r *group.Record, settled func(seq uint64, err error)) {
+	err := w.log.Append(r, r.Generation(), func(seq uint64, err error) { settled(seq, w.settle(r, seq, err)) })
+	if err != nil {
+		settled(0, notKept(err))
+	}
+}
+
+// Emit hands a record that is not to be stored to the destinations that keep up.
+func (w *Writer) Emit(r *group.Record) { w.log.Emit(r, r.Generation()) }
+
 // start applies one change.
 func (w *Writer) start(c group.Change, now time.Time) (*outcome, error) {
 	if err := w.Ready(); err != nil {
@@ -111,17 +126,21 @@ func (w *Writer) end(ctx context.Context, apply func(enqueue func(*group.Record)
 	return o.wait(ctx)
 }
 
-// enqueue appends r to the log. kept is called once with the outcome, in the
-// log's commit goroutine: it must neither wait nor take locks of the store.
+// enqueue appends r to the log. kept is called once with the outcome: it must
+// neither wait nor take locks of the store.
 func (w *Writer) enqueue(r *group.Record, kept func(error)) {
-	w.log.Append(r, func(seq uint64, err error) { kept(w.settle(r, seq, err)) })
+	err := w.log.Append(r, r.Generation(), func(seq uint64, err error) { kept(w.settle(r, seq, err)) })
+	if err != nil {
+		kept(notKept(err))
+	}
 }
 
-// settle is called in sequence order. On an error the store is being aborted,
-// under its lock: it must not be called from here.
+// settle is called in sequence order, by the log's commit goroutine. What was
+// appended behind a record that failed has failed too.
 func (w *Writer) settle(r *group.Record, seq uint64, err error) error {
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNotKept, err)
+		w.store.Abort(w.log.Generation())
+		return notKept(err)
 	}
 	w.store.Commit(r, seq)
 	w.samples.Add(float64(r.Samples()))

@@ -43,8 +43,8 @@ func BenchmarkAppend(b *testing.B) {
 				wg.Go(func() {
 					done := make(chan error, 1)
 					for left.Add(-1) >= 0 {
-						l.Append(r, func(_ uint64, err error) { done <- err })
-						if err := <-done; err != nil {
+						err := l.Append(r, 0, func(_ uint64, err error) { done <- err })
+						if err := errors.Join(err, <-done); err != nil {
 							b.Error(err)
 						}
 					}
@@ -86,16 +86,12 @@ func BenchmarkRead(b *testing.B) {
 			defer stop()
 			rng := rand.New(rand.NewPCG(1, 5))
 			n, bytes := 0, 0
-			done := make(chan error, 1)
 			for bytes < 64*mib {
 				r := rec{Samples: 20, Body: benchBody(rng)}
 				n, bytes = n+1, bytes+len(r.Body)
-				l.Append(r, nil)
+				push(b, l, r, nil)
 			}
-			l.Append(rec{}, func(_ uint64, err error) { done <- err })
-			if err := <-done; err != nil {
-				b.Fatal(err)
-			}
+			add(b, l, rec{})
 			if it, err := next(b, l.NewReader(uint64(n))); err != nil || it.Seq != uint64(n)+1 {
 				b.Fatal(it.Seq, err)
 			}
@@ -124,7 +120,7 @@ func BenchmarkOpen(b *testing.B) {
 	for bytes := 0; bytes < 256*mib; {
 		r := rec{Samples: 20, Body: benchBody(rng)}
 		bytes += len(r.Body)
-		l.Append(r, nil)
+		push(b, l, r, nil)
 	}
 	stop()
 	b.ReportAllocs()

@@ -28,8 +28,8 @@ func TestFloor(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l.Append(rec{Time: 5000}, nil)
-			l.Append(rec{Time: 4000}, nil)
+			push(t, l, rec{Time: 5000}, nil)
+			push(t, l, rec{Time: 4000}, nil)
 			l.commitQueued()
 			err = l.WriteSnapshot(2, 0, func(io.Writer) error { return nil })
 			if err := errors.Join(err, c.Sent(0, 2), l.finish(), l.Close()); err != nil {
@@ -73,7 +73,7 @@ func TestResetClock(t *testing.T) {
 		}
 	}
 	l := open1()
-	l.Append(rec{Time: 9_000_000}, nil) // the clock was far ahead
+	push(t, l, rec{Time: 9_000_000}, nil) // the clock was far ahead
 	l.commitQueued()
 	snapshot(l)
 	if err := errors.Join(l.finish(), l.Close()); err != nil {
@@ -91,7 +91,7 @@ func TestResetClock(t *testing.T) {
 		t.Error("no snapshot is due")
 	}
 	snapshot(l)
-	l.Append(rec{Time: 1000}, nil)
+	push(t, l, rec{Time: 1000}, nil)
 	l.commitQueued()
 	if err := errors.Join(l.finish(), l.Close()); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"slices"
 	"time"
 )
 
@@ -111,9 +111,9 @@ func (l *Log[R]) commitBatch(batch []queued[R]) {
 		return
 	}
 	l.commit.retries = 0
-	for _, q := range batch {
+	for i, q := range batch {
 		if q.done != nil {
-			q.done(q.seq, nil)
+			q.done(items[i].Seq, nil)
 		}
 	}
 	l.publish(items)
@@ -127,6 +127,7 @@ func (l *Log[R]) store(batch []queued[R]) ([]ringItem[R], error) {
 	l.commit.buf = l.commit.buf[:0]
 	if last.records > 0 && l.disk != nil {
 		if err := l.write(items); err != nil {
+			l.commit.void = last.seq
 			return nil, err
 		}
 	}
@@ -147,19 +148,19 @@ type counts struct {
 	skipped skips
 }
 
-// count makes items of the batch and keeps the books of each.
+// count makes items of the batch, gives each its sequence and keeps its books.
 func (l *Log[R]) count(batch []queued[R]) ([]ringItem[R], counts) {
 	items := make([]ringItem[R], 0, len(batch))
-	c := counts{total: l.commit.total, skipped: l.commit.skipped}
+	c := counts{seq: l.head.Load(), total: l.commit.total, skipped: l.commit.skipped}
 	for _, q := range batch {
 		samples := uint64(l.codec.Samples(q.record))
 		if q.ephemeral {
 			c.skipped = c.skipped.plus(skips{1, samples})
 		} else {
-			c.records, c.seq, c.total = c.records+1, q.seq, c.total+samples
+			c.records, c.seq, c.total = c.records+1, max(c.seq, l.commit.void)+1, c.total+samples
 		}
 		items = append(items, ringItem[R]{
-			Item:    Item[R]{Record: q.record, Seq: q.seq, Ephemeral: q.ephemeral},
+			Item:    Item[R]{Record: q.record, Seq: c.seq, Ephemeral: q.ephemeral},
 			size:    q.size,
 			total:   c.total,
 			samples: samples,
@@ -187,23 +188,22 @@ func (l *Log[R]) release(batch []queued[R]) {
 	l.mu.Unlock()
 }
 
-// abort fails batch and everything queued behind it.
+// abort fails batch and everything queued behind it, and refuses from now on what
+// was built on that.
 func (l *Log[R]) abort(batch []queued[R], err error) {
-	drain := sync.OnceFunc(func() {
-		l.mu.Lock()
-		batch = append(batch, l.queue...)
-		l.queue = nil
-		l.commit.void = l.last
-		l.mu.Unlock()
-		for _, q := range batch {
-			if q.done != nil {
-				q.done(q.seq, err)
-			}
+	l.mu.Lock()
+	batch = append(batch, l.queue...)
+	l.queue = nil
+	if slices.ContainsFunc(batch, func(q queued[R]) bool { return !q.ephemeral }) {
+		l.generation++
+	}
+	l.mu.Unlock()
+	for _, q := range batch {
+		if q.done != nil {
+			q.done(0, err)
 		}
-		l.metrics.aborted.Add(float64(len(batch)))
-	})
-	l.o.Abort(drain)
-	drain() // for an Abort that did not
+	}
+	l.metrics.aborted.Add(float64(len(batch)))
 	l.release(batch)
 }
 

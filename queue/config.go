@@ -104,12 +104,6 @@ type Options struct {
 	SnapshotBytes    int64         // 64 MiB of log after which a snapshot is due
 	SnapshotInterval time.Duration // 10 min after which a snapshot is due, if anything was appended
 
-	// Abort is called by the commit loop when records fail together. It must call
-	// drain exactly once, under the lock that Append is called under: drain calls
-	// the done function of everything that waits with an error, so nothing can be
-	// appended between. Nil calls drain without any lock.
-	Abort func(drain func())
-
 	Logger     *slog.Logger          // discards
 	Registerer prometheus.Registerer // none
 	Now        func() time.Time      // time.Now
@@ -132,9 +126,6 @@ func (o Options) withDefaults() Options {
 	if o.MaxBytes > 0 {
 		// Segments are dropped whole: a few must fit below the bound.
 		o.SegmentBytes = min(o.SegmentBytes, max(o.MaxBytes/8, 4096))
-	}
-	if o.Abort == nil {
-		o.Abort = func(drain func()) { drain() }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

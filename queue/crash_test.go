@@ -136,25 +136,24 @@ func (h *history) restore() {
 
 // append adds a few records in one batch.
 func (h *history) append() {
+	next := max(h.l.Head(), h.l.commit.void) // what fails has a sequence too
 	for range 1 + h.rng.IntN(6) {
 		h.now = h.now.Add(time.Duration(h.rng.IntN(2000)-500) * time.Millisecond)
 		body := strings.Repeat(fmt.Sprintf("%d.", h.rng.IntN(1000)), []int{0, 3, 30, 300, 3000}[h.rng.IntN(5)]/2)
 		r := rec{Time: max(h.now.UnixMilli(), h.l.Floor()+1), Samples: h.rng.IntN(50), Body: body}
-		seq := h.l.Last() + 1
-		if _, used := h.acked[seq]; used {
-			h.errorf("sequence %d is used again", seq)
-		}
-		h.given[seq] = r
-		h.l.Append(r, func(seq uint64, err error) {
-			if err == nil {
-				h.acked[seq] = r
-				h.safe[seq] = h.o.Fsync == Always
-				h.state[seq] = true
-				h.floor = max(h.floor, r.Time)
+		next++
+		h.given[next] = r
+		push(h.t, h.l, r, func(seq uint64) {
+			if _, used := h.acked[seq]; used {
+				h.errorf("sequence %d is used again", seq)
 			}
+			h.acked[seq] = r
+			h.safe[seq] = h.o.Fsync == Always
+			h.state[seq] = true
+			h.floor = max(h.floor, r.Time)
 		})
 		if h.rng.IntN(5) == 0 {
-			h.l.Emit(rec{Body: "ephemeral"})
+			h.l.Emit(rec{Body: "ephemeral"}, h.l.Generation())
 		}
 	}
 	h.l.commitQueued()

@@ -30,7 +30,7 @@ func build(t testing.TB, records int, stopped bool) (*simDisk, map[uint64]rec) {
 	all := map[uint64]rec{}
 	for i := range records {
 		r := rec{Time: int64(1000 + i), Samples: 3 + i, Body: strings.Repeat(fmt.Sprint(i, ","), 1+i*i%70)}
-		all[l.Append(r, nil)] = r
+		push(t, l, r, func(seq uint64) { all[seq] = r })
 		if i%3 != 0 {
 			l.commitQueued()
 		}

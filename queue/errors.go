@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// What Err, and the done function of Append, can answer.
+// What Err, Append and its done function can answer.
 var (
 	// ErrUnavailable: the disk refused a write or an fsync. It heals by itself when
 	// the disk does. The error that is returned also wraps the cause.
@@ -17,6 +17,10 @@ var (
 
 	// ErrBusy: more than MaxQueuedBytes wait for the disk.
 	ErrBusy = errors.New("too much is waiting to be written to the log")
+
+	// ErrAborted: records of the same generation have failed, and what is appended
+	// may build on them.
+	ErrAborted = errors.New("records that this one may build on have failed")
 
 	// ErrClosed: Run has ended.
 	ErrClosed = errors.New("the log is closed")

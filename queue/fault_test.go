@@ -35,13 +35,6 @@ func startSim(t *testing.T, sim *simDisk, o Options) (l *Log[rec], stop func()) 
 	return l, run(t, l)
 }
 
-// tryAdd appends one record and returns what became of it.
-func tryAdd(l *Log[rec], r rec) error {
-	done := make(chan error, 1)
-	l.Append(r, func(_ uint64, err error) { done <- err })
-	return <-done
-}
-
 // drainReader returns everything that r has at present.
 func drainReader(t *testing.T, r *Reader[rec]) (seqs []uint64, gaps []GapError) {
 	t.Helper()
@@ -99,7 +92,7 @@ func TestDiskFails(t *testing.T) {
 				sim.fault = row.fault(sim)
 				sim.mu.Unlock()
 				for range 3 {
-					if err := tryAdd(l, rec{Body: "a record that does not fit in a hundred bytes, whatever is done about it, and so fails"}); !errors.Is(err, ErrUnavailable) {
+					if _, err := tryAdd(l, rec{Body: "a record that does not fit in a hundred bytes, whatever is done about it, and so fails"}); !errors.Is(err, ErrUnavailable) {
 						t.Errorf("append while the disk fails: %v", err)
 					}
 				}
@@ -178,7 +171,7 @@ func TestBackoff(t *testing.T) {
 		begin := created
 		sim.mu.Unlock()
 		for range 600 { // a minute of pushes
-			_ = tryAdd(l, rec{Body: "more than is left"})
+			_, _ = tryAdd(l, rec{Body: "more than is left"})
 			time.Sleep(100 * time.Millisecond)
 		}
 		sim.mu.Lock()
@@ -198,48 +191,54 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-// Records are appended under the lock that Abort takes: the failure of a batch
-// fails everything that was built on it, and nothing that came after.
-func TestAbort(t *testing.T) {
+// Records that build on one another are appended under a lock of their own. The
+// failure of one fails everything that was built on it, what is appended only after
+// that included, and nothing that came after it was taken back.
+func TestGenerations(t *testing.T) {
 	sim := newSim()
-	var store sync.Mutex
-	chain := 0 // what the next record builds on; under store
-	good := 0  // what is durable
-	o := simOptions()
-	o.Abort = func(drain func()) {
-		store.Lock()
-		defer store.Unlock()
-		drain()
-		chain = good
-	}
-	l, stop := startSim(t, sim, o)
+	l, stop := startSim(t, sim, simOptions())
 	defer stop()
 
-	var wg sync.WaitGroup
-	failures := 0
+	var store sync.Mutex
+	chain := 0              // what the next record builds on; under store
+	good := 0               // what is durable
+	generation := uint64(0) // of chain
+	failures, refused := 0, 0
+	settled := func(mine int, err error) {
+		store.Lock()
+		defer store.Unlock()
+		switch {
+		case err == nil && mine != good+1:
+			t.Errorf("record %d is done after %d", mine, good)
+		case err == nil:
+			good = mine
+		case l.Generation() != generation: // the first that failed
+			chain, generation = good, l.Generation()
+		}
+	}
 	push := func() {
 		done := make(chan error, 1)
 		store.Lock()
 		chain++
 		mine := chain
-		l.Append(rec{Time: int64(mine)}, func(_ uint64, err error) {
-			if err == nil {
-				store.Lock()
-				if mine != good+1 {
-					t.Errorf("record %d is done after %d", mine, good)
-				}
-				good = mine
-				store.Unlock()
-			}
+		err := l.Append(rec{Time: int64(mine)}, generation, func(_ uint64, err error) {
+			settled(mine, err)
 			done <- err
 		})
+		if errors.Is(err, ErrAborted) {
+			refused++
+		}
 		store.Unlock()
-		if err := <-done; err != nil {
+		if err == nil {
+			err = <-done
+		}
+		if err != nil {
 			store.Lock()
 			failures++
 			store.Unlock()
 		}
 	}
+	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
 			for range 100 {
@@ -260,6 +259,7 @@ func TestAbort(t *testing.T) {
 	if failures == 0 || good == 0 {
 		t.Errorf("%d records failed, %d were kept", failures, good)
 	}
+	t.Logf("%d records were kept, %d failed, of which %d were refused", good, failures, refused)
 	last := 0
 	r := l.NewReader(0)
 	for last < good { // the last one may be published a moment after it was reported done
@@ -292,14 +292,15 @@ func TestEmitWhileFailing(t *testing.T) {
 	}
 	l.reopen()
 	sim.fault = failOps(errShortOp, "write", "create")
-	l.Append(rec{}, nil)
-	l.Emit(rec{Body: "falls"})
+	push(t, l, rec{}, nil)
+	l.Emit(rec{Body: "falls"}, 0)
 	l.commitQueued()
-	l.Emit(rec{Body: "is not taken"})
+	l.Emit(rec{Body: "is not taken"}, 1)
 	sim.fault = nil
 	l.reopen()
-	l.Append(rec{}, nil)
-	l.Emit(rec{Body: "passes"})
+	push(t, l, rec{}, nil)
+	l.Emit(rec{Body: "is of a generation that has failed"}, 0)
+	l.Emit(rec{Body: "passes"}, 1)
 	l.commitQueued()
 	var got []string
 	r := l.NewReader(0)
@@ -327,13 +328,13 @@ func TestBusy(t *testing.T) {
 		sim.onSync = func() { <-stuck }
 		waiting := 0
 		for l.Err() == nil {
-			l.Append(rec{Body: "0123456789"}, nil)
+			push(t, l, rec{Body: "0123456789"}, nil)
 			waiting++
 		}
 		if err := l.Err(); !errors.Is(err, ErrBusy) || waiting*74 < 1000 || waiting*74 > 1100 {
 			t.Errorf("%d records wait, Err is %v", waiting, err)
 		}
-		l.Emit(rec{Body: "is not taken"})
+		l.Emit(rec{Body: "is not taken"}, 0)
 		close(stuck)
 		synctest.Wait()
 		if err := l.Err(); err != nil || l.Head() != uint64(waiting) {
@@ -348,13 +349,13 @@ func TestClosed(t *testing.T) {
 	l, stop := start(t, Options{})
 	add(t, l, rec{})
 	stop()
-	if err := tryAdd(l, rec{}); !errors.Is(err, ErrClosed) {
+	if _, err := tryAdd(l, rec{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("append: %v", err)
 	}
 	if err := l.Err(); !errors.Is(err, ErrClosed) {
 		t.Errorf("Err: %v", err)
 	}
-	l.Emit(rec{})
+	l.Emit(rec{}, 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	r := l.NewReader(0)
@@ -460,7 +461,7 @@ func TestSnapshotFails(t *testing.T) {
 	}
 	write := func(w io.Writer) error { _, err := w.Write([]byte("state")); return err }
 	appendOne := func() {
-		l.Append(rec{}, nil)
+		push(t, l, rec{}, nil)
 		l.commitQueued()
 	}
 	appendOne()

@@ -107,8 +107,8 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			return
 		}
-		first := l.Last() + 1
-		l.Append(rec{Body: "after"}, nil)
+		var first uint64
+		push(t, l, rec{Body: "after"}, func(seq uint64) { first = seq })
 		l.commitQueued()
 		seqs, _ := drainReader(t, newReaderOnDisk(l, 0))
 		for _, want := range []uint64{1, 2, 3, first} {

@@ -66,19 +66,19 @@ func makeGolden(t *testing.T) *simDisk {
 		t.Fatal(err)
 	}
 	for _, r := range goldenRecords[:3] {
-		l.Append(r, nil)
+		push(t, l, r, nil)
 	}
 	l.commitQueued()
 	if err := l.disk.seal(true); err != nil {
 		t.Fatal(err)
 	}
 	sim.fault = failOps(errShortOp, "write", "create")
-	l.Append(rec{Body: "fails"}, nil)
-	l.Append(rec{Body: "fails, too"}, nil)
+	push(t, l, rec{Body: "fails"}, nil)
+	push(t, l, rec{Body: "fails, too"}, nil)
 	l.commitQueued()
 	sim.fault = nil
 	l.reopen()
-	l.Append(goldenRecords[3], nil)
+	push(t, l, goldenRecords[3], nil)
 	l.commitQueued()
 	err = l.WriteSnapshot(3, 0, func(w io.Writer) error { _, err := io.WriteString(w, "the state at 3"); return err })
 	if err := errors.Join(err, c.Sent(0, 3), c.Settle(0, 2, 307, Counts{7, 300}), c.Acked(1, 1)); err != nil {

@@ -22,14 +22,14 @@ type Log[R any] struct {
 	maxTime   atomic.Int64  // largest timestamp known, see Floor
 	head      atomic.Uint64 // last durable sequence
 
-	mu      sync.Mutex
-	queue   []queued[R]
-	last    uint64 // last assigned sequence
-	waiting int64  // bytes queued and in the batch being committed
-	failure error  // why nothing can be written at present
-	full    bool   // at a bound with Reject
-	closed  bool   // Run has ended
-	wake    chan struct{}
+	mu         sync.Mutex
+	queue      []queued[R]
+	generation uint64 // raised when records fail, see Append
+	waiting    int64  // bytes queued and in the batch being committed
+	failure    error  // why nothing can be written at present
+	full       bool   // at a bound with Reject
+	closed     bool   // Run has ended
+	wake       chan struct{}
 
 	commit committer // owned by the commit loop
 }
@@ -37,7 +37,6 @@ type Log[R any] struct {
 // queued is a record on its way to the disk.
 type queued[R any] struct {
 	record    R
-	seq       uint64
 	size      int64
 	ephemeral bool
 	done      func(seq uint64, err error)
@@ -68,7 +67,6 @@ func open[R any](fs fsys, o Options, c Codec[R]) (*Log[R], error) {
 		l.snapshots.restore(at.snapshots, d.bytesBehind(at.snapshots))
 		l.metrics.observeDisk(d, &l.snapshots)
 	}
-	l.last = at.head
 	l.head.Store(at.head)
 	l.maxTime.Store(at.floor)
 	l.commit.total = at.total
@@ -104,49 +102,61 @@ func (l *Log[R]) Replay(after uint64, fn func(r R, seq uint64) error) error {
 	}
 }
 
-// Append queues r and returns its sequence. It does no I/O and never blocks, so
-// it may be called under the lock that orders records; ask Err before taking a
-// record at all. done, which may be nil, is called by the commit loop in the order
-// of sequences: with nil after r is durable and before readers see it, with an
-// error when r is not known to be kept. With an error it is called under the lock
-// that Options.Abort takes, or in Append itself when the log is closed, so it must
-// not take that lock.
-func (l *Log[R]) Append(r R, done func(seq uint64, err error)) uint64 {
+// Append queues r. It does no I/O and never blocks, so it may be called under the
+// lock that orders records; ask Err before taking a record at all. done, which may
+// be nil, is called once by the commit loop, in the order of sequences: with r's
+// sequence and nil after r is durable and before readers see it, or with an error
+// when r is not known to be kept.
+//
+// Records fail together: one that fails takes along everything that was appended
+// behind it, and raises the log's generation. generation is what Generation
+// answered before r was built, or, for records that build on one another, when
+// everything that had failed was taken back. With a generation that has passed r is
+// refused with ErrAborted, since it may build on what failed; with ErrClosed after
+// the end of Run. done is not called for what is refused.
+func (l *Log[R]) Append(r R, generation uint64, done func(seq uint64, err error)) error {
 	size := int64(l.codec.Size(r))
 	raise(&l.maxTime, l.codec.Time(r))
 	l.mu.Lock()
-	l.last++
-	seq := l.last
-	if l.closed {
+	switch {
+	case l.closed:
 		l.mu.Unlock()
-		if done != nil {
-			done(seq, ErrClosed)
-		}
-		return seq
+		return ErrClosed
+	case l.generation != generation:
+		l.mu.Unlock()
+		return ErrAborted
 	}
-	l.queue = append(l.queue, queued[R]{record: r, seq: seq, size: size, done: done})
+	l.queue = append(l.queue, queued[R]{record: r, size: size, done: done})
 	l.waiting += size
 	l.mu.Unlock()
 	l.notify()
-	return seq
+	return nil
 }
 
 // Emit sends r to the readers that keep up, in order with Append, after
 // everything appended before it is durable. It is never stored, and carries the
-// sequence of the record before it. When that record fails, or the log takes no
-// records, r is dropped.
-func (l *Log[R]) Emit(r R) {
+// sequence of the record before it. When that record fails, its generation has
+// passed, or the log takes no records, r is dropped.
+func (l *Log[R]) Emit(r R, generation uint64) {
 	size := int64(l.codec.Size(r))
 	l.mu.Lock()
-	if l.closed || l.failure != nil || l.waiting > l.o.MaxQueuedBytes {
+	if l.closed || l.failure != nil || l.generation != generation || l.waiting > l.o.MaxQueuedBytes {
 		l.mu.Unlock()
 		l.metrics.emitDropped.Inc()
 		return
 	}
-	l.queue = append(l.queue, queued[R]{record: r, seq: l.last, size: size, ephemeral: true})
+	l.queue = append(l.queue, queued[R]{record: r, size: size, ephemeral: true})
 	l.waiting += size
 	l.mu.Unlock()
 	l.notify()
+}
+
+// Generation returns how often records have failed together since Open. What is
+// appended with it was built after everything that failed so far.
+func (l *Log[R]) Generation() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.generation
 }
 
 // Err returns nil while the log takes records, and otherwise why it does not:
@@ -169,14 +179,6 @@ func (l *Log[R]) Err() error {
 
 // Head returns the last durable sequence, 0 when there is none.
 func (l *Log[R]) Head() uint64 { return l.head.Load() }
-
-// Last returns the last sequence that was assigned. What is behind Head waits, or
-// has failed.
-func (l *Log[R]) Last() uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.last
-}
 
 // Floor returns the largest timestamp that the log knows of: of records, and in
 // the headers of segments, snapshots and cursors. After Open, timestamps must go

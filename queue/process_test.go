@@ -45,17 +45,17 @@ func appendUntilKilled(dir string) error {
 	if err != nil {
 		return err
 	}
+	room := make(chan struct{}, 20) // for records that are on their way
 	for range 4 {
 		go func() {
 			for {
-				l.Append(rec{Body: strings.Repeat("x", rand.IntN(500))}, func(seq uint64, err error) {
+				room <- struct{}{}
+				_ = l.Append(rec{Body: strings.Repeat("x", rand.IntN(500))}, l.Generation(), func(seq uint64, err error) {
 					if err == nil {
 						_, _ = fmt.Println(seq)
 					}
+					<-room
 				})
-				for l.Last()-l.Head() > 20 {
-					time.Sleep(time.Millisecond)
-				}
 			}
 		}()
 	}
@@ -154,9 +154,8 @@ func TestFullDisk(t *testing.T) {
 	}
 	failed := 0
 	for range 2000 {
-		done := make(chan error, 1)
-		seq := l.Append(big, func(_ uint64, err error) { done <- err })
-		if err := <-done; err == nil {
+		seq, err := tryAdd(l, big)
+		if err == nil {
 			kept = append(kept, seq)
 		} else if failed++; !errors.Is(err, ErrUnavailable) {
 			t.Fatal(err)

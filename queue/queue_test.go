@@ -77,12 +77,34 @@ func run(t testing.TB, l *Log[rec]) (stop func()) {
 // add appends one record and waits for it.
 func add(t testing.TB, l *Log[rec], r rec) uint64 {
 	t.Helper()
-	done := make(chan error, 1)
-	seq := l.Append(r, func(_ uint64, err error) { done <- err })
-	if err := <-done; err != nil {
-		t.Fatalf("append record %d: %v", seq, err)
+	seq, err := tryAdd(l, r)
+	if err != nil {
+		t.Fatalf("append: %v", err)
 	}
 	return seq
+}
+
+// tryAdd appends one record and returns what became of it.
+func tryAdd(l *Log[rec], r rec) (seq uint64, err error) {
+	done := make(chan error, 1)
+	err = l.Append(r, l.Generation(), func(s uint64, err error) { seq = s; done <- err })
+	if err == nil {
+		err = <-done
+	}
+	return seq, err
+}
+
+// push appends one record and does not wait for it.
+func push(t testing.TB, l *Log[rec], r rec, done func(seq uint64)) {
+	t.Helper()
+	err := l.Append(r, l.Generation(), func(seq uint64, err error) {
+		if err == nil && done != nil {
+			done(seq)
+		}
+	})
+	if err != nil {
+		t.Fatalf("append: %v", err)
+	}
 }
 
 // next returns the next item of r, and fails the test when none comes.

@@ -29,13 +29,14 @@ func TestReaderMovesBetweenRingAndSegments(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 4))
 	r := l.NewReader(0)
 	var want, got []string
-	emitted, lagged := uint64(0), 0
+	seq, emitted, lagged := uint64(0), uint64(0), 0
 	for range 500 {
 		for range 1 + rng.IntN(10) {
-			seq := l.Append(rec{Samples: 1}, nil)
+			seq++
+			push(t, l, rec{Samples: 1}, nil)
 			want = append(want, fmt.Sprint(seq))
 			if rng.IntN(3) == 0 {
-				l.Emit(rec{Samples: 2})
+				l.Emit(rec{Samples: 2}, 0)
 				want = append(want, fmt.Sprint(seq, "e"))
 				emitted++
 			}
@@ -129,7 +130,7 @@ func TestReadersSeeOnlyWhatIsDone(t *testing.T) {
 				pushers.Go(func() {
 					for range 100 {
 						ok := make(chan error)
-						l.Append(rec{}, func(seq uint64, err error) {
+						_ = l.Append(rec{}, 0, func(seq uint64, err error) {
 							mu.Lock()
 							if seq != done+1 {
 								t.Errorf("record %d is done after %d", seq, done)
@@ -164,7 +165,7 @@ func TestUndecodable(t *testing.T) {
 		if i != 0 {
 			body = "undecodable"
 		}
-		l.Append(rec{Samples: 10 + i, Body: body}, nil)
+		push(t, l, rec{Samples: 10 + i, Body: body}, nil)
 		l.commitQueued()
 	}
 	r := newReaderOnDisk(l, 0)
@@ -273,7 +274,7 @@ func TestConcurrentUse(t *testing.T) {
 			for i := range each {
 				add(t, l, rec{Time: int64(i), Samples: 1, Body: strings.Repeat("x", i)})
 				if i%10 == 0 {
-					l.Emit(rec{Samples: 1})
+					l.Emit(rec{Samples: 1}, 0)
 				}
 			}
 		})

@@ -27,7 +27,7 @@ func newStored(t *testing.T) *stored {
 	c := s.cursor(t)
 	for i := range 12 {
 		r := rec{Time: int64(1000 + i), Samples: i, Body: fmt.Sprintf("record %2d", i)}
-		s.all[s.l.Append(r, nil)] = r
+		push(t, s.l, r, func(seq uint64) { s.all[seq] = r })
 		s.l.commitQueued()
 		if i == 3 || i == 7 {
 			s.snapshot(t)
@@ -446,7 +446,7 @@ func TestUnreadablePage(t *testing.T) {
 	all := map[uint64]rec{}
 	for i := range 300 {
 		r := rec{Samples: i, Body: fmt.Sprint("record ", i)}
-		all[l.Append(r, nil)] = r
+		push(t, l, r, func(seq uint64) { all[seq] = r })
 	}
 	l.commitQueued()
 	sim = sim.crash(true, nil)

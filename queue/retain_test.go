@@ -43,7 +43,7 @@ func (b *boundedLog) reopen() {
 // fill appends n records with 1, 2, 3, … samples, and keeps house after each.
 func (b *boundedLog) fill(n int) {
 	for i := range n {
-		b.Append(rec{Time: int64(i), Samples: i + 1, Body: "0123456789012345678901234567890123456789"}, nil)
+		push(b.t, b.Log, rec{Time: int64(i), Samples: i + 1, Body: "0123456789012345678901234567890123456789"}, nil)
 		b.sum += uint64(i + 1)
 		b.commitQueued()
 		if i%3 == 0 {
@@ -256,7 +256,7 @@ func TestNoCursor(t *testing.T) {
 func TestBoundNeedsSnapshot(t *testing.T) {
 	b := newBounded(t, func(o *Options) { o.MaxBytes = 2000 })
 	for range 50 {
-		b.Append(rec{Body: "0123456789012345678901234567890123456789"}, nil)
+		push(b.t, b.Log, rec{Body: "0123456789012345678901234567890123456789"}, nil)
 		b.commitQueued()
 		b.maintain()
 	}
@@ -418,7 +418,7 @@ func TestMemoryOnlyReject(t *testing.T) {
 	}
 	n := uint64(0)
 	for l.Err() == nil && n < 100 {
-		n = l.Append(rec{}, nil)
+		push(t, l, rec{}, func(seq uint64) { n = seq })
 		l.commitQueued()
 		l.maintain()
 	}
@@ -479,7 +479,7 @@ func TestMemoryIsFlat(t *testing.T) {
 	body := benchBody(rand.New(rand.NewPCG(1, 7)))
 	heap := func(records int) uint64 {
 		for range records {
-			l.Append(rec{Samples: 20, Body: body}, nil)
+			push(t, l, rec{Samples: 20, Body: body}, nil)
 			for l.queuedBytes() > mib {
 				runtime.Gosched()
 			}

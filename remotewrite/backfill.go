@@ -26,9 +26,8 @@ type backfill struct {
 	missed uint64 // samples of refreshes skipped, as far as they are dealt with
 	passed uint64 // samples of refreshes left out while a hole waits to be filled
 
-	from    int64           // where the hole begins
-	records []*group.Record // every group as it is now; nil: there is no hole
-	behind  uint64          // the record that they come behind
+	from  int64        // where the hole begins
+	state *Restatement // as it is now; nil: there is no hole
 }
 
 // follow watches for holes. It reports whether it must be left out: a refresh
@@ -42,7 +41,7 @@ func (x *dispatcher) follow(r *group.Record, ephemeral bool) (leaveOut bool) {
 		f.missed = missed
 		x.openHole()
 	}
-	if ephemeral && f.records != nil {
+	if ephemeral && f.state != nil {
 		f.passed += uint64(r.Samples())
 		return true
 	}
@@ -54,25 +53,22 @@ func (x *dispatcher) follow(r *group.Record, ephemeral bool) (leaveOut bool) {
 // where it begins since the process has started after that.
 func (x *dispatcher) openHole() {
 	f := &x.fill
-	if f.records != nil || f.newest == 0 || x.d.now().Sub(time.UnixMilli(f.newest)) <= lookback {
+	if f.state != nil || f.newest == 0 || x.d.now().Sub(time.UnixMilli(f.newest)) <= lookback {
 		return
 	}
 	f.from = f.newest
-	f.records, f.behind = x.d.o.Backfill()
+	f.state = x.d.o.Backfill()
 }
 
 // fillHole hands out the samples once everything in front of them was, as
 // handOutInitial does.
 func (x *dispatcher) fillHole(ctx context.Context) error {
 	f := &x.fill
-	for f.records != nil && x.at > f.behind {
-		f.records, f.behind = x.d.o.Backfill()
-	}
-	if f.records == nil || x.at < f.behind {
+	if !x.due(&f.state, x.d.o.Backfill) {
 		return nil
 	}
 	n := 0
-	for _, r := range f.records {
+	for _, r := range f.state.Records {
 		for _, r := range fillers(r, f.from, x.d.now()) {
 			n++
 			it := item{record: r, seq: x.at, kind: passing, samples: r.Samples()}
@@ -82,7 +78,7 @@ func (x *dispatcher) fillHole(ctx context.Context) error {
 		}
 	}
 	x.d.log.Info("hole of an outage filled", "from", time.UnixMilli(f.from).UTC(), "records", n)
-	f.records = nil
+	f.state = nil
 	return nil
 }
 

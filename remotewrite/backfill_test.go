@@ -56,7 +56,7 @@ func longestHole(t *testing.T, fill bool, parity int) time.Duration {
 		time.Sleep(time.Minute)
 		g.put(fmt.Sprintf("busy %d", minute), "job", "busy")
 		for slot := range group.RefreshSlots * ((minute + parity) % 2) { // every two minutes: a turn that comes just after a push does nothing
-			g.store.Refresh(slot, time.Minute, g.now(), func(r *group.Record) { g.log.Append(r, nil) }, g.log.Emit)
+			g.store.Refresh(slot, time.Minute, g.now(), g.enqueue, g.emit)
 		}
 		synctest.Wait()
 	}

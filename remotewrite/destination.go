@@ -27,14 +27,12 @@ type Options struct {
 	Cursor *queue.Cursor // of Config.ID, with Config.Shards shards
 
 	// Initial is set while the destination is owed the current state, that is
-	// when OpenCursor said that the cursor is new. It returns every group once,
-	// newly stamped, and the sequence of a record in the log, or on its way there,
-	// that these come behind: the clock mark that keeps their timestamps.
-	Initial func() (records []*group.Record, behind uint64)
+	// when OpenCursor said that the cursor is new.
+	Initial func() *Restatement
 
 	// Backfill is what Initial would be if the cursor were new. When it is set, the
 	// hole that an outage leaves in groups that nobody pushes to is filled.
-	Backfill func() (records []*group.Record, behind uint64)
+	Backfill func() *Restatement
 
 	External      group.Labels          // labels that every series gets, unless it has them
 	Escaping      model.EscapingScheme  // of names that are not [a-zA-Z_:][a-zA-Z0-9_:]*; 0: as is

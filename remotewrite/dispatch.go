@@ -24,8 +24,7 @@ type dispatcher struct {
 	why     reason
 	audited bool // the books are in line with the log since everything up to end was read
 
-	initial *[]*group.Record // to be handed out behind the record at behind; nil when it was
-	behind  uint64
+	initial *Restatement // to be handed out; nil when it was
 
 	fill backfill
 }
@@ -42,7 +41,7 @@ func (x *dispatcher) run(ctx, hard context.Context) {
 	_, x.end = x.d.cursor.Ledger()
 	x.moveTo(x.d.cursor.Acknowledged())
 	if x.d.owed.Load() {
-		x.askInitial()
+		x.initial = x.d.o.Initial()
 		x.d.initialLeft.Add(1)
 		if err := x.handOutInitial(hard); err != nil {
 			return
@@ -203,23 +202,12 @@ func (x *dispatcher) put(ctx context.Context, s *shard, it item) error {
 	return s.in.put(ctx, it, s.gone)
 }
 
-// askInitial asks for the first state.
-func (x *dispatcher) askInitial() {
-	records, behind := x.d.o.Initial()
-	x.initial, x.behind = &records, behind
-}
-
 // handOutInitial hands out the first state once everything in front of it was.
-// When the log passes over the record that it comes behind, that one could not be
-// written, and with it perhaps groups that the state has: then it asks again.
 func (x *dispatcher) handOutInitial(ctx context.Context) error {
-	for x.initial != nil && x.at > x.behind {
-		x.askInitial()
-	}
-	if x.initial == nil || x.at < x.behind {
+	if !x.due(&x.initial, x.d.o.Initial) {
 		return nil
 	}
-	for _, r := range *x.initial {
+	for _, r := range x.initial.Records {
 		s := x.d.shardOf(r.Labels.Job())
 		x.d.initialLeft.Add(1)
 		it := item{record: r, seq: x.at, kind: passing, samples: r.Samples(), initial: true}

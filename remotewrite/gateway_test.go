@@ -57,7 +57,7 @@ func newGateway(t testing.TB, o gatewayOptions) *gateway {
 	g := &gateway{t: t, now: o.now, ended: make(chan error, 1)}
 	g.store = group.NewStore(group.Options{CheckConsistency: true, Now: o.now})
 	q := o.queue
-	q.Dir, q.Now, q.Abort = o.dir, o.now, g.store.Abort
+	q.Dir, q.Now = o.dir, o.now
 	log, err := queue.Open(q, recordCodec)
 	if err != nil {
 		t.Fatal(err)
@@ -122,12 +122,17 @@ func (g *gateway) apply(c group.Change) error {
 	err := g.store.Apply(c, g.now(), func(r *group.Record) {
 		queued = true
 		g.pushed += uint64(r.Samples())
-		g.log.Append(r, func(seq uint64, err error) {
+		err := g.log.Append(r, r.Generation(), func(seq uint64, err error) {
 			if err == nil {
 				g.store.Commit(r, seq)
+			} else {
+				g.store.Abort(g.log.Generation())
 			}
 			done <- err
 		})
+		if err != nil {
+			done <- err
+		}
 	})
 	if err != nil || !queued {
 		return err
@@ -143,14 +148,23 @@ func (g *gateway) apply(c group.Change) error {
 // refresh sends every group again.
 func (g *gateway) refresh() {
 	for slot := range group.RefreshSlots {
-		g.store.Refresh(slot, 0, g.now(), func(r *group.Record) { g.log.Append(r, nil) }, g.log.Emit)
+		g.store.Refresh(slot, 0, g.now(), g.enqueue, g.emit)
 	}
 }
 
+func (g *gateway) enqueue(r *group.Record) { _ = g.log.Append(r, r.Generation(), nil) }
+
+func (g *gateway) emit(r *group.Record) { g.log.Emit(r, r.Generation()) }
+
 // initial is what Options.Initial wants.
-func (g *gateway) initial() ([]*group.Record, uint64) {
-	var seq uint64
-	return g.store.Restate(g.now(), func() uint64 { return seq }, func(r *group.Record) { seq = g.log.Append(r, nil) })
+func (g *gateway) initial() *Restatement {
+	r := &Restatement{}
+	r.Records = g.store.Restate(g.now(), func(mark *group.Record) {
+		if err := g.log.Append(mark, mark.Generation(), r.Settle); err != nil {
+			r.Settle(0, err)
+		}
+	})
+	return r
 }
 
 func groupingKey(labels ...string) group.Labels {

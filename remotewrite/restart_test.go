@@ -329,24 +329,34 @@ func TestDestinationsAreIndependent(t *testing.T) {
 	})
 }
 
-// The record that the first state comes behind could not be written, so the log
-// passes over its sequence: the state may hold what was not written either.
+// The clock mark that the first state comes behind could not be written, or cannot
+// be read: the state may hold what was not written either, and is asked for again.
 func TestFirstStateThatWasNotWritten(t *testing.T) {
 	g := newGateway(t, gatewayOptions{})
 	d := g.destination(configFor(t, "http://receiver/"), Options{})
 	g.start()
 	asked := 0
-	d.o.Initial = func() ([]*group.Record, uint64) {
+	d.o.Initial = func() *Restatement {
 		asked++
-		return []*group.Record{benchRecord(t, 10)}, []uint64{3, 7}[asked-1]
+		return &Restatement{Records: []*group.Record{benchRecord(t, 10)}}
 	}
 	x := &dispatcher{d: d}
-	x.askInitial()
+	x.initial = d.o.Initial()
+	failed := errors.New("the disk is full")
 	for _, row := range []struct {
 		at    uint64
+		mark  uint64 // settled before, unless 0
+		err   error
 		asked int
 		put   bool
-	}{{2, 1, false}, {5, 2, false}, {6, 2, false}, {7, 2, true}} {
+	}{
+		{1, 0, nil, 1, false}, {2, 0, failed, 2, false}, // not written
+		{3, 4, nil, 2, false}, {5, 0, nil, 3, false}, // written, and passed over: it cannot be read
+		{5, 7, nil, 3, false}, {6, 0, nil, 3, false}, {7, 0, nil, 3, true},
+	} {
+		if row.mark != 0 || row.err != nil {
+			x.initial.Settle(row.mark, row.err)
+		}
 		x.at = row.at
 		if err := x.handOutInitial(t.Context()); err != nil {
 			t.Fatal(err)

@@ -131,8 +131,10 @@ func (d *destinations) open(c *config.Config, section *remotewrite.Config, curso
 }
 
 // initial is the current state, once, for a destination that is new.
-func (d *destinations) initial() (records []*group.Record, behind uint64) {
-	return d.store.Restate(d.o.Now(), d.queue.Last, d.writer.Enqueue)
+func (d *destinations) initial() *remotewrite.Restatement {
+	r := &remotewrite.Restatement{}
+	r.Records = d.store.Restate(d.o.Now(), func(mark *group.Record) { d.writer.EnqueueThen(mark, r.Settle) })
+	return r
 }
 
 func groupLabels(l labels.Labels) group.Labels {

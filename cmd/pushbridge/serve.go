@@ -131,7 +131,6 @@ func (g *gateway) openQueue(sends bool) (*recordLog, error) {
 		MaxBytes:      g.settings.maxBytes,
 		MinFreeBytes:  g.settings.minFreeBytes,
 		OnFull:        g.settings.onFull,
-		Abort:         g.store.Abort,
 		Logger:        g.log.With("component", "queue"),
 		Now:           g.now,
 	}

@@ -126,7 +126,7 @@ func (u *upkeep) expire() {
 // takes nothing it waits for the next round: a clock mark could not be kept.
 func (u *upkeep) refreshSlot(slot int, interval time.Duration) {
 	if u.sends() && u.writer.Ready() == nil {
-		u.store.Refresh(slot, interval, u.now(), u.writer.Enqueue, u.queue.Emit)
+		u.store.Refresh(slot, interval, u.now(), u.writer.Enqueue, u.writer.Emit)
 	}
 }
 
