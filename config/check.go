@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -11,8 +12,8 @@ import (
 // Check says on w what the configuration file means, or in its error why it cannot
 // be used. With files it also looks at those that the file names, as passwords and
 // certificates.
-func Check(w io.Writer, file string, files bool) error {
-	c, err := Load(file, nil)
+func Check(ctx context.Context, w io.Writer, file string, files bool) error {
+	c, err := Load(ctx, file, nil)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -41,11 +42,11 @@ type Config struct {
 }
 
 // Load reads the configuration file, unless its name is empty, and adds a
-// destination for each URL.
-func Load(file string, urls []string) (*Config, error) {
+// destination for each URL. When ctx ends it gives up.
+func Load(ctx context.Context, file string, urls []string) (*Config, error) {
 	c := &Config{}
 	if file != "" {
-		text, err := os.ReadFile(file)
+		text, err := readFile(ctx, file)
 		if err != nil {
 			return nil, fmt.Errorf("configuration file: %w", err)
 		}
@@ -65,6 +66,25 @@ func Load(file string, urls []string) (*Config, error) {
 		c.Destinations = append(c.Destinations, &d)
 	}
 	return c, remotewrite.Name(c.Destinations)
+}
+
+// readFile reads a file while ctx lasts: a pipe may never have an end.
+func readFile(ctx context.Context, name string) ([]byte, error) {
+	type content struct {
+		text []byte
+		err  error
+	}
+	read := make(chan content, 1)
+	go func() {
+		text, err := os.ReadFile(name)
+		read <- content{text, err}
+	}()
+	select {
+	case c := <-read:
+		return c.text, c.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("read %s: %w", name, ctx.Err())
+	}
 }
 
 // parse reads the text of a file in dir.

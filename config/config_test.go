@@ -43,7 +43,7 @@ func writeConfig(t *testing.T, text string) string {
 func TestLoadConfig(t *testing.T) {
 	t.Setenv("PUSHBRIDGE_TEST_ZONE", "z1")
 	file := writeConfig(t, wholeFile)
-	c, err := Load(file, []string{"http://flag:9090/api/v1/write?a=1"})
+	c, err := Load(t.Context(), file, []string{"http://flag:9090/api/v1/write?a=1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,11 +72,11 @@ func TestLoadConfig(t *testing.T) {
 }
 
 func TestLoadConfigOfNothing(t *testing.T) {
-	c, err := Load("", nil)
+	c, err := Load(t.Context(), "", nil)
 	if err != nil || len(c.Destinations) != 0 {
 		t.Errorf("no file: got %+v, %v", c, err)
 	}
-	c, err = Load(writeConfig(t, "# nothing\n"), nil)
+	c, err = Load(t.Context(), writeConfig(t, "# nothing\n"), nil)
 	if err != nil || len(c.Destinations) != 0 {
 		t.Errorf("empty file: got %+v, %v", c, err)
 	}
@@ -114,7 +114,7 @@ func TestLoadConfigRefuses(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := writeConfig(t, tt.text)
-			_, err := Load(file, nil)
+			_, err := Load(t.Context(), file, nil)
 			if err == nil {
 				t.Fatalf("accepted; want %s", tt.want)
 			}
@@ -127,18 +127,18 @@ func TestLoadConfigRefuses(t *testing.T) {
 
 func TestFlagsBesideAFile(t *testing.T) {
 	file := writeConfig(t, "remote_write:\n- url: http://a/\n")
-	c, err := Load(file, []string{"http://b/"})
+	c, err := Load(t.Context(), file, []string{"http://b/"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if a, b := c.Destinations[0].ID(), c.Destinations[1].ID(); a == b {
 		t.Errorf("two URLs have one cursor: %s", a)
 	}
-	if _, err := Load(file, []string{"http://a/"}); err == nil {
+	if _, err := Load(t.Context(), file, []string{"http://a/"}); err == nil {
 		t.Error("the same URL was taken twice")
 	}
 	for _, u := range []string{"http://u:secret%zz@h/", "ftp://u:secret@h/"} {
-		if _, err := Load("", []string{u}); err == nil || strings.Contains(err.Error(), "secret") {
+		if _, err := Load(t.Context(), "", []string{u}); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: got %v", u, err)
 		}
 	}

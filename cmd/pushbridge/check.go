@@ -18,7 +18,7 @@ func checkConfigCommand() *cli.Command {
 			&cli.BoolFlag{Name: flagSyntaxOnly, Usage: "Do not look for the files that it names, as passwords and certificates."},
 		},
 		Action: func(c *cli.Context) error {
-			return config.Check(c.App.Writer, c.Args().First(), !c.Bool(flagSyntaxOnly))
+			return config.Check(c.Context, c.App.Writer, c.Args().First(), !c.Bool(flagSyntaxOnly))
 		},
 	}
 }

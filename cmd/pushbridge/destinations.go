@@ -188,11 +188,11 @@ func (d *destinations) startLocked(one *destination) {
 // on, and looks up anew where its receiver is. One that has changed sends what is on its way and goes on where it
 // was; a removed one loses what it was not sent.
 func (d *destinations) reload(c *config.Config) error {
-	d.changing.Lock()
-	defer d.changing.Unlock()
-	if err := d.check(c); err != nil {
+	if err := d.check(c); err != nil { // before the lock, since it reads files
 		return err
 	}
+	d.changing.Lock()
+	defer d.changing.Unlock()
 	d.mu.Lock()
 	old := d.current
 	d.mu.Unlock()

@@ -224,7 +224,7 @@ func processFlags(category string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
 			Name: flagShutdownTimeout, Category: category, Value: "10s",
-			Usage: "How long stopping may take, to answer pushes and to send what is left. What is not sent waits on disk.",
+			Usage: "How long stopping waits for requests that run, before it cuts them off, and then for sending what is left. What is not sent waits on disk.",
 		},
 		&cli.StringFlag{
 			Name: flagLogLevel, Category: category, Value: "info",

@@ -19,8 +19,9 @@ type stage struct {
 // were started later have ended, so that with the sink of the data flow first
 // in the list nothing is produced for a component that has gone.
 //
-// It returns the first error of a stage. Stages that have not ended when grace
-// is over, counted from the first stop, are left behind and named.
+// It returns the first error of a stage. One that has not ended when grace is over
+// is left behind and named, and the next is stopped all the same: a component that
+// hangs must not cost the others what they do at the end.
 func runStages(ctx context.Context, grace time.Duration, stages []stage) error {
 	running := make([]*runningStage, len(stages))
 	ended := make(chan *runningStage, len(stages))
@@ -33,16 +34,8 @@ func runStages(ctx context.Context, grace time.Duration, stages []stage) error {
 	case s := <-ended:
 		errs = append(errs, s.failure())
 	}
-	deadline := time.NewTimer(grace)
-	defer deadline.Stop()
 	for _, s := range slices.Backward(running) {
-		s.cancel()
-		select {
-		case <-s.done:
-			errs = append(errs, s.failure())
-		case <-deadline.C:
-			return errors.Join(firstError(errs), fmt.Errorf("stop %s: not done after %s", s.name, grace))
-		}
+		errs = append(errs, s.stop(grace))
 	}
 	return firstError(errs)
 }
@@ -67,6 +60,17 @@ func startStage(s stage, ended chan<- *runningStage) *runningStage {
 		ended <- r
 	}()
 	return r
+}
+
+// stop tells a stage to end and waits for that, no longer than grace.
+func (r *runningStage) stop(grace time.Duration) error {
+	r.cancel()
+	select {
+	case <-r.done:
+		return r.failure()
+	case <-time.After(grace):
+		return fmt.Errorf("stop %s: not done after %s", r.name, grace)
+	}
 }
 
 func (r *runningStage) failure() error {

@@ -62,17 +62,21 @@ func TestStageThatEndsUnaskedIsAnError(t *testing.T) {
 
 func TestStageThatHangsIsLeftBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var l stageLog
 		hang := make(chan struct{})
 		hangs := stage{"destinations", func(context.Context) error { <-hang; return nil }}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		began := time.Now()
-		err := runStages(ctx, 10*time.Second, []stage{hangs})
+		err := runStages(ctx, 10*time.Second, []stage{l.stage("queue"), hangs, l.stage("http")})
 		if err == nil || !strings.Contains(err.Error(), "stop destinations") {
 			t.Errorf("got error %v, want one that names the stage", err)
 		}
 		if took := time.Since(began); took != 10*time.Second {
 			t.Errorf("took %v, want the grace of 10s", took)
+		}
+		if want := []string{"http", "queue"}; !slices.Equal(l.order, want) {
+			t.Errorf("stopped %v, want %v", l.order, want)
 		}
 		close(hang)
 	})

@@ -20,11 +20,15 @@ import (
 // headerTimeout bounds how long a client may take to send its headers.
 const headerTimeout = 30 * time.Second
 
+// minPatience is what a request that runs gets at the least, to hear of its push.
+const minPatience = time.Second
+
 // frontend serves one handler on all listeners.
 type frontend struct {
 	listeners []net.Listener
 	servers   []*http.Server
-	config    string // of TLS and authentication, empty for neither
+	config    string        // of TLS and authentication, empty for neither
+	patience  time.Duration // with requests that run when it stops
 	log       *slog.Logger
 }
 
@@ -38,7 +42,7 @@ func listen(ctx context.Context, s *settings, log *slog.Logger) (*frontend, erro
 	if err != nil {
 		return nil, err
 	}
-	f := &frontend{listeners: listeners, config: s.webConfigFile, log: log}
+	f := &frontend{listeners: listeners, config: s.webConfigFile, patience: max(s.shutdownTimeout, minPatience), log: log}
 	if s.listenAddressFile != "" {
 		if err := writeAddresses(s.listenAddressFile, listeners); err != nil {
 			return nil, errors.Join(fmt.Errorf("--%s: %w", flagListenAddressFile, err), f.close())
@@ -82,8 +86,8 @@ func writeAddresses(file string, listeners []net.Listener) error {
 	}, nil)
 }
 
-// run serves h until ctx ends, then lets the requests that run finish: they may
-// wait for the disk, which must outlive this stage.
+// run serves h until ctx ends, then lets the requests that run finish for a while:
+// they may wait for the disk, which must outlive this stage.
 func (f *frontend) run(ctx context.Context, h http.Handler) error {
 	var serving errgroup.Group
 	failed := make(chan struct{}, len(f.listeners))
@@ -104,11 +108,24 @@ func (f *frontend) run(ctx context.Context, h http.Handler) error {
 	case <-ctx.Done():
 	case <-failed:
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.patience)
+	defer cancel()
 	var stopping errgroup.Group
 	for _, srv := range f.servers {
-		stopping.Go(func() error { return srv.Shutdown(context.WithoutCancel(ctx)) })
+		stopping.Go(func() error { return f.stop(ctx, srv) })
 	}
 	return errors.Join(stopping.Wait(), serving.Wait())
+}
+
+// stop lets the requests of srv finish until ctx ends, and closes the connections
+// of the others: a client that neither sends nor reads has no claim to more.
+func (f *frontend) stop(ctx context.Context, srv *http.Server) error {
+	err := srv.Shutdown(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	f.log.Warn("requests that did not end were cut off", "waited", f.patience)
+	return srv.Close()
 }
 
 // close gives up listeners that were never served.

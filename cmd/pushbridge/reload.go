@@ -41,8 +41,8 @@ func (r *reloader) loaded() {
 
 // reload makes destinations and rules those of the configuration file as it is
 // now. A file that cannot be used changes nothing.
-func (g *gateway) reload() error {
-	c, err := config.Load(g.settings.configFile, g.settings.remoteWriteURLs)
+func (g *gateway) reload(ctx context.Context) error {
+	c, err := config.Load(ctx, g.settings.configFile, g.settings.remoteWriteURLs)
 	if err == nil {
 		err = g.destinations.reload(c)
 	}
@@ -59,7 +59,8 @@ func (g *gateway) reload() error {
 	return nil
 }
 
-// reloadOnHangup reloads at each SIGHUP until ctx ends.
+// reloadOnHangup reloads at each SIGHUP until ctx ends. It does not wait for one
+// that still reads then: a file that the configuration names may be a pipe, too.
 func (g *gateway) reloadOnHangup(ctx context.Context) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -69,7 +70,15 @@ func (g *gateway) reloadOnHangup(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-hangup:
-			_ = g.reload() // logged, and shown by a metric
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				_ = g.reload(ctx) // logged, and shown by a metric
+			}()
+			select {
+			case <-done:
+			case <-ctx.Done():
+			}
 		}
 	}
 }

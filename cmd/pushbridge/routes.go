@@ -118,8 +118,8 @@ func (g *gateway) quitCommand(w http.ResponseWriter, _ *http.Request) {
 	g.requestQuit()
 }
 
-func (g *gateway) reloadCommand(w http.ResponseWriter, _ *http.Request) {
-	if err := g.reload(); err != nil {
+func (g *gateway) reloadCommand(w http.ResponseWriter, r *http.Request) {
+	if err := g.reload(r.Context()); err != nil {
 		http.Error(w, "nothing was changed: "+err.Error(), http.StatusInternalServerError)
 	}
 }

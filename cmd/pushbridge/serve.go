@@ -69,7 +69,7 @@ func serve(ctx context.Context, s *settings) error {
 // state back from disk.
 func newGateway(ctx context.Context, s *settings, log *slog.Logger) (_ *gateway, err error) {
 	g := &gateway{settings: s, log: log, now: newClock(s.clockOffsetFile), quit: make(chan struct{})}
-	c, err := config.Load(s.configFile, s.remoteWriteURLs)
+	c, err := config.Load(ctx, s.configFile, s.remoteWriteURLs)
 	if err != nil {
 		return nil, err
 	}
@@ -291,8 +291,8 @@ func (g *gateway) run(ctx context.Context) error {
 	return err
 }
 
-// stopReserve is what stopping may take beyond the time for sending, for the
-// disk and for what already runs.
+// stopReserve is what each stage may take to stop beyond the time that requests and
+// sending get, for the disk.
 const stopReserve = 20 * time.Second
 
 // requestQuit ends run. It may be called more than once.
