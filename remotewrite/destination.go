@@ -226,7 +226,7 @@ func (d *Destination) fellBack(a answer) {
 	sure := a.status != http.StatusBadRequest
 	if d.negotiation.fallBack(d.now(), sure) {
 		d.metrics.fallbacks.Inc()
-		d.log.Info("receiver does not understand remote write 2.0, sending 1.0", "status", a.status, "answer", a.text)
+		d.report.fellBack(a)
 	}
 }
 

@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -212,6 +213,49 @@ func TestFallbackInTheMiddleOfARecord(t *testing.T) {
 		same(t, "22111"[:4], protocols(b))
 		if books.Delivered != 5002 || len(b.r.got()) != 5000 {
 			t.Errorf("books %+v, %d stored", books, len(b.r.got()))
+		}
+	})
+}
+
+// A receiver that refuses both protocols makes each batch fall back anew: that is
+// told now and then, not with every batch.
+func TestRefusingBothProtocolsIsLoggedSeldom(t *testing.T) {
+	s := setup{
+		config: negotiating,
+		answer: func(*request, int) reply { return reply{status: 400, body: "no"} },
+	}
+	bubble(t, s, func(t *testing.T, b *bench) {
+		for i := range 600 {
+			b.put(fmt.Sprintf("a %d", i), "job", "j")
+			settled(t, b.d)
+			time.Sleep(time.Second)
+		}
+		if lines := b.log.lines("level="); len(lines) > 12 {
+			t.Errorf("%d lines in ten minutes, the last: %s", len(lines), lines[len(lines)-1])
+		}
+		if lines := b.log.lines("does not understand remote write 2.0"); len(lines) == 0 {
+			t.Error("nothing was told")
+		}
+	})
+}
+
+// So is a receiver that fails every other try.
+func TestFlappingIsLoggedSeldom(t *testing.T) {
+	s := setup{answer: func(_ *request, n int) reply {
+		if n%2 == 0 {
+			return reply{status: 503}
+		}
+		return reply{}
+	}}
+	bubble(t, s, func(t *testing.T, b *bench) {
+		for i := range 600 {
+			b.put(fmt.Sprintf("a %d", i), "job", "j")
+			settled(t, b.d)
+			time.Sleep(time.Second)
+		}
+		fails, works := b.log.lines("sending fails"), b.log.lines("sending works again")
+		if len(fails) == 0 || len(fails) > 5 || len(works) != len(fails) {
+			t.Errorf("told %d times that it fails, %d times that it works again", len(fails), len(works))
 		}
 	})
 }

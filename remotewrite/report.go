@@ -12,7 +12,8 @@ import (
 
 // reporter turns what happens to requests into few log lines and a status: one
 // line when a destination starts failing, one when it works again, and one
-// example a minute for each reason that samples are dropped for.
+// example a minute for each reason that samples are dropped for. What goes back and
+// forth is told less and less often.
 type reporter struct {
 	log *slog.Logger
 	now func() time.Time
@@ -20,6 +21,9 @@ type reporter struct {
 	mu          sync.Mutex
 	failing     map[int]bool // shards whose latest try failed
 	since       time.Time    // when the first of them began to
+	told        bool         // that they fail
+	failures    dropLog
+	fallbacks   dropLog
 	lastError   string
 	errorAt     time.Time
 	lastSuccess time.Time
@@ -67,14 +71,15 @@ func newReporter(log *slog.Logger, now func() time.Time) *reporter {
 // failed notes that a try of a shard failed and will be repeated.
 func (r *reporter) failed(shard int, text string) {
 	r.mu.Lock()
-	first := len(r.failing) == 0
-	r.failing[shard] = true
 	r.lastError, r.errorAt = text, r.now()
-	if first {
+	if len(r.failing) == 0 {
 		r.since = r.errorAt
 	}
+	r.failing[shard] = true
+	tell := !r.told && r.failures.due(r.errorAt, 1) > 0
+	r.told = r.told || tell
 	r.mu.Unlock()
-	if first {
+	if tell {
 		r.log.Warn("sending fails, will be tried again until it works", "err", text)
 	}
 }
@@ -85,13 +90,27 @@ func (r *reporter) answered(shard int, success bool) {
 	now := r.now()
 	was := len(r.failing)
 	delete(r.failing, shard)
-	recovered, since := was > 0 && len(r.failing) == 0, r.since
+	recovered, since := was > 0 && len(r.failing) == 0 && r.told, r.since
+	if recovered {
+		r.told = false
+	}
 	if success {
 		r.lastSuccess = now
 	}
 	r.mu.Unlock()
 	if recovered {
 		r.log.Info("sending works again", "failed_for", now.Sub(since).Round(time.Millisecond))
+	}
+}
+
+// fellBack notes that the receiver does not understand 2.0, or does so again: where
+// it takes neither version that happens with every batch.
+func (r *reporter) fellBack(a answer) {
+	r.mu.Lock()
+	n := r.fallbacks.due(r.now(), 1)
+	r.mu.Unlock()
+	if n > 0 {
+		r.log.Info("receiver does not understand remote write 2.0, sending 1.0", "times", n, "status", a.status, "answer", a.text)
 	}
 }
 

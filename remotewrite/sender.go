@@ -28,6 +28,8 @@ type sender struct {
 	back    backoff
 	unnoted unnoted
 
+	exemplars *sentExemplars // of the shard
+
 	encoder2 encoder2
 	raw      []byte
 	packed   buffer
@@ -177,6 +179,7 @@ func (w *delivery) settle(ctx, hard context.Context, series []convert.Series, re
 		return w.misunderstood(ctx, hard, series, reserved, a)
 	}
 	w.decided()
+	w.noteExemplars(series, v, a)
 	switch v {
 	case delivered:
 		w.deliver(uint64(len(series)))
@@ -192,6 +195,17 @@ func (w *delivery) settle(ctx, hard context.Context, series []convert.Series, re
 	case again, speak1: // all samples are too old by now; and see above
 	}
 	return nil
+}
+
+// noteExemplars remembers those that need not be sent again: the receiver took
+// them, or they may be what it refused. What is refused for other reasons comes
+// along with the next push.
+func (w *delivery) noteExemplars(series []convert.Series, v verdict, a answer) {
+	switch v {
+	case delivered, partly, refused:
+		w.exemplars.settled(series, a.status/100 == 2)
+	case again, rejected, speak1:
+	}
 }
 
 // cut sends the halves of series, the first one first: order.

@@ -63,7 +63,7 @@ func newShard(d *Destination, n int) *shard {
 		gone:    make(chan struct{}),
 		relabel: newRelabeler(d.o.External, d.config.WriteRelabelConfigs, d.o.escaping()),
 	}
-	s.sender = sender{d: d, shard: n, back: newBackoff(&d.config.Queue)}
+	s.sender = sender{d: d, shard: n, back: newBackoff(&d.config.Queue), exemplars: &s.sent}
 	return s
 }
 
@@ -282,6 +282,7 @@ func lateLast(series []convert.Series) {
 
 // exemplars leaves those that are to be sent.
 func (s *shard) exemplars(series []convert.Series) {
+	m, limit := s.d.metrics, s.d.now().Add(maxAhead).UnixMilli()
 	for i := range series {
 		x := &series[i]
 		switch {
@@ -289,9 +290,10 @@ func (s *shard) exemplars(series []convert.Series) {
 		case !s.d.config.SendExemplars:
 			x.Exemplars = nil
 		default:
-			var old int
-			x.Exemplars, old = s.sent.filter(x)
-			s.d.metrics.duplicates.Add(float64(old))
+			f := s.sent.filter(x, limit)
+			x.Exemplars = f.fresh
+			m.duplicates.Add(float64(f.repeats))
+			m.exemplars.dropped.WithLabelValues(clockAhead.String()).Add(float64(f.ahead))
 		}
 	}
 }
@@ -371,6 +373,7 @@ func (s *shard) unload() {
 	clear(s.ended)
 	s.series, s.ended, s.loaded = s.series[:0], s.ended[:0], s.loaded[:0]
 	s.seen.clear()
+	s.sent.forget()
 	s.relabel.reset()
 	s.conv.Reset()
 }
