@@ -47,6 +47,8 @@ func (l *Log[R]) Run(ctx context.Context) error {
 func (l *Log[R]) loop(ctx context.Context) {
 	tick := l.fsyncTicks()
 	defer tick.Stop()
+	look := time.NewTicker(placeInterval)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -55,6 +57,8 @@ func (l *Log[R]) loop(ctx context.Context) {
 			l.commitQueued()
 		case <-tick.C:
 			l.syncInterval()
+		case <-look.C:
+			l.watch()
 		case <-l.commit.retry.C:
 			l.reopen()
 		}

@@ -189,6 +189,18 @@ func (c *Cursor) rebuildLocked(clean bool) error {
 	return nil
 }
 
+// keepInPlace makes the file be written anew when its name leads elsewhere.
+func (c *Cursor) keepInPlace(name string) {
+	c.io.Lock()
+	defer c.io.Unlock()
+	if c.file == nil || c.broken {
+		return
+	}
+	if same, err := c.file.At(name); err == nil && !same {
+		c.broken = true
+	}
+}
+
 // noteBases writes down the books at positions in front of the sequence end,
 // because the segment that knows them is about to be dropped.
 func (c *Cursor) noteBases(end uint64, totalAt func(seq uint64) (uint64, bool)) error {

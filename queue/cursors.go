@@ -197,6 +197,7 @@ func (cs *cursors) opened() []*Cursor {
 
 // sync makes all positions durable. What fails is tried again in a second.
 func (cs *cursors) sync() {
+	cs.keepInPlace()
 	for _, c := range cs.opened() {
 		if err := c.sync(); cs.nag.starts(c.id, err) {
 			cs.log.Warn("cannot make a cursor durable", "cursor", c.id, "err", err)

@@ -25,6 +25,7 @@ type disk struct {
 	id      storeID
 	era     atomic.Uint32 // of timestamps, see ResetClock
 	lock    io.Closer
+	inPlace func() error // of the guard that fs is
 	cursors *cursors
 	number  uint64 // of the newest segment ever made; owned by the commit loop
 

@@ -23,7 +23,7 @@ type fsys interface {
 	Remove(name string) error
 	SyncDir(dir string) error
 	Space(dir string) (free, size int64, err error) // of the file system: bytes left for us, and all
-	Lock(name string) (io.Closer, error)            // ErrLocked when another process has it
+	Lock(dir string) (dirLock, error)               // ErrLocked when another process has it
 	BootID() string                                 // changes when the page cache is lost; empty when unknown
 }
 
@@ -35,6 +35,13 @@ type file interface {
 	Truncate(size int64) error
 	Sync() error
 	Size() (int64, error)
+	At(name string) (bool, error) // whether name leads to it
+}
+
+// dirLock is a directory that no other process opens until Close.
+type dirLock interface {
+	io.Closer
+	At(dir string) (bool, error) // whether dir leads to it
 }
 
 type fileInfo struct {
@@ -58,6 +65,22 @@ func (f osFile) Size() (int64, error) {
 		return 0, err
 	}
 	return st.Size(), nil
+}
+
+func (f osFile) At(name string) (bool, error) { return leadsTo(name, f.File) }
+
+// leadsTo reports whether name is a name of what f has open. Both are asked anew:
+// not every file system keeps the number of what nobody has open.
+func leadsTo(name string, f *os.File) (bool, error) {
+	open, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Stat(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(open, named), err
 }
 
 func (osFS) MkdirAll(dir string) error {
@@ -132,28 +155,6 @@ func (osFS) Space(dir string) (free, size int64, err error) {
 	}
 	block := int64(st.Bsize) //nolint:unconvert // its type depends on the system
 	return int64(st.Bavail) * block, int64(st.Blocks) * block, nil
-}
-
-// Lock takes the lock that the kernel releases when the process ends, however it
-// ends: a file that a crash left behind locks nothing. The process number in it
-// is for messages only.
-func (osFS) Lock(name string) (io.Closer, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, filePerm)
-	if err != nil {
-		return nil, err
-	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		holder, _ := io.ReadAll(io.LimitReader(f, 64)) // best effort, for the message
-		err = fmt.Errorf("%w: %s", ErrLocked, strings.TrimSpace(string(holder)))
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	if err := f.Truncate(0); err == nil {
-		_, _ = fmt.Fprintf(f, "pid %d\n", os.Getpid()) // a full disk is no reason not to start
-	}
-	return f, nil
 }
 
 func (osFS) BootID() string {

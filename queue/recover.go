@@ -26,11 +26,12 @@ func openDisk(fs fsys, o Options, m *metrics, cs *cursors) (*disk, recovered, er
 	if err := fs.MkdirAll(d.dir); err != nil {
 		return nil, recovered{}, err
 	}
-	lock, err := fs.Lock(d.path(lockName))
+	lock, err := fs.Lock(d.dir)
 	if err != nil {
 		return nil, recovered{}, err
 	}
-	d.lock = lock
+	g := guard{fs, d.dir, lock}
+	d.fs, d.inPlace, d.lock = g, g.inPlace, lock
 	at, err := d.recover()
 	if err != nil {
 		return nil, at, errors.Join(err, lock.Close())

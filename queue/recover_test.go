@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -405,31 +404,6 @@ func TestRecovery(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
-	}
-}
-
-// Two processes cannot have one directory open, and a lock ends with its process.
-func TestLock(t *testing.T) {
-	dir := t.TempDir()
-	l, err := Open(Options{Dir: dir}, testCodec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(Options{Dir: dir}, testCodec); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "pid ") {
-		t.Errorf("second open: got %v, want ErrLocked with a process number", err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, lockName)); err != nil {
-		t.Fatal(err)
-	}
-	l, err = Open(Options{Dir: dir}, testCodec)
-	if err != nil {
-		t.Fatalf("a lock file without a process: %v", err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -24,6 +24,7 @@ type simDisk struct {
 	pending []dirOp           // entry changes since the last SyncDir
 	boot    int
 	locked  map[string]bool
+	away    bool // the directory's name leads elsewhere
 
 	ops      int
 	crashAt  int                         // the operation that the machine does not survive; 0: none
@@ -220,14 +221,20 @@ func (l simLock) Close() error {
 	return nil
 }
 
-func (d *simDisk) Lock(name string) (io.Closer, error) {
+func (l simLock) At(string) (bool, error) {
+	l.d.mu.Lock()
+	defer l.d.mu.Unlock()
+	return !l.d.away, nil
+}
+
+func (d *simDisk) Lock(dir string) (dirLock, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.locked[name] {
+	if d.locked[dir] {
 		return nil, ErrLocked
 	}
-	d.locked[name] = true
-	return simLock{d, name}, nil
+	d.locked[dir] = true
+	return simLock{d, dir}, nil
 }
 
 func (d *simDisk) BootID() string { return fmt.Sprintf("boot %d", d.boot) }
@@ -458,6 +465,12 @@ func (f *simFile) Size() (int64, error) {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	return int64(len(f.n.data)), nil
+}
+
+func (f *simFile) At(name string) (bool, error) {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	return !f.d.away && f.d.now[name] == f.n, nil
 }
 
 func (f *simFile) Close() error {

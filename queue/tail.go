@@ -127,7 +127,7 @@ func (t *tail) enter() error {
 		return err
 	}
 	f, err := t.d.fs.Open(t.d.path(seg.name))
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) && v.sealed { // else it is put back, see watch
 		t.d.lost(seg)
 		return t.enter()
 	}
