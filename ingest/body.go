@@ -58,6 +58,9 @@ func openBody(w http.ResponseWriter, r *http.Request, l Limits) (*body, error) {
 	switch enc := strings.ToLower(r.Header.Get("Content-Encoding")); enc {
 	case "gzip":
 		b.encoding = enc
+		if r.ContentLength > l.MaxBodyBytes { // before anything is read
+			return nil, b.readError(&http.MaxBytesError{Limit: l.MaxBodyBytes})
+		}
 		b.gzip = gzipReaders.Get().(*gzip.Reader)
 		b.Reader = b.gzip
 		if err := b.gzip.Reset(raw); err != nil {
@@ -123,6 +126,9 @@ func (b *body) readError(err error) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &TooLargeError{What: "body", Limit: b.limits.MaxBodyBytes, Flag: FlagMaxBodyBytes}
 	}
+	if _, ok := errors.AsType[*SlowError](err); ok {
+		return err
+	}
 	if b.encoding != "" {
 		if errors.Is(err, io.ErrUnexpectedEOF) || err == io.EOF { //nolint:errorlint // gzip returns it bare for an empty body
 			return bodyErrorf("decode %s body: it ends too early: %w", b.encoding, err)
@@ -184,8 +190,11 @@ func readBody(r *http.Request, limits Limits, l *lease) (*[]byte, error) {
 		return nil, &TooLargeError{What: "body", Limit: limits.MaxBodyBytes, Flag: FlagMaxBodyBytes}
 	}
 	buf := bodyBuffers.Get().(*[]byte)
-	room := max(firstBuffer, int(min(r.ContentLength, pooledBuffer))+bytes.MinRead) // some of it to see the end
+	room := firstBuffer // a client that announces much and sends little holds little
 	most := int(limits.MaxDecodedBytes) + bytes.MinRead
+	if b, ok := r.Body.(*body); ok && b.encoding == "" && r.ContentLength >= 0 {
+		most = max(room, int(r.ContentLength)+bytes.MinRead) // some of it to see the end
+	}
 	if err := grow(buf, 0, room, l); err != nil {
 		return buf, err
 	}

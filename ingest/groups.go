@@ -43,7 +43,7 @@ func (h *Handler) deleteMatched(w http.ResponseWriter, r *http.Request) {
 		h.answerJSON(w, http.StatusOK, listed(keys))
 		return
 	}
-	n, err := h.writer.DeleteAll(r.Context(), keys, h.now())
+	n, err := h.writer.DeleteAll(carriedOut(r), keys, h.now())
 	if err != nil {
 		h.refuseJSON(w, r, err)
 		return

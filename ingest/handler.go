@@ -93,12 +93,12 @@ func (h *Handler) push(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.Part, err = h.part(r)
-	now := h.now()
+	now, ctx := h.now(), carriedOut(r)
 	if err == nil {
-		err = h.writer.Do(r.Context(), c, now)
+		err = h.writer.Do(ctx, c, now)
 	}
 	if setsFailureTime(err) {
-		err = h.fail(r.Context(), c.Labels, now, err)
+		err = h.fail(ctx, c.Labels, now, err)
 	}
 	if err != nil {
 		h.refuse(w, r, c.Labels, err)
@@ -108,6 +108,11 @@ func (h *Handler) push(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusAccepted)
 	}
 }
+
+// carriedOut is the context of what r asks for once it was read: from then on it
+// is done and waited for whether or not somebody listens. A client that has ended
+// its half of the connection looks like one that has gone, and hears the answer.
+func carriedOut(r *http.Request) context.Context { return context.WithoutCancel(r.Context()) }
 
 // change is what r asks for, but for its body.
 func (h *Handler) change(r *http.Request) (group.Change, error) {
@@ -235,7 +240,7 @@ func setsFailureTime(err error) bool {
 func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
 	key, err := h.groupingKey(r)
 	if err == nil {
-		err = h.writer.Do(r.Context(), group.Change{Kind: group.KindDelete, Labels: key}, h.now())
+		err = h.writer.Do(carriedOut(r), group.Change{Kind: group.KindDelete, Labels: key}, h.now())
 	}
 	if err != nil && !errors.Is(err, group.ErrAbsent) {
 		h.refuse(w, r, key, err)
@@ -252,6 +257,7 @@ const (
 	reasonQuery       reason = "query"
 	reasonBody        reason = "body"
 	reasonTooLarge    reason = "too_large"
+	reasonSlow        reason = "slow"
 	reasonInvalid     reason = "invalid"
 	reasonConflict    reason = "conflict"
 	reasonLimit       reason = "limit"
@@ -262,7 +268,7 @@ const (
 )
 
 var reasons = []reason{
-	reasonPath, reasonQuery, reasonBody, reasonTooLarge, reasonInvalid, reasonConflict, reasonLimit,
+	reasonPath, reasonQuery, reasonBody, reasonTooLarge, reasonSlow, reasonInvalid, reasonConflict, reasonLimit,
 	reasonBusy, reasonUnavailable, reasonGone, reasonInternal,
 }
 
@@ -274,6 +280,9 @@ func classify(err error) (status int, why reason, retryAfter string) {
 	}
 	if _, ok := errors.AsType[*TooLargeError](err); ok {
 		return http.StatusRequestEntityTooLarge, reasonTooLarge, ""
+	}
+	if _, ok := errors.AsType[*SlowError](err); ok {
+		return http.StatusRequestTimeout, reasonSlow, ""
 	}
 	if errors.Is(err, group.ErrLimit) {
 		return http.StatusBadRequest, reasonLimit, ""
@@ -321,7 +330,7 @@ func (h *Handler) answer(why reason, err error) string {
 		return "pushed metrics are invalid or inconsistent with existing metrics: " + err.Error()
 	case reasonLimit:
 		return err.Error() + h.limits.flags()
-	case reasonPath, reasonQuery, reasonBody, reasonTooLarge, reasonBusy, reasonUnavailable, reasonGone, reasonInternal:
+	case reasonPath, reasonQuery, reasonBody, reasonTooLarge, reasonSlow, reasonBusy, reasonUnavailable, reasonGone, reasonInternal:
 	}
 	return err.Error()
 }
@@ -334,7 +343,7 @@ func (why reason) level() slog.Level {
 		return slog.LevelWarn
 	case reasonInternal:
 		return slog.LevelError
-	case reasonPath, reasonQuery, reasonBody, reasonBusy, reasonUnavailable, reasonGone:
+	case reasonPath, reasonQuery, reasonBody, reasonSlow, reasonBusy, reasonUnavailable, reasonGone:
 	}
 	return slog.LevelDebug
 }

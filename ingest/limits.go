@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/pushbridge/pushbridge/group"
 )
@@ -121,6 +122,16 @@ type TooLargeError struct {
 func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("%s exceeds the limit of %d bytes: push less at a time, or start the gateway with a larger --%s",
 		e.What, e.Limit, e.Flag)
+}
+
+// SlowError is a body that stood still for too long.
+type SlowError struct {
+	Bytes int64 // that had come
+	After time.Duration
+}
+
+func (e *SlowError) Error() string {
+	return fmt.Sprintf("the body stood still: %d bytes came in %s", e.Bytes, e.After.Round(time.Millisecond))
 }
 
 // ErrInFlight says that the pushes being worked on leave no memory for one more.

@@ -20,6 +20,7 @@ const (
 	flagTelemetryPath     = "web.telemetry-path"
 	flagExternalURL       = "web.external-url"
 	flagRoutePrefix       = "web.route-prefix"
+	flagReadTimeout       = "web.read-timeout"
 	flagEnableLifecycle   = "web.enable-lifecycle"
 	flagEnableAdminAPI    = "web.enable-admin-api"
 
@@ -92,6 +93,10 @@ func webFlags(category string) []cli.Flag {
 		&cli.StringFlag{
 			Name: flagRoutePrefix, Category: category,
 			Usage: "Prefix for the internal routes of web endpoints. Defaults to the path of --web.external-url.",
+		},
+		&cli.StringFlag{
+			Name: flagReadTimeout, Category: category, Value: "5m",
+			Usage: "How long the body of a request may stand still, and a connection stay idle.",
 		},
 		&cli.BoolFlag{
 			Name: flagEnableLifecycle, Category: category,

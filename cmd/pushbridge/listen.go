@@ -28,6 +28,7 @@ type frontend struct {
 	listeners []net.Listener
 	servers   []*http.Server
 	config    string        // of TLS and authentication, empty for neither
+	idle      time.Duration // that a connection may be
 	patience  time.Duration // with requests that run when it stops
 	log       *slog.Logger
 }
@@ -42,7 +43,9 @@ func listen(ctx context.Context, s *settings, log *slog.Logger) (*frontend, erro
 	if err != nil {
 		return nil, err
 	}
-	f := &frontend{listeners: listeners, config: s.webConfigFile, patience: max(s.shutdownTimeout, minPatience), log: log}
+	f := &frontend{
+		listeners: listeners, config: s.webConfigFile, idle: s.readTimeout, patience: max(s.shutdownTimeout, minPatience), log: log,
+	}
 	if s.listenAddressFile != "" {
 		if err := writeAddresses(s.listenAddressFile, listeners); err != nil {
 			return nil, errors.Join(fmt.Errorf("--%s: %w", flagListenAddressFile, err), f.close())
@@ -93,7 +96,7 @@ func (f *frontend) run(ctx context.Context, h http.Handler) error {
 	failed := make(chan struct{}, len(f.listeners))
 	for _, l := range f.listeners {
 		// A server for each listener: the toolkit changes the one it is given.
-		srv := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, ErrorLog: slog.NewLogLogger(f.log.Handler(), slog.LevelDebug)}
+		srv := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: f.idle, ErrorLog: slog.NewLogLogger(f.log.Handler(), slog.LevelDebug)}
 		f.servers = append(f.servers, srv)
 		serving.Go(func() error {
 			err := web.Serve(l, srv, &web.FlagConfig{WebConfigFile: &f.config}, f.log)

@@ -64,13 +64,13 @@ func (g *gateway) routes(push *ingest.Handler, views *web.Handler) http.Handler 
 	if prefix != "" {
 		mux.Handle(prefix, push.DecodeBody(&missed))
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return ingest.Uploads(g.settings.readTimeout, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if push.Owns(r.URL.Path) {
 			push.ServeHTTP(w, r)
 			return
 		}
 		mux.ServeHTTP(w, r)
-	})
+	}))
 }
 
 func counted(requests *prometheus.CounterVec, r route) http.Handler {

@@ -29,6 +29,7 @@ type settings struct {
 	telemetryPath     string
 	externalURL       *url.URL
 	routePrefix       string // empty, or with a slash in front and none behind
+	readTimeout       time.Duration
 	enableLifecycle   bool
 	enableAdminAPI    bool
 
@@ -89,6 +90,7 @@ func (s *settings) readWeb(r *flagReader) {
 	s.listenAddressFile = r.c.String(flagListenAddressFile)
 	s.systemdSocket = r.c.Bool(flagSystemdSocket)
 	s.webConfigFile = r.c.String(flagWebConfigFile)
+	s.readTimeout = r.duration(flagReadTimeout, time.Second)
 	s.enableLifecycle = r.c.Bool(flagEnableLifecycle)
 	s.enableAdminAPI = r.c.Bool(flagEnableAdminAPI)
 	r.set(flagTelemetryPath, func(v string) error {
@@ -189,7 +191,7 @@ func (s *settings) flagValues(c *cli.Context) map[string]string {
 	}
 	for name, d := range map[string]time.Duration{
 		flagPersistenceInterval: s.persistenceInterval, flagTTL: s.ttl, flagMaxAge: s.maxAge,
-		flagRefreshInterval: s.refreshInterval, flagFsyncInterval: s.fsyncInterval, flagShutdownTimeout: s.shutdownTimeout,
+		flagRefreshInterval: s.refreshInterval, flagFsyncInterval: s.fsyncInterval, flagReadTimeout: s.readTimeout, flagShutdownTimeout: s.shutdownTimeout,
 	} {
 		values[name] = d.String()
 	}
