@@ -23,6 +23,8 @@ type Series struct {
 	Family    FamilyInfo
 	Stale     bool // a stale marker
 	Late      bool // pushed with a time that is not newer than the series had before
+
+	Record uint32 // the caller's own, to know again which record it came from; 0 here
 }
 
 // FamilyInfo is the metadata of a family. Each component series of a summary or

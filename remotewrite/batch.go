@@ -58,16 +58,15 @@ func (b *batch) newest() int64 {
 	return t
 }
 
-// cuttable says whether a refused batch is worth cutting up. A small push that is
-// refused stays together: cutting it would cost a request per sample, on every
-// push, for as long as its job is misconfigured.
-func (b *batch) cuttable() bool {
-	return b.kind != careful && (b.late || len(b.parts) > 1 || len(b.series) > uncutSamples)
+// small says whether b is a small push and nothing else.
+func (b *batch) small() bool {
+	return !b.late && len(b.parts) == 1 && len(b.series) <= smallSamples
 }
 
 const (
-	uncutSamples = 100
-	cutBudget    = 64 // requests for one refused batch, the first included
+	smallSamples  = 100
+	hopelessAfter = 8  // single samples refused
+	cutBudget     = 64 // requests for one refused batch, the first included
 )
 
 // middle returns where to cut series: between two records if there is such a
@@ -100,14 +99,18 @@ type census struct{ samples, histograms, exemplars int }
 func countSeries(series []convert.Series) census {
 	var c census
 	for i := range series {
-		if native(&series[i]) {
-			c.histograms++
-		} else {
-			c.samples++
-		}
-		c.exemplars += len(series[i].Exemplars)
+		c.add(&series[i])
 	}
 	return c
+}
+
+func (c *census) add(x *convert.Series) {
+	if native(x) {
+		c.histograms++
+	} else {
+		c.samples++
+	}
+	c.exemplars += len(x.Exemplars)
 }
 
 // maxAhead is how far ahead of the clock a sample may be. Thanos with default

@@ -21,7 +21,7 @@ func newBookMetrics(d *Destination) *bookMetrics {
 		accepted:       desc("samples_accepted_total", "Samples that the destination has to send: delivered, dropped, in doubt and pending together."),
 		delivered:      desc("samples_delivered_total", "Samples that the receiver took."),
 		dropped:        desc("samples_dropped_total", "Samples that were not delivered and never will be, by reason.", "reason"),
-		inDoubt:        desc("samples_in_doubt_total", "Samples that were sent before a restart and refused after it: stored probably, but not for certain."),
+		inDoubt:        desc("samples_in_doubt_total", "Samples that were refused, but that an earlier try has probably stored: before a restart, without an answer, or in a batch that was refused for others."),
 		pending:        desc("samples_pending", "Samples in the log or on the way that are not settled."),
 		refresh:        desc("refresh_samples_total", "Samples of refreshes and of the first state of a new destination, by outcome.", "outcome"),
 		refreshPending: desc("refresh_samples_pending", "Samples of refreshes on the way."),

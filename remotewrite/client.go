@@ -273,7 +273,17 @@ func (c *client) read(resp *http.Response) answer {
 	}
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorText))
 	a.text = strings.ToValidUTF8(strings.TrimSpace(string(text)), "�")
+	if a.status == http.StatusBadRequest && resp.Request.URL.Scheme == "http" && fromTLSPort(a.text) {
+		return answer{err: fmt.Errorf("the receiver's port wants https: %s", a.text)}
+	}
 	return a
+}
+
+// fromTLSPort says whether text is what servers answer to plain HTTP on a port for
+// TLS. Most send bytes that are no HTTP at all; Go and nginx send this with a 400,
+// which says nothing about samples.
+func fromTLSPort(text string) bool {
+	return strings.Contains(text, "HTTP request to an HTTPS server") || strings.Contains(text, "plain HTTP request was sent to HTTPS port")
 }
 
 // countHeader returns -1 for a header that is absent or not a count.

@@ -3,6 +3,7 @@ package remotewrite
 import (
 	"bufio"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -234,8 +235,28 @@ func TestAnswerThatIsNotHTTP(t *testing.T) {
 		}
 	}()
 	a := post(t, configFor(t, "http://"+l.Addr().String()), Protocol1, 0)
-	if v := judge(a, terms{protocol: Protocol1}); v != rejected || reasonOfAnswer(a) != badAnswer {
+	if v := judge(a, terms{protocol: Protocol1}); v != again {
 		t.Errorf("verdict %d for %+v", v, a)
+	}
+}
+
+// Plain HTTP to a port for TLS, and the reverse: something to be put right, not an
+// answer about samples.
+func TestWrongScheme(t *testing.T) {
+	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	secure, plain := httptest.NewUnstartedServer(ok), httptest.NewServer(ok)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer secure.Close()
+	defer plain.Close()
+	for _, u := range []string{
+		strings.Replace(secure.URL, "https:", "http:", 1),
+		strings.Replace(plain.URL, "http:", "https:", 1),
+	} {
+		a := post(t, configFor(t, u), Protocol2, 0)
+		if v := judge(a, terms{protocol: Protocol2, negotiate: true}); v != again || a.status != 0 {
+			t.Errorf("%s: verdict %d for %+v", u, v, a)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -121,6 +122,7 @@ func TestRetriesSendTheSameBytes(t *testing.T) {
 		"429":         {status: 429},
 		"no answer":   {err: errors.New("connection refused")},
 		"lost answer": {lost: true},
+		"not HTTP":    {err: errors.New(`malformed HTTP response "x"`)},
 		"timeout":     {hang: true},
 	} {
 		attempts := []string{"", "", "", ""} // tries that were answered
@@ -260,11 +262,12 @@ func TestDroppingAnswers(t *testing.T) {
 		{"301", reply{status: 301, header: map[string]string{"Location": "http://u:hunter2@elsewhere/"}}, Message1, "redirected"},
 		{"101", reply{status: 101}, Message1, "bad_answer"},
 		{"666", reply{status: 666}, Message2, "bad_answer"},
-		{"garbage", reply{err: errors.New(`malformed HTTP response "x"`)}, Message1, "bad_answer"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := setup{config: func(c *Config) { c.ProtobufMessage = row.m }, answer: func(_ *request, n int) reply {
-				if n == 0 {
+			var first atomic.Bool
+			first.Store(true)
+			s := setup{config: func(c *Config) { c.ProtobufMessage = row.m }, answer: func(*request, int) reply {
+				if first.Load() {
 					p := row.p
 					p.body = "because I say so"
 					return p
@@ -274,6 +277,7 @@ func TestDroppingAnswers(t *testing.T) {
 			bubble(t, s, func(t *testing.T, b *bench) {
 				b.put("a 1", "job", "j")
 				settled(t, b.d)
+				first.Store(false)
 				b.put("a 2", "job", "j")
 				books := settled(t, b.d)
 				same(t, map[string]uint64{row.reason: 3}, books.Dropped)
@@ -283,7 +287,7 @@ func TestDroppingAnswers(t *testing.T) {
 				if len(lines) != 1 || !strings.Contains(lines[0], "example=") {
 					t.Fatalf("log: %q", lines)
 				}
-				if row.p.err == nil && row.p.status != 204 && !strings.Contains(lines[0], `answer="because I say so"`) {
+				if row.p.status != 204 && !strings.Contains(lines[0], `answer="because I say so"`) {
 					t.Errorf("log: %q", lines)
 				}
 				if row.reason == "redirected" && !strings.Contains(lines[0], "location=http://u:xxxxx@elsewhere/") {
@@ -377,16 +381,6 @@ func TestCuttingKeepsTheOrder(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestSmallRefusedPushStaysWhole(t *testing.T) {
-	bubble(t, setup{answer: oneBad}, func(t *testing.T, b *bench) {
-		b.put(manySeries(50), "job", "j")
-		same(t, map[string]uint64{"refused": 52}, settled(t, b.d).Dropped)
-		if n := len(b.r.all()); n != 1 {
-			t.Errorf("%d requests", n)
-		}
-	})
 }
 
 // 2.0 stores the good samples of a refused request and says how many.

@@ -27,6 +27,10 @@ type item struct {
 	bytes   int  // record.Size()
 	initial bool // belongs to the first state of a new destination
 
+	// mark tells the series of this record from those of others that are converted
+	// beside it: convert.Series.Record.
+	mark uint32
+
 	// set keeps records together that were tried together: they are not mixed
 	// with others, 0 mixes with 0.
 	set uint32

@@ -106,10 +106,10 @@ func TestMetricsMove(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	s := setup{options: Options{Registerer: reg}, config: func(c *Config) { c.SendExemplars, c.SendNativeHistograms = true, true }}
 	s.answer = func(_ *request, n int) reply {
-		switch n {
-		case 0:
+		switch {
+		case n == 0:
 			return reply{status: 500}
-		case 2:
+		case n >= 2:
 			return reply{status: 400}
 		}
 		return reply{}

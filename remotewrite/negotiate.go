@@ -20,6 +20,7 @@ type negotiation struct {
 	unsure  bool      // because of a 400 that could have had another reason
 	known2  bool      // a 2.0 request was understood
 	probeAt time.Time // when to try 2.0 again
+	liar    bool      // a refusal said that everything was written
 }
 
 func newNegotiation(c *Config) *negotiation {
@@ -111,4 +112,18 @@ func (n *negotiation) refused() {
 	if n.unsure {
 		n.fell, n.unsure = false, false
 	}
+}
+
+// lied notes that a refusal said that everything was written: the counts of this
+// receiver are of what arrived.
+func (n *negotiation) lied() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.liar = true
+}
+
+func (n *negotiation) lies() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.liar
 }

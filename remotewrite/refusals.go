@@ -1,11 +1,9 @@
 package remotewrite
 
 import (
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/pushbridge/pushbridge/convert"
 	"github.com/pushbridge/pushbridge/group"
 )
 
@@ -13,7 +11,8 @@ import (
 type Refusal struct {
 	Group   group.Labels
 	Time    time.Time
-	Samples uint64 // in that request
+	Samples uint64 // of it
+	Suspect bool   // perhaps they are of another group: at most so many are of this one
 	Status  int    // of the answer, 0 when there was none
 	Text    string // of the answer
 }
@@ -27,12 +26,28 @@ type refusals struct {
 
 const maxRefusals = 1000
 
-// note takes down that series of b were refused.
-func (r *refusals) note(b *batch, series []convert.Series, a answer, now time.Time) {
+// note takes down what b lost. The samples of a group count together, however many
+// records and requests they were in.
+func (r *refusals) note(b *batch, lost *blame, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for l, n := range b.owners(series) {
-		r.put(Refusal{Group: l.labels, Time: now, Samples: n, Status: a.status, Text: a.problem()}, l.id)
+	sum := make(map[string]Refusal)
+	for i := range b.parts {
+		it := &b.parts[i].item
+		s, ok := lost.by[it.mark]
+		if !ok {
+			continue
+		}
+		x, again := sum[it.record.Labels.ID()]
+		sum[it.record.Labels.ID()] = Refusal{
+			Group: it.record.Labels, Time: now, Samples: x.Samples + s.samples,
+			Suspect: !s.exact || again && x.Suspect, Status: lost.status, Text: lost.text,
+		}
+	}
+	for id, x := range sum {
+		x.Samples = min(x.Samples, lost.samples)
+		x.Suspect = x.Suspect && len(sum) > 1
+		r.put(x, id)
 	}
 }
 
@@ -62,40 +77,4 @@ func (d *Destination) Refusals() []Refusal {
 		out = append(out, x)
 	}
 	return out
-}
-
-// owner is a group with samples in a batch.
-type owner struct {
-	id     string
-	labels group.Labels
-}
-
-// owners tells which groups series of b belong to, as far as that can be seen:
-// relabelling may have taken the grouping labels away.
-func (b *batch) owners(series []convert.Series) map[*owner]uint64 {
-	known := map[string]*owner{}
-	counts := map[*owner]uint64{}
-	for i := range series[:min(len(series), maxOwned)] {
-		for j := range b.parts {
-			l := b.parts[j].item.record.Labels
-			if len(b.parts) > 1 && !has(series[i].Labels, l) {
-				continue
-			}
-			id := l.ID()
-			if known[id] == nil {
-				known[id] = &owner{id, l}
-			}
-			counts[known[id]]++
-			break
-		}
-	}
-	return counts
-}
-
-// maxOwned is how many refused series are looked at, at most.
-const maxOwned = 100
-
-// has says whether a series has all grouping labels of a group.
-func has(series []group.Label, l group.Labels) bool {
-	return !slices.ContainsFunc(l, func(p group.Label) bool { return p.Value != "" && !slices.Contains(series, p) })
 }

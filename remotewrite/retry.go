@@ -18,7 +18,7 @@ const (
 	delivered verdict = iota
 	again             // the same bytes, later
 	refused           // some sample is at fault: smaller requests may get through
-	partly            // written counts say how much was stored; nothing may be resent
+	partly            // a success that stored fewer, or just as many: written counts say
 	rejected          // no request with these samples will be taken
 	speak1            // the receiver does not understand 2.0
 )
@@ -34,9 +34,7 @@ type terms struct {
 // judge decides on an answer (section 5 of the requirement, rules N-1 to N-5).
 func judge(a answer, t terms) verdict {
 	switch {
-	case a.err != nil && malformed(a.err):
-		return rejected
-	case a.err != nil:
+	case a.err != nil: // also what is not HTTP: something else listens there, or TLS does
 		return again
 	case a.status/100 == 2:
 		return judgeSuccess(a, t)
@@ -78,14 +76,10 @@ func judgeRefusal(a answer, t terms) verdict {
 	case http.StatusRequestEntityTooLarge:
 		return refused
 	case http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity:
-		if t.protocol == Protocol1 {
-			return refused
+		if t.protocol == Protocol2 && a.status == http.StatusBadRequest && !a.written.any() && !t.known2 && t.negotiate {
+			return speak1 // receivers older than the 2.0 text answer so (rule N-3)
 		}
-		if a.status == http.StatusBadRequest && !a.written.any() && !t.known2 {
-			// Receivers older than the 2.0 text answer so (rule N-3).
-			return t.orPartly()
-		}
-		return partly
+		return refused
 	}
 	return rejected
 }
@@ -96,17 +90,6 @@ func (t terms) misunderstood() verdict {
 	}
 	return rejected
 }
-
-func (t terms) orPartly() verdict {
-	if t.negotiate {
-		return speak1
-	}
-	return partly
-}
-
-// malformed says whether the other side answered something that is not HTTP:
-// trying again would get the same. net/http has no type for it.
-func malformed(err error) bool { return strings.Contains(err.Error(), "malformed HTTP") }
 
 // maxRetryAfter bounds what a receiver can ask for, so that a wrong value cannot
 // stop a destination (rule R-2).

@@ -37,11 +37,11 @@ func TestJudge(t *testing.T) {
 		{"415 pinned 2.0", answer{status: 415, written: none()}, pin2, rejected},
 		{"415 1.0", answer{status: 415}, pin1, rejected},
 		{"2.0 400 before any success", answer{status: 400, written: none()}, nego2, speak1},
-		{"2.0 400 with counts before any success", answer{status: 400, written: all}, nego2, partly},
-		{"2.0 400 after success", answer{status: 400, written: none()}, known2, partly},
-		{"2.0 400 pinned", answer{status: 400, written: none()}, pin2, partly},
-		{"2.0 409", answer{status: 409, written: none()}, nego2, partly},
-		{"2.0 422", answer{status: 422, written: none()}, nego2, partly},
+		{"2.0 400 with counts before any success", answer{status: 400, written: all}, nego2, refused},
+		{"2.0 400 after success", answer{status: 400, written: none()}, known2, refused},
+		{"2.0 400 pinned", answer{status: 400, written: none()}, pin2, refused},
+		{"2.0 409", answer{status: 409, written: none()}, nego2, refused},
+		{"2.0 422", answer{status: 422, written: none()}, nego2, refused},
 		{"2.0 413", answer{status: 413, written: none()}, nego2, refused},
 		{"1.0 400", answer{status: 400}, pin1, refused},
 		{"1.0 409", answer{status: 409}, pin1, refused},
@@ -64,7 +64,7 @@ func TestJudge(t *testing.T) {
 		{"999", answer{status: 999}, pin1, rejected},
 		{"no connection", answer{err: errors.New("connection refused")}, pin1, again},
 		{"timeout", answer{err: errors.New("context deadline exceeded")}, nego2, again},
-		{"not HTTP", answer{err: fmt.Errorf("net/http: %w", errors.New(`malformed HTTP response "hello"`))}, pin1, rejected},
+		{"not HTTP", answer{err: fmt.Errorf("net/http: %w", errors.New(`malformed HTTP response "hello"`))}, pin1, again},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			if got := judge(row.a, row.t); got != row.want {

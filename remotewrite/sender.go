@@ -48,11 +48,14 @@ func (s *sender) send(ctx, hard context.Context, b *batch) error {
 		s.d.metrics.doubtful.Inc()
 	}
 	defer s.d.metrics.atHand(countSeries(series))()
-	err := w.settle(ctx, hard, series, 0)
-	if err == nil && b.protocol == Protocol1 && w.stored == 0 {
+	if err := w.settle(ctx, hard, series, 0); err != nil {
+		return err
+	}
+	w.sum()
+	if b.protocol == Protocol1 && w.stored == 0 {
 		s.d.negotiation.refused()
 	}
-	return err
+	return nil
 }
 
 // delivery is the work on one batch.
@@ -61,6 +64,9 @@ type delivery struct {
 	batch  *batch
 	budget int    // requests that are left
 	stored uint64 // samples that the receiver took
+	pieces int    // single samples that it refused
+	taken  [][]convert.Series
+	gone   []given
 
 	// Some try left and ended without a final answer: the receiver may have stored
 	// what it refuses now. It does so where the batch has two samples of one series, of
@@ -182,14 +188,11 @@ func (w *delivery) settle(ctx, hard context.Context, series []convert.Series, re
 	w.noteExemplars(series, v, a)
 	switch v {
 	case delivered:
-		w.deliver(uint64(len(series)))
+		w.take(series)
 	case partly:
 		w.partly(series, a)
 	case refused:
-		if len(series) > 1 && w.batch.cuttable() && w.budget-reserved >= 2 {
-			return w.cut(ctx, hard, series, reserved)
-		}
-		w.refuse(series, a, refusedSamples)
+		return w.refused(ctx, hard, series, reserved, a)
 	case rejected:
 		w.refuse(series, a, reasonOfAnswer(a))
 	case again, speak1: // all samples are too old by now; and see above
@@ -208,18 +211,6 @@ func (w *delivery) noteExemplars(series []convert.Series, v verdict, a answer) {
 	}
 }
 
-// cut sends the halves of series, the first one first: order.
-func (w *delivery) cut(ctx, hard context.Context, series []convert.Series, reserved int) error {
-	at := middle(series)
-	for i, half := range [][]convert.Series{series[:at], series[at:]} {
-		w.d.metrics.cuts.Inc()
-		if err := w.settle(ctx, hard, half, reserved+1-i); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // misunderstood falls back to 1.0. A whole batch is converted anew for it; a part
 // of one, which only a receiver gets that changes its mind, goes on as it is.
 func (w *delivery) misunderstood(ctx, hard context.Context, series []convert.Series, reserved int, a answer) error {
@@ -231,68 +222,9 @@ func (w *delivery) misunderstood(ctx, hard context.Context, series []convert.Ser
 	return w.settle(ctx, hard, series, reserved)
 }
 
-func (w *delivery) deliver(n uint64) {
-	w.stored += n
-	w.account(w.batch.kind, &outcome{delivered: n})
-	w.d.understood(w.batch.protocol)
-}
-
-// partly accounts for series of which the receiver says how many it stored, not
-// which (rule N-5). Without headers it is none.
-func (w *delivery) partly(series []convert.Series, a answer) {
-	success := a.status/100 == 2
-	stored := a.written.of(countSeries(series), success)
-	if stored > 0 {
-		w.deliver(uint64(stored))
-	}
-	if stored == len(series) {
-		return
-	}
-	why := refusedSamples
-	if success {
-		why = notWritten
-	}
-	w.refuse(series[stored:], a, why) // as many as were not stored, whichever they are
-}
-
-// of returns how many of c were stored. Counts that the receiver left out are
-// taken for all in a success and for none otherwise.
-func (x written) of(c census, success bool) int {
-	n := 0
-	for _, p := range []struct {
-		told int64
-		sent int
-	}{{x.samples, c.samples}, {x.histograms, c.histograms}} {
-		switch {
-		case p.told >= 0:
-			n += int(min(p.told, int64(p.sent)))
-		case success:
-			n += p.sent
-		}
-	}
-	return n
-}
-
-// refuse accounts for series that the receiver did not take. What may have been
-// stored by an earlier try is in doubt, not lost: an old sample is refused also
-// when it is the receiver's own.
-func (w *delivery) refuse(series []convert.Series, a answer, why reason) {
-	f := refusal{why: why, status: a.status, text: a.problem(), location: a.location}
-	if w.batch.kind == careful && a.status/100 == 4 || w.ambiguous && why == refusedSamples {
-		f.samples, f.example = uint64(len(series)), series[0].Labels
-		w.account(w.batch.kind, &outcome{inDoubt: f.samples})
-		w.d.report.doubt(f)
-		return
-	}
-	w.d.refusals.note(w.batch, series, a, w.d.now())
-	w.giveUp(series, f)
-}
-
 // reasonOfAnswer names why an answer means that nothing was, or will be, taken.
 func reasonOfAnswer(a answer) reason {
 	switch {
-	case a.err != nil:
-		return badAnswer
 	case a.status == http.StatusTooManyRequests:
 		return rateLimited
 	case a.status == http.StatusUnsupportedMediaType || a.status/100 == 2 && !a.written.any():

@@ -42,6 +42,7 @@ type shard struct {
 	loaded   []loaded
 	again    []item // to be converted anew, before what is in the inbox
 	sets     uint32
+	marks    uint32
 }
 
 // loaded is a converted record: series[from:to], as far as they are in no batch
@@ -224,6 +225,8 @@ func (s *shard) drop() {
 // load converts a record: series, final labels, stale markers, in this order,
 // since markers are what ended and has no series any more (rule ST-2a).
 func (s *shard) load(it item) {
+	s.marks++
+	it.mark = s.marks
 	l := loaded{item: it, from: len(s.series)}
 	o := s.d.convertOptions(s.protocol)
 	live, skipped := s.conv.Append(s.series, it.record, o)
@@ -237,6 +240,9 @@ func (s *shard) load(it item) {
 	n = len(live)
 	live = s.seen.compact(live, l.from)
 	l.drops[duplicateSeries] += uint64(n - len(live))
+	for i := range live[l.from:] {
+		live[l.from+i].Record = it.mark
+	}
 	for i := range skipped {
 		l.drops[reasonOfSkip(convert.Reason(i))] += uint64(skipped[i] + skippedEnded[i])
 	}

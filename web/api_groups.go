@@ -133,6 +133,9 @@ func (j *groupsJSON) lastRefused(g *group.Group) {
 	j.string(r.Text)
 	j.text(`,"samples":`)
 	j.b = strconv.AppendUint(j.b, r.Samples, 10)
+	if r.Suspect {
+		j.text(`,"suspect":true`)
+	}
 	j.text(`,"time":`)
 	j.time(r.Time)
 	j.text("}")

@@ -251,6 +251,13 @@ func TestAPI_LastRefused(t *testing.T) {
 	if !strings.Contains(got, want) {
 		t.Errorf("got %s, want %s in it", got, want)
 	}
+	h.o.Refused = func() map[string]Refused {
+		return map[string]Refused{id: {Destination: "far", Time: testTime, Samples: 3, Suspect: true}}
+	}
+	got = request(t, h.APIMetrics(), http.MethodGet, "/api/v1/metrics").Body
+	if want := `"samples":3,"suspect":true,"time":`; !strings.Contains(got, want) {
+		t.Errorf("got %s, want %s in it", got, want)
+	}
 }
 
 func TestAPI_LastPush(t *testing.T) {

@@ -37,6 +37,7 @@ type refusedView struct {
 	When              stampView
 	Destination, Text string
 	Samples           uint64
+	Suspect           bool
 }
 
 // familyView is one family of a group.

@@ -136,7 +136,7 @@ func (v *pageView) showOne(groups []*group.Group, key string, refused map[string
 	v.Matching, v.From, v.To = 1, 1, 1
 	one := viewGroup(groups[i], now, groupLimits, &left)
 	if r, ok := refused[groups[i].ID]; ok {
-		one.Refused = refusedView{true, moment(r.Time, now), r.Destination, r.Text, r.Samples}
+		one.Refused = refusedView{true, moment(r.Time, now), r.Destination, r.Text, r.Samples, r.Suspect}
 	}
 	v.Groups = []groupView{one}
 }

@@ -62,6 +62,7 @@ type Refused struct {
 	Destination string
 	Time        time.Time
 	Samples     uint64
+	Suspect     bool // nobody knows whether they were of this group or of others in the request
 	Text        string
 }
 

@@ -308,7 +308,7 @@ func (d *destinations) refused() map[string]web.Refused {
 		for _, r := range one.sender.Refusals() {
 			id := r.Group.ID()
 			if old, ok := latest[id]; !ok || r.Time.After(old.Time) {
-				latest[id] = web.Refused{Destination: one.section.Label(), Time: r.Time, Samples: r.Samples, Text: r.Text}
+				latest[id] = web.Refused{Destination: one.section.Label(), Time: r.Time, Samples: r.Samples, Suspect: r.Suspect, Text: r.Text}
 			}
 		}
 	}

@@ -1,0 +1,177 @@
+package remotewrite
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/pushbridge/pushbridge/convert"
+)
+
+// refused does what a refusal asks for: it finds out which samples are at fault,
+// by sending parts, and what became of the others. Prometheus rolls back a refused
+// request of 1.0 and keeps the good samples of one of 2.0; Mimir, Thanos and Cortex
+// keep them in both. Whatever was kept may come again, as far as it is the newest of
+// its series.
+func (w *delivery) refused(ctx, hard context.Context, series []convert.Series, reserved int, a answer) error {
+	c := countSeries(series)
+	told := w.told(a, c)
+	more := w.mayCut(reserved)
+	switch {
+	case told == len(series) && !more: // exemplars alone were refused
+		w.take(series)
+		return nil
+	case !more, len(series) == 1 && c.exemplars == 0, told > 0 && told < len(series) && len(w.batch.parts) == 1:
+		w.giveUpRefused(series, told, a) // the group is known, and the number
+		return nil
+	}
+	if older, newest := splitNewest(series); len(older) > 0 && keepsGoodOnes(w.batch.protocol, a) {
+		return w.newestFirst(ctx, hard, older, newest, told, reserved, a)
+	}
+	if len(series) == 1 || told == len(series) {
+		return w.settle(ctx, hard, withoutExemplars(series), reserved) // are they at fault?
+	}
+	return w.cut(ctx, hard, series, reserved)
+}
+
+// keepsGoodOnes says whether a receiver that answers so has stored what is good of
+// the request. In 1.0 some do and some do not.
+func keepsGoodOnes(p Protocol, a answer) bool {
+	return p == Protocol2 && a.status != http.StatusRequestEntityTooLarge
+}
+
+// told returns how many of c the headers of a refusal say were stored, and -1
+// where they cannot be believed: Mimir says what arrived, Cortex says 0, Thanos
+// nothing at all, and all of them have stored the good samples (rule N-5).
+func (w *delivery) told(a answer, c census) int {
+	if !keepsGoodOnes(w.batch.protocol, a) || !a.written.any() {
+		return -1
+	}
+	all, n := c.samples+c.histograms, a.written.of(c, false)
+	exemplarsAlone := a.written.exemplars >= 0 && a.written.exemplars < int64(c.exemplars)
+	switch {
+	case n == all && !exemplarsAlone:
+		w.d.negotiation.lied()
+		return -1
+	case n == 0 || w.d.negotiation.lies():
+		return -1
+	}
+	return n
+}
+
+// mayCut says whether a refused request may be followed by two more.
+func (w *delivery) mayCut(reserved int) bool {
+	return w.batch.kind != careful && w.budget-reserved >= 2 && !w.hopeless()
+}
+
+// hopeless says that a small push has had many samples refused and none taken: to
+// find out about each of the others would cost a request per sample, on every push,
+// for as long as its job is misconfigured.
+func (w *delivery) hopeless() bool {
+	return w.batch.small() && w.pieces >= hopelessAfter && w.stored == 0
+}
+
+// cut sends the halves of series, the first one first: order.
+func (w *delivery) cut(ctx, hard context.Context, series []convert.Series, reserved int) error {
+	at := middle(series)
+	for i, half := range [][]convert.Series{series[:at], series[at:]} {
+		w.d.metrics.cuts.Inc()
+		if err := w.settle(ctx, hard, half, reserved+1-i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newestFirst sends the newest sample of each series again, and of the older ones
+// only those whose series had it refused: a receiver that has the newest refuses
+// those before it, whether it has them or not.
+func (w *delivery) newestFirst(ctx, hard context.Context, older, newest []convert.Series, told, reserved int, a answer) error {
+	before := len(w.gone)
+	w.d.metrics.cuts.Inc()
+	if err := w.settle(ctx, hard, newest, reserved+1); err != nil {
+		return err
+	}
+	bad := hashesOf(w.gone[before:])
+	var open, behind []convert.Series
+	for _, x := range older {
+		if bad[hashLabels(x.Labels)] {
+			open = append(open, x)
+		} else {
+			behind = append(behind, x)
+		}
+	}
+	if len(open) > 0 {
+		w.d.metrics.cuts.Inc()
+		if err := w.settle(ctx, hard, open, reserved); err != nil {
+			return err
+		}
+	}
+	found := 0
+	for _, g := range w.gone[before:] {
+		found += g.lost
+	}
+	if told >= 0 && !w.ambiguous {
+		lost := min(max(len(older)+len(newest)-told-found, 0), len(behind))
+		w.giveUpRefused(behind, len(behind)-lost, a)
+		return nil
+	}
+	w.infer(behind)
+	return nil
+}
+
+// sureAge is how old a sample may be so that its age is no reason to refuse it.
+// Receivers without a window for late samples take none that is about an hour older
+// than the newest one they have.
+const sureAge = 30 * time.Minute
+
+// infer accounts for samples of refused requests that had a newer sample of their
+// series beside them, which is stored. Samples of a series are sent in order, so
+// these are stored too, unless they were too old already.
+func (w *delivery) infer(behind []convert.Series) {
+	var young, old uint64
+	for i := range behind {
+		if w.old(&behind[i]) {
+			old++
+		} else {
+			young++
+		}
+	}
+	if young > 0 {
+		w.deliver(young)
+	}
+	if old > 0 {
+		w.doubt(refusal{why: refusedSamples, samples: old})
+	}
+}
+
+func (w *delivery) old(x *convert.Series) bool {
+	return w.d.now().Sub(time.UnixMilli(x.Time)) > sureAge
+}
+
+// splitNewest parts the newest sample of each series from older ones. Both stay in
+// order.
+func splitNewest(series []convert.Series) (older, newest []convert.Series) {
+	seen := make(map[uint64]bool, len(series))
+	for _, x := range slices.Backward(series) {
+		if h := hashLabels(x.Labels); seen[h] {
+			older = append(older, x)
+		} else {
+			seen[h] = true
+			newest = append(newest, x)
+		}
+	}
+	slices.Reverse(older)
+	slices.Reverse(newest)
+	return older, newest
+}
+
+// withoutExemplars is series in new memory.
+func withoutExemplars(series []convert.Series) []convert.Series {
+	bare := slices.Clone(series)
+	for i := range bare {
+		bare[i].Exemplars = nil
+	}
+	return bare
+}
