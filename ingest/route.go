@@ -21,8 +21,12 @@ func (h *Handler) Owns(p string) bool {
 	if h.ownsWipe(p) {
 		return true
 	}
+	// A decoded .. may be a value (job/%2E%2E), so cleaning alone does not tell.
+	return h.belowRoot(p) || h.belowRoot(cleanPath(p))
+}
+
+func (h *Handler) belowRoot(p string) bool {
 	root := h.prefix + pushPath
-	p = cleanPath(p)
 	return len(p) >= len(root) && strings.EqualFold(p[:len(root)], root)
 }
 

@@ -85,6 +85,7 @@ func TestOwns(t *testing.T) {
 		"/x/metrics/job/a":        true,
 		"/x/METRICS/JOB":          true,
 		"/x//metrics/job@base64/": true,
+		"/x/metrics/job/..":       true,
 		"/x/api/v1/admin/wipe":    true,
 		"/x/api/v1/admin/wipe/":   true,
 		"/x/metrics":              false,
