@@ -41,6 +41,27 @@ func TestCompatibilityRows(t *testing.T) {
 	}
 }
 
+// TestNamedTests fails for a test that any page names and that does not exist.
+func TestNamedTests(t *testing.T) {
+	pages, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range namedTest.FindAllStringSubmatch(string(b), -1) {
+			if problem := missing(t, m[1]); problem != "" {
+				t.Errorf("%s: %s: %s", page, m[1], problem)
+			}
+		}
+	}
+}
+
+var namedTest = regexp.MustCompile("`([a-z0-9/]+_test\\.go:[^`]+)`")
+
 var quoted = regexp.MustCompile("`([^`]+)`")
 
 // testCell returns what the last cell of a row names. Heads and rules of tables
