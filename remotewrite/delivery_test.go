@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -612,6 +613,38 @@ func TestStopDoesNotWaitForADeadReceiver(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Cut ends a destination at once, and its successor goes on in order: what was on
+// the way goes out alone.
+func TestCutEndsAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{}
+		l := newLife(t, filepath.Join(dir, "a"), r, nil)
+		settled(t, l.d)
+		r.answer = func(*request, int) reply { return reply{hang: true} }
+		l.put("a 1", "job", "j")
+		l.put("a 2", "job", "j")
+		synctest.Wait()
+		before, began := len(r.all()), time.Now()
+		l.d.Cut()
+		l.end()
+		if d := time.Since(began); d > 0 {
+			t.Errorf("the end took %v", d)
+		}
+		r.answer = nil
+		l = newLife(t, filepath.Join(dir, "a"), r, nil)
+		settled(t, l.d)
+		var sizes []int
+		for _, q := range r.all()[before:] {
+			sizes = append(sizes, len(q.samples))
+		}
+		same(t, []int{3, 3}, sizes)
+		same(t, []string{"a{job=j} 1", "a{job=j} 2"}, r.got())
+		noProblems(t, r)
+		l.end()
+	})
 }
 
 func TestStopFlushesWhatIsQueued(t *testing.T) {

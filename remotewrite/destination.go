@@ -78,6 +78,9 @@ type Destination struct {
 	metadata    *metadataSender
 	shards      []*shard
 
+	cutOff  chan struct{} // closed by Cut
+	cutOnce sync.Once
+
 	lagging     atomic.Bool  // reads segments, not the ring
 	stopped     atomic.Bool  // Run has ended
 	owed        atomic.Bool  // the current state was not sent yet: nothing is acknowledged
@@ -104,6 +107,7 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 		cursor:      o.Cursor,
 		negotiation: newNegotiation(&c),
 		metrics:     newMetrics(&c, o.Intake),
+		cutOff:      make(chan struct{}),
 	}
 	d.report = newReporter(d.log, o.Now)
 	d.metadata = newMetadataSender(d)
@@ -122,6 +126,10 @@ func (d *Destination) ID() string { return d.config.ID() }
 // Renew makes the next requests look up anew where the receiver is.
 func (d *Destination) Renew() { d.client.renew() }
 
+// Cut ends Run at once, once its ctx has ended: requests on the way are given up,
+// and what was in them is in doubt.
+func (d *Destination) Cut() { d.cutOnce.Do(func() { close(d.cutOff) }) }
+
 // Run sends until ctx ends, and then what is there for at most FlushDeadline. A
 // request that fails after that is not repeated: what is not acknowledged is
 // sent after the next start. It returns an error only if it cannot work at all.
@@ -138,8 +146,11 @@ func (d *Destination) Run(ctx context.Context) error {
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
-		if sleep(hard, d.o.FlushDeadline) {
-			cancel()
+		defer cancel()
+		select {
+		case <-hard.Done():
+		case <-d.cutOff:
+		case <-time.After(d.o.FlushDeadline):
 		}
 	})
 	defer stop()

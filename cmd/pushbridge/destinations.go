@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -236,12 +237,9 @@ func (d *destinations) check(c *config.Config) error {
 // positions of those that have a successor. Those stay open, so that the log keeps
 // what lies behind them.
 func (d *destinations) stop(gone []*destination, c *config.Config) (map[string]*queue.Cursor, error) {
-	for _, one := range gone {
-		one.cancel()
-	}
+	endAll(gone)
 	left := map[string]*queue.Cursor{}
 	for _, one := range gone {
-		<-one.done
 		id := one.section.ID()
 		if slices.ContainsFunc(c.Destinations, func(s *remotewrite.Config) bool { return s.ID() == id }) {
 			left[id] = one.cursor
@@ -255,6 +253,27 @@ func (d *destinations) stop(gone []*destination, c *config.Config) (map[string]*
 		}
 	}
 	return left, nil
+}
+
+// reloadPatience is how long a reload waits for requests on the way. A receiver
+// that hangs must not hold it up: what it was sent goes out again, carefully, where
+// there is a successor.
+const reloadPatience = time.Second
+
+// endAll ends destinations, those that take longer by force.
+func endAll(gone []*destination) {
+	for _, one := range gone {
+		one.cancel()
+	}
+	impatient := time.AfterFunc(reloadPatience, func() {
+		for _, one := range gone {
+			one.sender.Cut()
+		}
+	})
+	defer impatient.Stop()
+	for _, one := range gone {
+		<-one.done
+	}
 }
 
 // start makes and starts those of next that are not there yet.
