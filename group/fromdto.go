@@ -21,6 +21,7 @@ type BuildOptions struct {
 	// the epoch, 0 for no bound.
 	Oldest, Newest int64
 
+	MaxLabels     int // of one metric; 0 for as many as a Part can hold
 	MaxLabelName  int // bytes; 0 for no limit
 	MaxLabelValue int // bytes; 0 for no limit
 }
@@ -247,9 +248,13 @@ func (d *dtoReader) exemplar(slot int32, x *dto.Exemplar) error {
 // checkLabels refuses what the view's consistency check refuses, and an own le
 // label of a histogram: its buckets could not be told apart.
 func (d *dtoReader) checkLabels() error {
-	if n := len(d.labels); n > maxLabels {
+	most := maxLabels
+	if d.o.MaxLabels > 0 {
+		most = min(most, d.o.MaxLabels)
+	}
+	if n := len(d.labels); n > most {
 		d.labels = nil // not into the message
-		return fmt.Errorf("%w: a metric has %d labels, at most %d are possible", ErrLimit, n, maxLabels)
+		return fmt.Errorf("%w: a metric has %d labels, at most %d are allowed", ErrLimit, n, most)
 	}
 	for _, l := range d.labels {
 		switch {

@@ -151,7 +151,13 @@ func TestFromDTOTooManyLabels(t *testing.T) {
 	if _, err := FromDTO([]*dto.MetricFamily{mf}, BuildOptions{}); !errors.Is(err, ErrLimit) {
 		t.Errorf("65,536 labels: %v", err)
 	}
+	if _, err := FromDTO([]*dto.MetricFamily{mf}, BuildOptions{MaxLabels: maxLabels + 1}); !errors.Is(err, ErrLimit) {
+		t.Errorf("65,536 labels where so many are allowed: %v", err)
+	}
 	m.Label = m.Label[1:]
+	if _, err := FromDTO([]*dto.MetricFamily{mf}, BuildOptions{MaxLabels: maxLabels - 1}); !errors.Is(err, ErrLimit) {
+		t.Errorf("65,535 labels: %v", err)
+	}
 	p, err := FromDTO([]*dto.MetricFamily{mf}, BuildOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ func BenchmarkPush(b *testing.B) {
 		for i := range series {
 			fmt.Fprintf(&text, "batch_job_records{shard=\"%d\",kind=\"input\"} %d\n", i, i)
 		}
-		families, err := parseText([]byte(text.String()), false)
+		families, err := parseText([]byte(text.String()), textOptions{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -69,7 +69,7 @@ func NewHandler(w *Writer, o Options) *Handler {
 		h.now = time.Now
 	}
 	h.build = group.BuildOptions{
-		AcceptTimestamps: o.AcceptTimestamps, MaxLabelName: h.limits.MaxLabelLength, MaxLabelValue: h.limits.MaxLabelLength,
+		AcceptTimestamps: o.AcceptTimestamps, MaxLabels: h.limits.MaxLabels, MaxLabelName: h.limits.MaxLabelLength, MaxLabelValue: h.limits.MaxLabelLength,
 	}
 	h.maxAge = o.MaxAge
 	h.budget = &budget{limit: h.limits.MaxInFlightBytes}
@@ -183,6 +183,9 @@ func (h *Handler) buildOptions() group.BuildOptions {
 // draw the line there or not at all.
 const maxAhead = 10 * time.Minute
 
+// parsePatience is how long parsing goes on for a client that has gone.
+const parsePatience = 10 * time.Second
+
 func (h *Handler) families(r *http.Request, l *lease) ([]*dto.MetricFamily, error) {
 	buf, err := readBody(r, h.limits, l)
 	defer recycle(buf)
@@ -202,7 +205,9 @@ func (h *Handler) families(r *http.Request, l *lease) ([]*dto.MetricFamily, erro
 	if err := l.take(textCost(text)); err != nil {
 		return nil, err
 	}
-	families, err := parseText(text, h.utf8Names)
+	families, err := parseText(text, textOptions{
+		utf8Names: h.utf8Names, maxLabels: h.limits.MaxLabels, gone: r.Context().Done(), patience: parsePatience,
+	})
 	if err != nil && oneLine && lengthKnown(r) {
 		err = bodyErrorf("%w (the body has no line end at all: curl -d strips them, use --data-binary)", err)
 	}

@@ -17,6 +17,7 @@ const (
 	FlagMaxInFlightBytes = "push.max-inflight-bytes"
 	FlagMaxGroups        = "push.max-groups"
 	FlagMaxSeries        = "push.max-series-per-group"
+	FlagMaxLabels        = "push.max-labels-per-series"
 	FlagMaxLabelLength   = "push.max-label-length"
 )
 
@@ -31,6 +32,7 @@ type Limits struct {
 	MaxGroups int // 0: unlimited
 	MaxSeries int // samples of one group; 0: unlimited
 
+	MaxLabels      int // of a series, and of a grouping key; 0: unlimited
 	MaxLabelLength int // bytes of a label's name or value; 0: unlimited
 }
 
@@ -65,6 +67,7 @@ func (l Limits) Validate() error {
 		{FlagMaxInFlightBytes, l.MaxInFlightBytes},
 		{FlagMaxGroups, int64(l.MaxGroups)},
 		{FlagMaxSeries, int64(l.MaxSeries)},
+		{FlagMaxLabels, int64(l.MaxLabels)},
 		{FlagMaxLabelLength, int64(l.MaxLabelLength)},
 	} {
 		if v.value < 0 {
@@ -74,9 +77,12 @@ func (l Limits) Validate() error {
 	return nil
 }
 
-// checkKey refuses grouping labels that are too long. They come with the path,
-// so the refusal leaves no trace.
+// checkKey refuses grouping labels that are too many or too long. They come with
+// the path, so the refusal leaves no trace.
 func (l Limits) checkKey(key group.Labels) error {
+	if l.MaxLabels > 0 && len(key) > l.MaxLabels {
+		return pathErrorf("the path has %d labels, at most %d are allowed (--%s)", len(key), l.MaxLabels, FlagMaxLabels)
+	}
 	if l.MaxLabelLength == 0 {
 		return nil
 	}
@@ -94,7 +100,7 @@ func (l Limits) flags() string {
 	for _, v := range []struct {
 		flag  string
 		value int
-	}{{FlagMaxGroups, l.MaxGroups}, {FlagMaxSeries, l.MaxSeries}, {FlagMaxLabelLength, l.MaxLabelLength}} {
+	}{{FlagMaxGroups, l.MaxGroups}, {FlagMaxSeries, l.MaxSeries}, {FlagMaxLabels, l.MaxLabels}, {FlagMaxLabelLength, l.MaxLabelLength}} {
 		if v.value > 0 {
 			set = append(set, fmt.Sprintf("--%s=%d", v.flag, v.value))
 		}

@@ -3,12 +3,14 @@ package ingest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -47,22 +49,70 @@ func newTextParsers(s model.ValidationScheme) *sync.Pool {
 	}}
 }
 
+// textOptions say how text is parsed. The zero value has no bounds.
+type textOptions struct {
+	utf8Names bool
+	maxLabels int             // of a line; 0: no bound
+	gone      <-chan struct{} // closed when the client has gone, or has only stopped sending
+	patience  time.Duration   // with text that takes longer than that, once gone
+}
+
 // parseText parses the text format 0.0.4, sorted by family name. The last line
 // needs its end.
-func parseText(b []byte, utf8Names bool) ([]*dto.MetricFamily, error) {
+func parseText(b []byte, o textOptions) ([]*dto.MetricFamily, error) {
+	at, labels := firstBeyond(b, o.maxLabels)
+	if at < 0 {
+		return parseLines(b, o)
+	}
+	if _, err := parseLines(b[:at], o); err != nil {
+		return nil, err // it comes first
+	}
+	return nil, beyondLabels(b, at, labels, o.maxLabels)
+}
+
+func parseLines(b []byte, o textOptions) ([]*dto.MetricFamily, error) {
 	pool := legacyParsers
-	if utf8Names {
+	if o.utf8Names {
 		pool = utf8Parsers
 	}
 	p := pool.Get().(*textParser)
-	src := bytes.NewReader(b)
+	src := &awaited{Reader: bytes.NewReader(b), gone: o.gone, patience: o.patience}
 	p.in.Reset(src)
 	families, err := p.parse()
+	if errors.Is(err, errGone) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, textError(b, len(b)-src.Len()-p.in.Buffered(), err) // p may be unusable
 	}
 	pool.Put(p)
 	return sorted(families), nil
+}
+
+// errGone ends the parsing of what nobody waits for.
+var errGone = fmt.Errorf("the client has gone before its push was parsed: %w", context.Canceled)
+
+// awaited reads text as long as somebody waits for it. A client that has stopped
+// sending looks like one that has gone, so it has some time.
+type awaited struct {
+	*bytes.Reader
+	gone     <-chan struct{}
+	patience time.Duration
+	since    time.Time // gone was seen to be closed
+}
+
+func (a *awaited) Read(p []byte) (int, error) {
+	select {
+	case <-a.gone:
+		if a.since.IsZero() {
+			a.since = time.Now()
+		}
+		if time.Since(a.since) >= a.patience {
+			return 0, errGone
+		}
+	default:
+	}
+	return a.Reader.Read(p)
 }
 
 // parse turns a panic of the parser into an error: it has them for quoted names

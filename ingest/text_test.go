@@ -2,10 +2,12 @@ package ingest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -87,7 +89,7 @@ func TestText(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			families, err := parseText(normalizeText([]byte(tc.in), true), tc.utf8)
+			families, err := parseText(normalizeText([]byte(tc.in), true), textOptions{utf8Names: tc.utf8})
 			got := brief(families)
 			if err != nil {
 				got = "!" + err.Error()
@@ -102,9 +104,40 @@ func TestText(t *testing.T) {
 	}
 }
 
+// TestTooManyLabels has so many that comparing each with all others would take
+// minutes.
+func TestTooManyLabels(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("a 1\nm{x=\"a=b\\\"=\"")
+	for i := range 100_000 {
+		fmt.Fprintf(&b, ",l%d=\"\"", i)
+	}
+	b.WriteString("} 1\n")
+	_, err := parseText([]byte(b.String()), textOptions{maxLabels: DefaultMaxLabels})
+	want := `metric family "m": limit exceeded: the series in line 2 has 100001 labels, at most 256 are allowed`
+	if !errors.Is(err, group.ErrLimit) || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestParsingStops holds that nothing is parsed for long when nobody waits.
+func TestParsingStops(t *testing.T) {
+	gone := make(chan struct{})
+	close(gone)
+	text := []byte(strings.Repeat("a 1\n", 10_000))
+	_, err := parseText(text, textOptions{gone: gone})
+	if status, why, _ := classify(err); status != 503 || why != reasonGone {
+		t.Errorf("%d %s: %v", status, why, err)
+	}
+	if _, err := parseText(text, textOptions{gone: gone, patience: time.Hour}); err != nil {
+		t.Errorf("a client that has only stopped sending: %v", err)
+	}
+}
+
 func FuzzText(f *testing.F) {
 	for _, s := range []string{
 		"a 1\n", "a{x=\"1\"} 1 2\r\n", "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_sum 2\nh_count 1",
+		"# TYPE h histogram\nh_bucket{a=\"=\",b=\"\\\"=\",le=\"1\"} 1\n", "m{a=\"\",b=\"\",c=\"\",d=\"\"} 1\n",
 		"# TYPE m summary\n# TYPE g gauge\n{\"m\",l=\"v\"} 1\n", "{\"a.b\",\"c\\n\"=\"d\"} .5",
 	} {
 		f.Add([]byte(s), false)
@@ -112,10 +145,10 @@ func FuzzText(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte, utf8Names bool) {
 		last := bytes.Trim(b[bytes.LastIndexByte(b, '\n')+1:], " \t")
-		if _, err := parseText(normalizeText(bytes.Clone(b), false), utf8Names); err == nil && len(last) > 0 {
+		if _, err := parseText(normalizeText(bytes.Clone(b), false), textOptions{utf8Names: utf8Names}); err == nil && len(last) > 0 {
 			t.Errorf("took %q, which has no end, from a client that did not say its length", last)
 		}
-		families, err := parseText(normalizeText(bytes.Clone(b), true), utf8Names)
+		families, err := parseText(normalizeText(bytes.Clone(b), true), textOptions{utf8Names: utf8Names})
 		if err == nil && bytes.HasPrefix(last, []byte("#")) {
 			t.Errorf("took comment %q, which has no end", last)
 		}
@@ -124,6 +157,17 @@ func FuzzText(f *testing.F) {
 				t.Errorf("%d %s for %v", status, why, err)
 			}
 			return
+		}
+		const most = 2
+		labels := 0
+		for _, mf := range families {
+			for _, m := range mf.Metric {
+				labels = max(labels, len(m.Label))
+			}
+		}
+		_, err = parseText(normalizeText(bytes.Clone(b), true), textOptions{utf8Names: utf8Names, maxLabels: most})
+		if err != nil && labels <= most || err == nil && labels > most+leLabel {
+			t.Errorf("%d labels, at most %d are allowed: %v", labels, most, err)
 		}
 		for i, mf := range families {
 			if len(mf.Metric) == 0 {
@@ -169,7 +213,7 @@ func TestTextCost(t *testing.T) {
 				b.WriteString(tc.line(i))
 			}
 			body := []byte(b.String())
-			checkCost(t, textCost(body), func() ([]*dto.MetricFamily, error) { return parseText(body, false) })
+			checkCost(t, textCost(body), func() ([]*dto.MetricFamily, error) { return parseText(body, textOptions{}) })
 		})
 	}
 }

@@ -157,6 +157,10 @@ func limitFlags(category string) []cli.Flag {
 			Usage: "Number of samples in one group. 0 is no limit.",
 		},
 		&cli.IntFlag{
+			Name: ingest.FlagMaxLabels, Category: category, Value: ingest.DefaultMaxLabels,
+			Usage: "Labels of one series, or of a grouping key. 0 is no limit.",
+		},
+		&cli.IntFlag{
 			Name: ingest.FlagMaxLabelLength, Category: category,
 			Usage: "Bytes of a label's name or value. 0 is no limit.",
 		},

@@ -122,6 +122,7 @@ func (s *settings) readPush(r *flagReader) {
 		MaxInFlightBytes: r.bytes(ingest.FlagMaxInFlightBytes, 1),
 		MaxGroups:        r.count(ingest.FlagMaxGroups),
 		MaxSeries:        r.count(ingest.FlagMaxSeries),
+		MaxLabels:        r.count(ingest.FlagMaxLabels),
 		MaxLabelLength:   r.count(ingest.FlagMaxLabelLength),
 	}
 }
