@@ -15,14 +15,15 @@ import (
 type traitsSchema struct {
 	Name           string `yaml:"name"`
 	EscapingScheme string `yaml:"metric_name_escaping_scheme"`
-	AlwaysClassic  bool   `yaml:"always_send_classic_histograms"`
+	AlwaysClassic  *bool  `yaml:"always_send_classic_histograms"`
+	LeaveNatives   bool   `yaml:"leave_out_native_histograms"`
 }
 
 // Traits are those of one destination, checked. The zero value sends names as
-// they are, and a histogram in one form.
+// they are, and native histograms in the forms that are safe.
 type Traits struct {
-	Escaping      model.EscapingScheme
-	AlwaysClassic bool
+	Escaping model.EscapingScheme
+	Natives  remotewrite.Natives
 }
 
 // traits are those of the file, by the name of the section.
@@ -42,7 +43,7 @@ func (o *ownSchema) traits(sections []*remotewrite.Config) (map[string]Traits, e
 }
 
 func (s *traitsSchema) traits(sections []*remotewrite.Config) (Traits, error) {
-	t := Traits{AlwaysClassic: s.AlwaysClassic}
+	t := Traits{Natives: s.natives()}
 	if s.Name == "" {
 		return t, errors.New("name is missing: say which remote_write section, by its name")
 	}
@@ -58,4 +59,16 @@ func (s *traitsSchema) traits(sections []*remotewrite.Config) (Traits, error) {
 			model.AllowUTF8, model.EscapeUnderscores, model.EscapeDots, model.EscapeValues)
 	}
 	return t, nil
+}
+
+func (s *traitsSchema) natives() remotewrite.Natives {
+	switch {
+	case s.LeaveNatives:
+		return remotewrite.NativesNever
+	case s.AlwaysClassic == nil:
+		return remotewrite.NativesSafe
+	case *s.AlwaysClassic:
+		return remotewrite.NativesBeside
+	}
+	return remotewrite.NativesAlone
 }

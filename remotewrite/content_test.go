@@ -226,23 +226,30 @@ func nativeFamily(classic bool) *dto.MetricFamily {
 
 func TestNativeHistograms(t *testing.T) {
 	native, classic := []string{"n{job=j} hist 10.5"}, []string{"n_bucket{job=j,le=1.0} 4", "n_bucket{job=j,le=+Inf} 6", "n_sum{job=j} 10.5", "n_count{job=j} 6"}
+	both := append(append([]string{}, native...), classic...)
 	for _, row := range []struct {
-		name        string
-		m           ProtobufMessage
-		send        bool
-		both        bool // pushed with classic buckets
-		alsoClassic bool
-		want        []string
-		dropped     map[string]uint64
+		name    string
+		m       ProtobufMessage
+		send    bool
+		both    bool // pushed with classic buckets
+		natives Natives
+		want    []string
+		dropped map[string]uint64
 	}{
-		{"1.0 not wanted", Message1, false, true, false, classic, map[string]uint64{"native_not_sent": 1}},
-		{"1.0 not wanted, nothing else", Message1, false, false, false, nil, map[string]uint64{"native_not_sent": 1}},
-		{"1.0 wanted", Message1, true, true, false, native, map[string]uint64{"classic_not_sent": 4}},
-		{"2.0 always", Message2, false, true, false, native, map[string]uint64{"classic_not_sent": 4}},
-		{"2.0 both", Message2, false, true, true, append(append([]string{}, native...), classic...), map[string]uint64{}},
+		{"1.0 not wanted", Message1, false, true, NativesSafe, classic, map[string]uint64{"native_not_sent": 1}},
+		{"1.0 not wanted, nothing else", Message1, false, false, NativesSafe, nil, map[string]uint64{"native_not_sent": 1}},
+		{"1.0 wanted", Message1, true, true, NativesSafe, native, map[string]uint64{"classic_not_sent": 4}},
+		{"1.0 both", Message1, true, true, NativesBeside, both, map[string]uint64{}},
+		{"1.0 left out", Message1, true, true, NativesNever, classic, map[string]uint64{"native_not_sent": 1}},
+		{"2.0 not known to be held", Message2, false, true, NativesSafe, both, map[string]uint64{}},
+		{"2.0 known to be held", Message2, true, true, NativesSafe, native, map[string]uint64{"classic_not_sent": 4}},
+		{"2.0 alone", Message2, false, true, NativesAlone, native, map[string]uint64{"classic_not_sent": 4}},
+		{"2.0 both", Message2, true, true, NativesBeside, both, map[string]uint64{}},
+		{"2.0 left out", Message2, true, true, NativesNever, classic, map[string]uint64{"native_not_sent": 1}},
+		{"2.0 left out, nothing else", Message2, false, false, NativesNever, nil, map[string]uint64{"native_not_sent": 1}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := setup{config: func(c *Config) { c.ProtobufMessage, c.SendNativeHistograms = row.m, row.send }, options: Options{AlsoClassic: row.alsoClassic}}
+			s := setup{config: func(c *Config) { c.ProtobufMessage, c.SendNativeHistograms = row.m, row.send }, options: Options{Natives: row.natives}}
 			bubble(t, s, func(t *testing.T, b *bench) {
 				b.putDTO(groupingKey("job", "j"), nativeFamily(row.both))
 				books := settled(t, b.d)

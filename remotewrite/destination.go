@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 
-	"github.com/pushbridge/pushbridge/convert"
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue"
 )
@@ -36,7 +35,7 @@ type Options struct {
 
 	External      group.Labels          // labels that every series gets, unless it has them
 	Escaping      model.EscapingScheme  // of names that are not [a-zA-Z_:][a-zA-Z0-9_:]*; 0: as is
-	AlsoClassic   bool                  // send classic buckets beside native histograms
+	Natives       Natives               // in which forms native histograms go out
 	FlushDeadline time.Duration         // 5 s: how long Run goes on after ctx has ended
 	Intake        *Intake               // shared by all destinations; may be nil
 	Transport     http.RoundTripper     // replaces what the configuration asks for, auth included
@@ -195,14 +194,6 @@ func (d *Destination) shardOf(job string) *shard {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(job))
 	return d.shards[h.Sum32()%uint32(len(d.shards))]
-}
-
-// convertOptions says what a batch in p may hold.
-func (d *Destination) convertOptions(p Protocol) convert.Options {
-	return convert.Options{
-		SendNative:  p == Protocol2 || d.config.SendNativeHistograms,
-		AlsoClassic: d.o.AlsoClassic,
-	}
 }
 
 // noteAhead shows how far ahead of the clock b is, if that is too far.

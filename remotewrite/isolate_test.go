@@ -162,17 +162,19 @@ func TestHopelessPushesCostLittle(t *testing.T) {
 	})
 }
 
-// exemplarPart is a counter with an exemplar beside gauges without.
+// pushWithExemplar pushes a counter with an exemplar beside gauges without.
 func pushWithExemplar(b *bench, good int) {
-	at := time.Now()
-	f := exemplarFamily(at)
-	g := &dto.MetricFamily{Name: new("other"), Type: dto.MetricType_GAUGE.Enum()}
-	for i := range good {
-		g.Metric = append(g.Metric, &dto.Metric{
+	b.putDTO(groupingKey("job", "j"), exemplarFamily(time.Now()), gaugeFamily("other", good))
+}
+
+func gaugeFamily(name string, n int) *dto.MetricFamily {
+	f := &dto.MetricFamily{Name: new(name), Type: dto.MetricType_GAUGE.Enum()}
+	for i := range n {
+		f.Metric = append(f.Metric, &dto.Metric{
 			Label: []*dto.LabelPair{{Name: new("i"), Value: new(fmt.Sprint(i))}}, Gauge: &dto.Gauge{Value: new(1.0)},
 		})
 	}
-	b.putDTO(groupingKey("job", "j"), f, g)
+	return f
 }
 
 func sendExemplars(c *Config) { c.SendExemplars = true }

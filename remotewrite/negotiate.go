@@ -21,6 +21,8 @@ type negotiation struct {
 	known2  bool      // a 2.0 request was understood
 	probeAt time.Time // when to try 2.0 again
 	liar    bool      // a refusal said that everything was written
+
+	nativesAt time.Time // when to try native histograms again
 }
 
 func newNegotiation(c *Config) *negotiation {

@@ -21,6 +21,7 @@ const (
 	partly            // a success that stored fewer, or just as many: written counts say
 	rejected          // no request with these samples will be taken
 	speak1            // the receiver does not understand 2.0
+	noNatives         // the receiver has native histograms switched off
 )
 
 // terms are what a verdict depends on beside the answer.
@@ -38,6 +39,8 @@ func judge(a answer, t terms) verdict {
 		return again
 	case a.status/100 == 2:
 		return judgeSuccess(a, t)
+	case refusesNatives(a):
+		return noNatives
 	case a.status/100 == 5:
 		return again
 	case a.status/100 == 4:

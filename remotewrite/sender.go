@@ -19,6 +19,9 @@ var (
 
 	// errMisunderstood: the receiver does not know 2.0, and nothing was stored.
 	errMisunderstood = errors.New("receiver does not understand remote write 2.0")
+
+	// errNoNatives: the receiver takes no native histograms, and nothing was stored.
+	errNoNatives = errors.New("receiver has native histograms switched off")
 )
 
 // sender gets batches answered, one request at a time.
@@ -104,11 +107,24 @@ func (w *delivery) sendable() []convert.Series {
 	w.d.noteAhead(w.batch, now)
 	if w.batch.protocol == Protocol1 {
 		series = w.leave(series, nhcbNotSupported, customBuckets)
-		if !w.d.config.SendNativeHistograms {
-			series = w.leave(series, nativeNotSent, native)
-		}
+	}
+	if !w.d.sendsNatives(w.batch.protocol) {
+		series = w.leave(series, nativeNotSent, native)
 	}
 	return series
+}
+
+// leaveNatives goes on without native histograms. A whole batch is converted anew, so
+// that those with a classic form are sent in that; from a part of one they are left out.
+func (w *delivery) leaveNatives(ctx, hard context.Context, series []convert.Series, reserved int, a answer) error {
+	w.d.nativesRefused(series, a)
+	if w.undecided {
+		return errNoNatives
+	}
+	if series = w.leave(series, nativeNotSent, native); len(series) == 0 {
+		return nil
+	}
+	return w.settle(ctx, hard, series, reserved)
 }
 
 // fresh leaves out what is older than sample_age_limit (rule R-6).
@@ -181,8 +197,11 @@ func (w *delivery) settle(ctx, hard context.Context, series []convert.Series, re
 	if err != nil {
 		return err
 	}
-	if v == speak1 {
+	switch v {
+	case speak1:
 		return w.misunderstood(ctx, hard, series, reserved, a)
+	case noNatives:
+		return w.leaveNatives(ctx, hard, series, reserved, a)
 	}
 	w.decided()
 	w.noteExemplars(series, v, a)
@@ -195,7 +214,7 @@ func (w *delivery) settle(ctx, hard context.Context, series []convert.Series, re
 		return w.refused(ctx, hard, series, reserved, a)
 	case rejected:
 		w.refuse(series, a, reasonOfAnswer(a))
-	case again, speak1: // all samples are too old by now; and see above
+	case again, speak1, noNatives: // all samples are too old by now; and see above
 	}
 	return nil
 }
@@ -207,7 +226,7 @@ func (w *delivery) noteExemplars(series []convert.Series, v verdict, a answer) {
 	switch v {
 	case delivered, partly, refused:
 		w.exemplars.settled(series, a.status/100 == 2)
-	case again, rejected, speak1:
+	case again, rejected, speak1, noNatives:
 	}
 }
 
@@ -273,6 +292,9 @@ func (w *delivery) exchange(ctx, hard context.Context, series []convert.Series) 
 			return a, again, nil, errStopped
 		}
 		v := judge(a, w.d.negotiation.terms(b.protocol))
+		if v == noNatives && !slices.ContainsFunc(series, hasNative) {
+			v = again // something else is wrong with it
+		}
 		if v != again {
 			w.answered(a)
 			return a, v, series, nil

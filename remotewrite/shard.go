@@ -309,14 +309,16 @@ func (s *shard) exemplars(series []convert.Series) {
 func (s *shard) settle(ctx, hard context.Context, b *batch) error {
 	s.sender.packed.leave = s.noteSent(b)
 	err := s.sender.send(ctx, hard, b)
-	if errors.Is(err, errMisunderstood) {
+	if errors.Is(err, errMisunderstood) || errors.Is(err, errNoNatives) {
 		if b.fresh {
 			s.reconvert(b)
 			return nil
 		}
 		// Half of a record is with the receiver. What is left of it goes out as it
 		// was converted.
-		b.protocol, s.protocol = Protocol1, Protocol1
+		if errors.Is(err, errMisunderstood) {
+			b.protocol, s.protocol = Protocol1, Protocol1
+		}
 		err = s.sender.send(ctx, hard, b)
 	}
 	if err != nil {

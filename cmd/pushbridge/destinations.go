@@ -114,7 +114,7 @@ func (d *destinations) open(c *config.Config, section *remotewrite.Config, curso
 	o.Cursor = cursor
 	o.External = groupLabels(c.ExternalLabels)
 	t := c.Traits[section.Name]
-	o.Escaping, o.AlsoClassic = t.Escaping, t.AlwaysClassic
+	o.Escaping, o.Natives = t.Escaping, t.Natives
 	if cursor.IsNew() {
 		o.Initial = d.initial
 	}
