@@ -19,6 +19,8 @@ type Control struct {
 	Fail *failFault `json:"fail,omitempty"`
 	Drop *dropFault `json:"drop_answers,omitempty"`
 	Slow *slowFault `json:"slow,omitempty"`
+
+	Refuse *refuseFault `json:"refuse,omitempty"`
 }
 
 // when says which requests a fault meets. Without either field: all.
@@ -79,6 +81,9 @@ func (c *Control) validate() error {
 		}
 		errs = append(errs, c.Slow.validate("slow"))
 	}
+	if c.Refuse != nil {
+		errs = append(errs, c.Refuse.validate())
+	}
 	return errors.Join(errs...)
 }
 
@@ -120,6 +125,9 @@ type plan struct {
 	delay time.Duration
 	fail  *failFault // nil when it is served
 	drop  bool
+
+	refuse  *refuseFault // nil for none
+	refused *answer      // what came of it; nil when nothing was refused
 }
 
 // Plan decides on the next request.
@@ -134,6 +142,10 @@ func (f *faults) Plan() plan {
 		fail := *x
 		p.fail = &fail
 		return p
+	}
+	if x := f.now.Refuse; x != nil && x.meets(f.rnd) {
+		refuse := *x
+		p.refuse = &refuse
 	}
 	p.drop = f.now.Drop != nil && f.now.Drop.meets(f.rnd)
 	return p

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -48,7 +47,7 @@ func (rc *Receiver) serveWrite(w http.ResponseWriter, r *http.Request) {
 		rc.serveFail(w, p.fail)
 		return
 	}
-	m, err := rc.take(r.Header, body)
+	m, err := rc.take(r.Header, body, &p)
 	if err != nil {
 		rc.serveError(w, r, err)
 		return
@@ -60,13 +59,20 @@ func (rc *Receiver) serveWrite(w http.ResponseWriter, r *http.Request) {
 func (rc *Receiver) serveTaken(w http.ResponseWriter, m *message, p plan) {
 	switch {
 	case p.fail != nil:
-		rc.writeWritten(w, m)
+		count := m.count()
+		setWritten(w.Header(), m.Protocol, &count)
 		rc.serveFail(w, p.fail)
+	case p.refused != nil:
+		rc.store.Count(func(s *stats) { s.Refused++ })
+		setWritten(w.Header(), m.Protocol, p.refused.written)
+		w.WriteHeader(p.refused.status)
+		rc.writeText(w, p.refused.body)
 	case p.drop:
 		rc.store.Count(func(s *stats) { s.DroppedAnswers++ })
 		panic(http.ErrAbortHandler) // the server's own way to close without an answer
 	default:
-		rc.writeWritten(w, m)
+		count := m.count()
+		setWritten(w.Header(), m.Protocol, &count)
 		w.WriteHeader(http.StatusNoContent)
 	}
 }
@@ -86,8 +92,8 @@ func waitWith(r *http.Request, d time.Duration) bool {
 	}
 }
 
-// take decodes and stores a request.
-func (rc *Receiver) take(h http.Header, body []byte) (*message, error) {
+// take decodes and stores a request, without what the plan refuses.
+func (rc *Receiver) take(h http.Header, body []byte, p *plan) (*message, error) {
 	protocol, err := protocolOf(h)
 	if err != nil {
 		return nil, err
@@ -101,25 +107,10 @@ func (rc *Receiver) take(h http.Header, body []byte) (*message, error) {
 	}
 	m.Faults = append(m.Faults, headerFaults(h, protocol)...)
 	rc.store.Count(func(s *stats) { s.Requests++ })
+	if p.refuse != nil {
+		p.refused = p.refuse.sift(m, rc.store)
+	}
 	return m, rc.store.Add(m)
-}
-
-// writeWritten says how much of a 2.0 request was stored. 1.0 has no such
-// headers, and senders may take them for a sign of 2.0.
-func (rc *Receiver) writeWritten(w http.ResponseWriter, m *message) {
-	if m.Protocol == 1 {
-		return
-	}
-	histograms := 0
-	for i := range m.Samples {
-		if m.Samples[i].Native() {
-			histograms++
-		}
-	}
-	const prefix = "X-Prometheus-Remote-Write-"
-	w.Header().Set(prefix+"Samples-Written", strconv.Itoa(len(m.Samples)-histograms))
-	w.Header().Set(prefix+"Histograms-Written", strconv.Itoa(histograms))
-	w.Header().Set(prefix+"Exemplars-Written", strconv.Itoa(m.Exemplars))
 }
 
 func (rc *Receiver) serveFail(w http.ResponseWriter, f *failFault) {

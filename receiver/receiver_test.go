@@ -506,6 +506,7 @@ func TestControlErrors(t *testing.T) {
 	f(`{"slow": {}}`, `slow.delay is ""`)
 	f(`{"slow": {"delay": "-1s"}}`, `slow.delay is "-1s"`)
 	f(`{"slow": {"delay": "1s", "hits": 3}}`, "slow.hits cannot be set")
+	f(`{"refuse": {"as": "graphite"}}`, `refuse.as is "graphite"`)
 	f(`fail`, "control document")
 }
 

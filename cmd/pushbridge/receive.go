@@ -37,9 +37,13 @@ Faults:         PUT /control with a JSON document, for instance
   {"fail": {"status": 503, "retry_after": "2", "requests": 3}}
   {"seed": 7, "fail": {"status": 500, "share": 0.1}, "drop_answers": {"share": 0.05}}
   {"slow": {"delay": "10s"}}
+  {"refuse": {"as": "mimir", "match": {"__name__": "bad"}}}
 "requests" ends a fault after so many, "share" picks requests by chance,
 "fail" with "store": true takes the samples all the same, "drop_answers" takes
-them and closes the connection. {} ends all faults.`
+them and closes the connection. "refuse" refuses samples with these labels, with
+"natives": true native histograms, and old samples; the rest of the request and the answer
+are treated as prometheus, mimir, thanos or cortex do, or as a broken receiver that
+answers 500. {} ends all faults.`
 
 // receiveCommand is `pushbridge receive`.
 func receiveCommand() *cli.Command {
