@@ -2,13 +2,16 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
@@ -60,11 +63,40 @@ func startPushbridgeIn(t testing.TB, storage string, args ...string) *gateway {
 	return g
 }
 
-// startPushgateway starts the real Pushgateway, Debian's build of 1.5.1. Without
-// a persistence file it keeps its state in memory.
+// startPushgateway starts Debian's Pushgateway, 1.5.1. Without a persistence
+// file it keeps its state in memory.
 func startPushgateway(t testing.TB, args ...string) *gateway {
 	t.Helper()
-	path := need(t, "/usr/bin/prometheus-pushgateway", "prometheus-pushgateway")
+	return startPushgatewayAt(t, need(t, "/usr/bin/prometheus-pushgateway", "prometheus-pushgateway"), args...)
+}
+
+// startCurrentPushgateway does so with the release that tools/pushgateway pins.
+func startCurrentPushgateway(t testing.TB, args ...string) *gateway {
+	t.Helper()
+	path, err := currentPushgateway()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startPushgatewayAt(t, path, args...)
+}
+
+// currentPushgateway builds it, once. The build cache keeps what takes long.
+var currentPushgateway = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp(buildDir, "pushgateway-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "pushgateway")
+	build := exec.CommandContext(context.Background(), "go", "build", "-o", path, "github.com/prometheus/pushgateway")
+	build.Dir = "../tools/pushgateway"
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build Pushgateway: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func startPushgatewayAt(t testing.TB, path string, args ...string) *gateway {
+	t.Helper()
 	if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--persistence.file=") }) {
 		args = append(args, "--persistence.file=")
 	}
