@@ -31,6 +31,7 @@ type Config struct {
 	Destinations   []*remotewrite.Config
 	Traits         map[string]Traits // of destinations that have some, by name
 	Rules          []group.Rule
+	SendsNowhere   bool // the file says in words that there is no destination
 
 	// Ignored names what the file holds that means nothing here: most of a
 	// prometheus.yml, which may be given whole.
@@ -101,6 +102,7 @@ func (c *Config) parse(text []byte, dir string) error {
 		return err
 	}
 	c.Destinations = schema.RemoteWrite
+	c.SendsNowhere = schema.RemoteWrite != nil && len(schema.RemoteWrite) == 0
 	for _, d := range c.Destinations {
 		d.SetDirectory(dir)
 	}

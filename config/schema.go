@@ -70,6 +70,7 @@ func (l *sectionList) UnmarshalYAML(unmarshal func(any) error) error {
 	if err := unmarshal(&nodes); err != nil {
 		return err
 	}
+	*l = sectionList{} // not nil: the list is there, perhaps empty
 	var typeErrors yaml.TypeError
 	for i, n := range nodes {
 		c := &remotewrite.Config{}

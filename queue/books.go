@@ -26,7 +26,7 @@ func (l *Log[R]) SamplesAfter(seq uint64) uint64 {
 
 // Pending returns how many samples a destination is still to get, or to lose.
 func (l *Log[R]) Pending(c CursorStatus) uint64 {
-	if c.Ledger.based() {
+	if c.Ledger.Based() {
 		return c.Ledger.Pending(l.Samples())
 	}
 	return l.SamplesAfter(smallestAcked(c.Shards))

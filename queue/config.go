@@ -101,6 +101,8 @@ type Options struct {
 	MinFreeBytes int64  // 1 GiB, or a tenth of a small file system, that must stay free; negative: no bound
 	OnFull       OnFull // DropOldest
 
+	OrphanRetention time.Duration // 7 days that a destination is waited for; negative: none
+
 	SnapshotBytes    int64         // 64 MiB of log after which a snapshot is due
 	SnapshotInterval time.Duration // 10 min after which a snapshot is due, if anything was appended
 
@@ -121,6 +123,7 @@ func (o Options) withDefaults() Options {
 	o.RingBytes = orDefault(o.RingBytes, 64*mib)
 	o.MaxQueuedBytes = orDefault(o.MaxQueuedBytes, 64*mib)
 	o.MaxBytes = orDefault(o.MaxBytes, 10*gib)
+	o.OrphanRetention = orDefault(o.OrphanRetention, 7*24*time.Hour)
 	o.SnapshotBytes = orDefault(o.SnapshotBytes, 64*mib)
 	o.SnapshotInterval = orDefault(o.SnapshotInterval, 10*time.Minute)
 	if o.MaxBytes > 0 {

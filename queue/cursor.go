@@ -28,6 +28,8 @@ type Cursor struct {
 	ledger Ledger
 	dirty  bool   // written since the last fsync
 	synced uint64 // smallest acked position that a power loss cannot take back
+
+	orphaned uint32 // when the destination went, in seconds since the epoch; 0: it is there
 }
 
 // ID returns what OpenCursor was given.
@@ -125,7 +127,7 @@ func (c *Cursor) slotLocked(clean bool) slot {
 	defer c.mu.Unlock()
 	return slot{
 		generation: c.generation, clean: clean, boot: c.reg.boot,
-		floor: c.reg.floor(), era: c.reg.d.era.Load(), ledger: c.ledger, shards: slices.Clone(c.shards),
+		floor: c.reg.floor(), era: c.reg.d.era.Load(), orphaned: c.orphaned, ledger: c.ledger, shards: slices.Clone(c.shards),
 	}
 }
 
@@ -235,13 +237,6 @@ func (c *Cursor) positionsBefore(end uint64) []uint64 {
 		}
 	}
 	return seqs
-}
-
-// Close ends the use of the cursor: segments are no longer kept for it. Its file
-// stays, so that the destination finds its position when it comes back.
-func (c *Cursor) Close() error {
-	err := c.finish()
-	return errors.Join(err, c.reg.forget(c))
 }
 
 // finish marks the positions as exact and closes the file.

@@ -36,6 +36,7 @@ type slot struct {
 	boot       [16]byte
 	floor      int64
 	era        uint32
+	orphaned   uint32 // when the destination went, in seconds since the epoch; 0: it is there
 	ledger     Ledger
 	shards     []shardPosition
 }
@@ -67,7 +68,7 @@ func appendSlot(dst []byte, store storeID, s slot) []byte {
 	dst = append(dst, s.boot[:]...)
 	dst = le.AppendUint64(dst, uint64(s.floor))
 	dst = le.AppendUint32(dst, s.era)
-	dst = le.AppendUint32(dst, 0)
+	dst = le.AppendUint32(dst, s.orphaned)
 	dst = s.ledger.append(dst)
 	for _, p := range s.shards {
 		flags := uint64(0)
@@ -129,6 +130,7 @@ func parseSlot(b []byte, store storeID, version uint32) (s slot, ok bool, err er
 	s.generation, s.clean = le.Uint64(b), le.Uint32(b[12:])&slotClean != 0
 	copy(s.boot[:], b[16:])
 	s.floor, s.era = int64(le.Uint64(b[32:])), le.Uint32(b[40:])
+	s.orphaned = le.Uint32(b[44:])
 	s.ledger.Begun = unknownTotal
 	if version > 1 {
 		s.ledger = parseLedger(b[slotHeaderSize:start])

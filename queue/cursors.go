@@ -6,10 +6,10 @@ import (
 	"log/slog"
 	"maps"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // cursors are the positions of all destinations: the open ones, and the files
@@ -21,6 +21,7 @@ type cursors struct {
 	nag     nag
 	boot    [16]byte
 	floor   func() int64
+	now     func() time.Time
 	totalAt func(seq uint64) (uint64, bool) // samples of all records up to seq
 	head    uint64                          // end of the log at open
 
@@ -53,46 +54,54 @@ func smallestAcked(shards []Position) uint64 {
 
 // CursorStatus describes a cursor.
 type CursorStatus struct {
-	ID     string
-	Open   bool
-	Shards []Position
-	Ledger Ledger
+	ID       string
+	Open     bool      // somebody sends for it
+	Orphaned time.Time // since when nobody does, and what waits is kept all the same; zero when it is not
+	Shards   []Position
+	Ledger   Ledger
 }
 
 // OpenCursor returns the cursor of the destination id, and makes it at the head
 // of the log when there is none. isNew stays true over restarts until every shard
 // has called Acked: so long the destination is owed the current state. When the
 // number of shards has changed, all start from the smallest acknowledged
-// position, and up to the largest sent one everything is in doubt.
+// position, and up to the largest sent one everything is in doubt. A destination
+// that was known by one of the ids in was goes on where it was.
 //
-// Open the cursors before Run: segments are kept only for those.
-func (l *Log[R]) OpenCursor(id string, shards int) (c *Cursor, isNew bool, err error) {
+// Open the cursors before Run: segments are kept only for those, and for orphans.
+func (l *Log[R]) OpenCursor(id string, shards int, was ...string) (c *Cursor, isNew bool, err error) {
 	if shards < 1 || shards > maxShards || len(id) > maxCursorID {
 		return nil, false, fmt.Errorf("cursor %q: %d shards are not possible", id, shards)
 	}
 	head, total := l.ring.end()
-	if c, isNew, err = l.cursors.openCursor(id, shards, head, total); err != nil {
+	if err := l.cursors.rename(id, was, head, total); err != nil {
+		return nil, false, err
+	}
+	if c, isNew, err = l.cursors.openCursor(id, shards, head, total, false); err != nil {
 		return nil, false, err
 	}
 	if err := c.rebase(); err != nil {
-		return nil, false, errors.Join(err, c.Close())
+		return nil, false, errors.Join(err, c.Orphan())
 	}
 	return c, isNew, nil
 }
 
-// RemoveCursor forgets the position of a destination that will not come back.
-func (l *Log[R]) RemoveCursor(id string) error { return l.cursors.remove(id) }
-
 // Cursors describes all cursors, also those that nobody has opened, by id.
 func (l *Log[R]) Cursors() []CursorStatus { return l.cursors.list() }
 
-func (cs *cursors) openCursor(id string, shards int, head, total uint64) (*Cursor, bool, error) {
+func (cs *cursors) openCursor(id string, shards int, head, total uint64, orphan bool) (*Cursor, bool, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if cs.open[id] != nil {
-		return nil, false, fmt.Errorf("cursor %q is open already", id)
+	if c := cs.open[id]; c != nil {
+		if c.orphanedSince() == 0 {
+			return nil, false, fmt.Errorf("cursor %q is open already", id)
+		}
+		return c, c.IsNew(), c.takeUp(shards)
 	}
 	c := &Cursor{id: id, reg: cs, ledger: Ledger{Begun: total}, shards: make([]shardPosition, shards)}
+	if orphan {
+		c.orphaned = cs.seconds()
+	}
 	for i := range c.shards {
 		c.shards[i] = shardPosition{acked: head, sent: head, base: unknownTotal}
 	}
@@ -116,57 +125,12 @@ func (c *Cursor) IsNew() bool {
 	return slices.ContainsFunc(c.shards, func(p shardPosition) bool { return !p.started })
 }
 
-func (cs *cursors) remove(id string) error {
-	cs.mu.Lock()
-	c, name := cs.open[id], cursorName(id)
-	delete(cs.open, id)
-	delete(cs.files, name)
-	cs.mu.Unlock()
-	var err error
-	if c != nil {
-		err = c.finish()
-	}
-	if cs.d == nil {
-		return err
-	}
-	if rerr := cs.d.fs.Remove(cs.d.path(name)); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
-		return fmt.Errorf("remove cursor %q: %w", id, rerr)
-	}
-	return errors.Join(err, cs.d.fs.SyncDir(cs.d.dir))
-}
-
-// forget takes a closed cursor from the open ones and remembers its file.
-func (cs *cursors) forget(c *Cursor) error {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	if cs.open[c.id] != c {
-		return nil
-	}
-	delete(cs.open, c.id)
-	if cs.d == nil {
-		return nil
-	}
-	name := cursorName(c.id)
-	b, err := readFile(cs.d.fs, cs.d.path(name))
-	if err != nil {
-		return err
-	}
-	cs.files[name], err = parseCursorFile(b, name, cs.d.id)
-	return err
-}
-
 func (cs *cursors) list() []CursorStatus {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	var all []CursorStatus
 	for _, c := range cs.open {
-		s := CursorStatus{ID: c.id, Open: true}
-		s.Ledger, _ = c.Ledger()
-		for i := range c.shards {
-			acked, sent := c.Position(i)
-			s.Shards = append(s.Shards, Position{acked, sent})
-		}
-		all = append(all, s)
+		all = append(all, c.status())
 	}
 	for _, f := range cs.files {
 		if f.id != "" && !f.foreign {
@@ -177,8 +141,26 @@ func (cs *cursors) list() []CursorStatus {
 	return all
 }
 
+func (c *Cursor) status() CursorStatus {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := CursorStatus{ID: c.id, Open: c.orphaned == 0, Orphaned: timeOf(c.orphaned), Ledger: c.ledger}
+	for _, p := range c.shards {
+		s.Shards = append(s.Shards, Position{p.acked, p.sent})
+	}
+	return s
+}
+
+// timeOf turns what a slot has into a time; 0 is none.
+func timeOf(seconds uint32) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(int64(seconds), 0)
+}
+
 func (f cursorFile) status() CursorStatus {
-	s := CursorStatus{ID: f.id, Ledger: f.slot.ledger}
+	s := CursorStatus{ID: f.id, Orphaned: timeOf(f.slot.orphaned), Ledger: f.slot.ledger}
 	for _, p := range f.slot.shards {
 		s.Shards = append(s.Shards, Position{p.acked, p.sent})
 	}
@@ -208,13 +190,22 @@ func (cs *cursors) sync() {
 // passed returns the sequence up to which every open cursor has acknowledged
 // durably, and the largest number when none is open.
 func (cs *cursors) passed() uint64 {
-	passed := uint64(math.MaxUint64)
+	all, _ := cs.passedBy()
+	return all
+}
+
+// passedBy is passed, and the same for those cursors that somebody sends for.
+func (cs *cursors) passedBy() (all, used uint64) {
+	all, used = math.MaxUint64, math.MaxUint64
 	for _, c := range cs.opened() {
 		c.mu.Lock()
-		passed = min(passed, c.synced)
+		all = min(all, c.synced)
+		if c.orphaned == 0 {
+			used = min(used, c.synced)
+		}
 		c.mu.Unlock()
 	}
-	return passed
+	return all, used
 }
 
 // base returns the books at a position, if a cursor has noted them.

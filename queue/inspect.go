@@ -111,8 +111,8 @@ func (in *inspector) cursor(info fileInfo) error {
 		return nil
 	}
 	s := c.status()
-	r := CursorReport{File: info.name, ID: s.ID, Clean: c.slot.clean, Shards: s.Shards}
-	if s.Ledger.based() {
+	r := CursorReport{File: info.name, ID: s.ID, Clean: c.slot.clean, Orphaned: s.Orphaned.UTC(), Shards: s.Shards}
+	if s.Ledger.Based() {
 		r.Ledger = &s.Ledger
 	}
 	in.r.Cursors = append(in.r.Cursors, r)

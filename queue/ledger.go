@@ -52,8 +52,9 @@ func (l *Ledger) rebase(total uint64) {
 	}
 }
 
-// based says whether rebase has nothing to do.
-func (l *Ledger) based() bool { return l.Begun != unknownTotal && l.Again != unknownTotal }
+// Based says whether the books are known: not of files of the first version, and
+// not until they were opened with another number of shards.
+func (l *Ledger) Based() bool { return l.Begun != unknownTotal && l.Again != unknownTotal }
 
 // Ledger returns the books of the destination, and the sequence up to which some of
 // what they count lies: behind it nothing is settled.
@@ -109,7 +110,7 @@ func (c *Cursor) Repeat(n uint64) error {
 // rebase brings the ledger in line with the positions, if it is not.
 func (c *Cursor) rebase() error {
 	c.mu.Lock()
-	based, acked := c.ledger.based(), c.ackedLocked()
+	based, acked := c.ledger.Based(), c.ackedLocked()
 	c.mu.Unlock()
 	if based {
 		return nil

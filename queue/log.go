@@ -55,6 +55,7 @@ func open[R any](fs fsys, o Options, c Codec[R]) (*Log[R], error) {
 	l := &Log[R]{o: o, codec: c, wake: make(chan struct{}, 1)}
 	l.metrics = newMetrics(o.Registerer)
 	l.cursors = newCursors(o.Logger, l.metrics, l.Floor, l.totalAt)
+	l.cursors.now = o.Now
 	l.snapshots.init(o.Now())
 	var at recovered
 	if o.Dir != "" {
@@ -74,6 +75,7 @@ func open[R any](fs fsys, o Options, c Codec[R]) (*Log[R], error) {
 	l.commit.retry.Stop()
 	l.ring = newRing[R](o.RingBytes, at.head, at.total)
 	l.metrics.observe(l)
+	l.metrics.observeOrphans(l.orphans)
 	return l, nil
 }
 

@@ -18,7 +18,7 @@ type metrics struct {
 	tornBytes                     prometheus.Counter
 	droppedSegments               prometheus.Counter
 	droppedSamples                prometheus.Counter
-	cursorFailures                prometheus.Counter
+	cursorFailures, abandoned     prometheus.Counter
 	snapshots, snapshotFailures   prometheus.Counter
 }
 
@@ -42,6 +42,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m.droppedSegments = counter("dropped_segments_total", "Segments removed at a bound although a destination still needed them.")
 	m.droppedSamples = counter("dropped_samples_total", "Samples in such segments that the slowest destination had not acknowledged.")
 	m.cursorFailures = counter("cursor_failures_total", "Writes and fsyncs of cursor files that failed.")
+	m.abandoned = counter("abandoned_samples_total", "Samples that destinations had not been sent when they were forgotten.")
 	m.snapshots = counter("snapshots_total", "Snapshots written.")
 	m.snapshotFailures = counter("snapshot_failures_total", "Snapshots that could not be written.")
 	m.fsyncSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -91,6 +92,18 @@ func (m *metrics) observe(l observed) {
 			return 0
 		}
 		return 1
+	})
+}
+
+// observeOrphans adds what destinations that are configured no longer hold back.
+func (m *metrics) observeOrphans(orphans func() (n int, pending uint64)) {
+	m.gauge("orphans", "Destinations that are no longer configured, and that what waits is kept for.", func() float64 {
+		n, _ := orphans()
+		return float64(n)
+	})
+	m.gauge("orphaned_samples", "Samples that are kept for such destinations.", func() float64 {
+		_, pending := orphans()
+		return float64(pending)
 	})
 }
 

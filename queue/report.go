@@ -50,6 +50,7 @@ type CursorReport struct {
 	File           string     `json:"file"`
 	ID             string     `json:"id"`
 	Clean          bool       `json:"clean"` // closed properly, or never opened since
+	Orphaned       time.Time  `json:"not_configured_since,omitzero"`
 	Shards         []Position `json:"shards"`
 	OldestUnsent   uint64     `json:"oldest_unsent_seq,omitempty"` // first record that some shard has not acknowledged
 	OldestTime     time.Time  `json:"oldest_unsent_time,omitzero"`

@@ -46,6 +46,9 @@ func (cs *cursors) resume(c *Cursor, name string) error {
 // the log is in doubt: delivering twice is better than not at all.
 func (cs *cursors) adopt(c *Cursor, found cursorFile) {
 	old, ledger := found.slot.shards, found.slot.ledger
+	if c.orphaned != 0 && found.slot.orphaned != 0 {
+		c.orphaned = found.slot.orphaned
+	}
 	if !found.found {
 		old, ledger = []shardPosition{{base: unknownTotal, started: true}}, Ledger{Begun: unknownTotal}
 	}
@@ -83,8 +86,7 @@ func (c *Cursor) merge(old []shardPosition, n int) []shardPosition {
 // Reshard gives a cursor that nobody uses at the moment another number of shards:
 // all start from the smallest acknowledged position, and up to the largest sent
 // one everything is in doubt. What was settled in between is accepted again in the
-// Ledger. The log goes on keeping what is behind it, which it would not for a
-// cursor that is closed and opened again.
+// Ledger. The log goes on keeping what is behind it.
 func (c *Cursor) Reshard(shards int) error {
 	if shards < 1 || shards > maxShards {
 		return fmt.Errorf("cursor %q: %d shards are not possible", c.id, shards)
@@ -117,6 +119,9 @@ func (c *Cursor) reshard(shards int) (same bool) {
 func (cs *cursors) load(d *disk, files []fileInfo) (last uint64, err error) {
 	cs.d, cs.boot = d, bootHash(d.fs.BootID())
 	for _, info := range files {
+		if strings.HasSuffix(info.name, forgetSuffix) {
+			_ = d.fs.Remove(d.path(info.name)) // who asked has waited for a process that has ended
+		}
 		if !strings.HasSuffix(info.name, cursorSuffix) {
 			continue
 		}

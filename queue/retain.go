@@ -31,6 +31,7 @@ func (l *Log[R]) keepHouse(stop <-chan struct{}) {
 // maintain makes cursors durable, removes what nobody needs, keeps the bounds, and
 // says when a snapshot is due.
 func (l *Log[R]) maintain() {
+	l.endOrphans()
 	l.cursors.sync()
 	if l.disk == nil {
 		l.boundMemory()
@@ -77,8 +78,9 @@ func (l *Log[R]) keepBounds() {
 			l.snapshots.want()
 			break
 		}
-		needed := v.last > l.cursors.passed()
-		if full = needed && l.o.OnFull == Reject; full {
+		passed, used := l.cursors.passedBy()
+		needed := v.last > passed
+		if full = v.last > used && l.o.OnFull == Reject; full {
 			break
 		}
 		if needed && !l.dropSegment(oldest, v) || !needed && !l.disk.remove(oldest) {
@@ -151,7 +153,7 @@ func (l *Log[R]) setFull(full bool) {
 // boundMemory is Reject without a disk: the ring is the queue.
 func (l *Log[R]) boundMemory() {
 	if l.o.OnFull == Reject {
-		passed := l.cursors.passed()
+		_, passed := l.cursors.passedBy() // what only an orphan needs rejects nobody
 		l.setFull(passed != math.MaxUint64 && l.ring.bytesBehind(passed) > l.o.RingBytes/2)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
@@ -275,43 +274,6 @@ func TestBoundNeedsSnapshot(t *testing.T) {
 	b.maintain()
 	if bytes := b.disk.segmentBytes(); bytes > 2000 {
 		t.Errorf("%d bytes are left", bytes)
-	}
-}
-
-// A cursor that is closed or removed holds nothing back; one that only has to be
-// opened again finds its position.
-func TestCloseAndRemoveCursor(t *testing.T) {
-	b := newBounded(t, func(*Options) {})
-	c, r := b.open("one")
-	b.fill(20)
-	if n, _ := deliver(t, c, r); n != b.sum {
-		t.Errorf("got %d of %d", n, b.sum)
-	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
-	again, isNew, err := b.OpenCursor("one", 1)
-	if err != nil || isNew || again.Acknowledged() != 20 {
-		t.Errorf("opened again at %d, new %v, %v", again.Acknowledged(), isNew, err)
-	}
-	if _, _, err := b.OpenCursor("one", 1); err == nil {
-		t.Error("opened twice")
-	}
-	want := []CursorStatus{{ID: "one", Open: true, Shards: []Position{{20, 20}}}}
-	if diff := cmp.Diff(want, b.Cursors()); diff != "" {
-		t.Errorf("cursors (-want +got):\n%s", diff)
-	}
-	if err := b.RemoveCursor("one"); err != nil {
-		t.Fatal(err)
-	}
-	if got := b.Cursors(); len(got) != 0 || len(b.sim.list(cursorSuffix)) != 0 {
-		t.Errorf("after removal: %v, %v", got, b.sim.list(cursorSuffix))
-	}
-	if err := b.RemoveCursor("never there"); err != nil {
-		t.Errorf("remove what is not there: %v", err)
-	}
-	if _, isNew, err := b.OpenCursor("one", 1); err != nil || !isNew {
-		t.Errorf("made again: new %v, %v", isNew, err)
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -30,7 +29,8 @@ type destinations struct {
 	log    *slog.Logger
 	failed chan error // of a destination that cannot go on
 
-	backfill bool // fill the holes of outages
+	backfill        bool          // fill the holes of outages
+	orphanRetention time.Duration // how long what waits is kept without a section
 
 	changing sync.Mutex // one change at a time; taken before mu
 
@@ -62,12 +62,11 @@ func newDestinations(g *gateway, intake *remotewrite.Intake) *destinations {
 		},
 		queue: g.queue, store: g.store, writer: g.writer,
 		log: g.log.With("component", "remotewrite"), failed: make(chan error, 1),
-		backfill: g.settings.refreshBackfill,
+		backfill: g.settings.refreshBackfill, orphanRetention: g.settings.orphanRetention,
 	}
 }
 
-// prepare makes the destinations of c, and none runs yet. Positions of those that
-// are configured no longer are given up.
+// prepare makes the destinations of c, and none runs yet.
 func (d *destinations) prepare(c *config.Config) error {
 	for _, section := range c.Destinations {
 		one, err := d.open(c, section, nil)
@@ -79,23 +78,7 @@ func (d *destinations) prepare(c *config.Config) error {
 	if len(c.Destinations) == 0 {
 		d.log.Info("no remote write destination is configured: metrics wait to be scraped")
 	}
-	for _, cursor := range d.queue.Cursors() {
-		if !cursor.Open {
-			if err := d.giveUp(cursor.ID, d.queue.Pending(cursor)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// giveUp forgets the position of a destination that is gone.
-func (d *destinations) giveUp(id string, pending uint64) error {
-	if err := d.queue.RemoveCursor(id); err != nil {
-		return fmt.Errorf("remove the position of destination %s: %w", id, err)
-	}
-	d.log.Warn("destination is no longer configured, what it was not sent is dropped", "destination", id, "samples", pending)
-	return nil
+	return d.keepOrphans()
 }
 
 // open makes a destination with its position in the log: the given one of its
@@ -123,7 +106,7 @@ func (d *destinations) open(c *config.Config, section *remotewrite.Config, curso
 	}
 	sender, err := remotewrite.NewDestination(*section, o)
 	if err != nil {
-		return nil, errors.Join(err, cursor.Close())
+		return nil, errors.Join(err, cursor.Orphan())
 	}
 	return &destination{
 		section: section, traits: t, external: c.ExternalLabels,
@@ -159,9 +142,7 @@ func (d *destinations) run(ctx context.Context) error {
 	}
 	d.changing.Lock() // a reload that goes on finishes first
 	defer d.changing.Unlock()
-	d.mu.Lock()
-	current := slices.Clone(d.current)
-	d.mu.Unlock()
+	current := d.list()
 	for _, one := range current {
 		one.cancel()
 	}
@@ -187,16 +168,17 @@ func (d *destinations) startLocked(one *destination) {
 
 // reload makes the destinations those of c. One whose section is the same goes
 // on, and looks up anew where its receiver is. One that has changed sends what is on its way and goes on where it
-// was; a removed one loses what it was not sent.
+// was; what a removed one was not sent is kept for it.
 func (d *destinations) reload(c *config.Config) error {
 	if err := d.check(c); err != nil { // before the lock, since it reads files
 		return err
 	}
 	d.changing.Lock()
 	defer d.changing.Unlock()
-	d.mu.Lock()
-	old := d.current
-	d.mu.Unlock()
+	if err := d.refuseNone(c); err != nil {
+		return err
+	}
+	old := d.list()
 	next := make([]*destination, len(c.Destinations))
 	for i, section := range c.Destinations {
 		j := slices.IndexFunc(old, func(o *destination) bool { return o.is(c, section) })
@@ -245,10 +227,7 @@ func (d *destinations) stop(gone []*destination, c *config.Config) (map[string]*
 			left[id] = one.cursor
 			continue
 		}
-		if err := one.cursor.Close(); err != nil {
-			return nil, fmt.Errorf("close the position of destination %s: %w", one.section.Label(), err)
-		}
-		if err := d.giveUp(id, one.sender.Status().PendingSamples); err != nil {
+		if err := d.orphan(one); err != nil {
 			return nil, err
 		}
 	}
@@ -298,11 +277,16 @@ func (d *destinations) start(c *config.Config, next []*destination, left map[str
 	return errors.Join(errs...)
 }
 
-// status describes every destination for the page.
-func (d *destinations) status() []web.Destination {
+// list returns the destinations that are configured.
+func (d *destinations) list() []*destination {
 	d.mu.Lock()
-	current := slices.Clone(d.current)
-	d.mu.Unlock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.current)
+}
+
+// status describes every destination for the page, and those that are kept for.
+func (d *destinations) status() []web.Destination {
+	current := d.list()
 	out := make([]web.Destination, len(current))
 	for i, one := range current {
 		s := one.sender.Status()
@@ -314,14 +298,12 @@ func (d *destinations) status() []web.Destination {
 			LastError: s.LastError, LastErrorTime: s.LastErrorAt,
 		}
 	}
-	return out
+	return append(out, d.orphans()...)
 }
 
 // refused returns the latest refusal of each group, whichever destination it was.
 func (d *destinations) refused() map[string]web.Refused {
-	d.mu.Lock()
-	current := slices.Clone(d.current)
-	d.mu.Unlock()
+	current := d.list()
 	latest := map[string]web.Refused{}
 	for _, one := range current {
 		for _, r := range one.sender.Refusals() {
@@ -335,8 +317,4 @@ func (d *destinations) refused() map[string]web.Refused {
 }
 
 // any reports whether there is a destination at all.
-func (d *destinations) any() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.current) > 0
-}
+func (d *destinations) any() bool { return len(d.list()) > 0 }

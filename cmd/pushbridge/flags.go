@@ -44,6 +44,7 @@ const (
 	flagMaxBytes      = "storage.max-bytes"
 	flagMinFreeBytes  = "storage.min-free-bytes"
 	flagOnFull        = "storage.on-full"
+	flagOrphans       = "storage.orphan-retention"
 	flagResetClock    = "storage.reset-clock"
 
 	flagShutdownTimeout = "shutdown.timeout"
@@ -213,6 +214,10 @@ func storageFlags(category string) []cli.Flag {
 		&cli.StringFlag{
 			Name: flagOnFull, Category: category, Value: "drop-oldest",
 			Usage: "What to do at a bound of the queue. One of: [drop-oldest, reject]; reject answers pushes with 503.",
+		},
+		&cli.StringFlag{
+			Name: flagOrphans, Category: category, Value: "7d",
+			Usage: "How long to keep what waits for a destination that is not configured any more, within the bounds of the queue. 0 drops it at once.",
 		},
 		&cli.BoolFlag{
 			Name: flagResetClock, Category: category,

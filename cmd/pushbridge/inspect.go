@@ -118,10 +118,10 @@ func printCursors(w io.Writer, cursors []queue.CursorReport) {
 		fmt.Fprintln(w, "\nno destinations")
 		return
 	}
-	fmt.Fprintln(w, "\nDESTINATION\tPENDING RECORDS\tPENDING SAMPLES\tMISSING RECORDS\tOLDEST UNSENT\tFROM\tCLOSED\tACKNOWLEDGED/SENT BY SHARD")
+	fmt.Fprintln(w, "\nDESTINATION\tPENDING RECORDS\tPENDING SAMPLES\tMISSING RECORDS\tOLDEST UNSENT\tFROM\tCLOSED\tNOT CONFIGURED SINCE\tACKNOWLEDGED/SENT BY SHARD")
 	for _, c := range cursors {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t%s\t", c.ID, c.PendingRecords, c.PendingSamples, c.MissingRecords,
-			seqOf(c.OldestUnsent), timeOf(c.OldestTime), choose(c.Clean, "yes", "no"))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t", c.ID, c.PendingRecords, c.PendingSamples, c.MissingRecords,
+			seqOf(c.OldestUnsent), timeOf(c.OldestTime), choose(c.Clean, "yes", "no"), timeOf(c.Orphaned))
 		for i, p := range c.Shards {
 			fmt.Fprintf(w, "%s%d/%d", choose(i > 0, " ", ""), p.Acked, p.Sent)
 		}

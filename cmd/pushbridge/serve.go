@@ -131,8 +131,11 @@ func (g *gateway) openQueue(sends bool) (*recordLog, error) {
 		MaxBytes:      g.settings.maxBytes,
 		MinFreeBytes:  g.settings.minFreeBytes,
 		OnFull:        g.settings.onFull,
-		Logger:        g.log.With("component", "queue"),
-		Now:           g.now,
+
+		OrphanRetention: orNone(g.settings.orphanRetention),
+
+		Logger: g.log.With("component", "queue"),
+		Now:    g.now,
 	}
 	if o.Dir == "" {
 		g.log.Warn("no storage path is set: what was pushed is lost when the process ends")
@@ -149,6 +152,14 @@ func (g *gateway) openQueue(sends bool) (*recordLog, error) {
 		"path", o.Dir, "err", err)
 	o.Dir = ""
 	return g.open(o)
+}
+
+// orNone is what the queue calls no time at all: its 0 is the default.
+func orNone(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }
 
 // open opens a log, and shows its metrics only if that works: another one may

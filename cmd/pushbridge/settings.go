@@ -48,14 +48,15 @@ type settings struct {
 	refreshInterval time.Duration // 0: no refresh
 	refreshBackfill bool
 
-	storagePath    string
-	storagePathSet bool // by flag or environment, not by default
-	fsync          queue.FsyncMode
-	fsyncInterval  time.Duration
-	maxBytes       int64 // -1: no bound
-	minFreeBytes   int64 // -1: no bound, 0: the queue's default
-	onFull         queue.OnFull
-	resetClock     bool
+	storagePath     string
+	storagePathSet  bool // by flag or environment, not by default
+	fsync           queue.FsyncMode
+	fsyncInterval   time.Duration
+	maxBytes        int64 // -1: no bound
+	minFreeBytes    int64 // -1: no bound, 0: the queue's default
+	onFull          queue.OnFull
+	orphanRetention time.Duration // 0: none
+	resetClock      bool
 
 	shutdownTimeout time.Duration
 	clockOffsetFile string
@@ -158,6 +159,7 @@ func (s *settings) readStorage(r *flagReader) {
 		s.onFull, err = queue.ParseOnFull(v)
 		return err
 	})
+	s.orphanRetention = r.duration(flagOrphans, 0)
 	s.resetClock = r.c.Bool(flagResetClock)
 	s.persistenceFile = r.c.String(flagPersistenceFile)
 	s.persistenceInterval = r.duration(flagPersistenceInterval, 0)
@@ -192,7 +194,7 @@ func (s *settings) flagValues(c *cli.Context) map[string]string {
 	}
 	for name, d := range map[string]time.Duration{
 		flagPersistenceInterval: s.persistenceInterval, flagTTL: s.ttl, flagMaxAge: s.maxAge,
-		flagRefreshInterval: s.refreshInterval, flagFsyncInterval: s.fsyncInterval, flagReadTimeout: s.readTimeout, flagShutdownTimeout: s.shutdownTimeout,
+		flagRefreshInterval: s.refreshInterval, flagFsyncInterval: s.fsyncInterval, flagOrphans: s.orphanRetention, flagReadTimeout: s.readTimeout, flagShutdownTimeout: s.shutdownTimeout,
 	} {
 		values[name] = d.String()
 	}
