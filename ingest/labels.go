@@ -8,7 +8,7 @@ import (
 )
 
 // DefaultMaxLabels is more than any receiver takes by default.
-const DefaultMaxLabels = 256
+const DefaultMaxLabels = 128
 
 // firstBeyond returns where the first line of b begins that has more than most
 // labels, and how many it has; -1 when none has. The parser compares each label

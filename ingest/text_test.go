@@ -114,7 +114,7 @@ func TestTooManyLabels(t *testing.T) {
 	}
 	b.WriteString("} 1\n")
 	_, err := parseText([]byte(b.String()), textOptions{maxLabels: DefaultMaxLabels})
-	want := `metric family "m": limit exceeded: the series in line 2 has 100001 labels, at most 256 are allowed`
+	want := `metric family "m": limit exceeded: the series in line 2 has 100001 labels, at most 128 are allowed`
 	if !errors.Is(err, group.ErrLimit) || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
