@@ -33,12 +33,12 @@ func (s *Store) checkName(t *transition, f *Family) (reason, other string) {
 	}
 	if base, types := composedBase(f.Name); types != 0 {
 		if both := s.typesIn(t, base) & types; both != 0 {
-			return fmt.Sprintf("collides with %s %q", both.first().word(), base), base
+			return fmt.Sprintf("collides with %s %q", both.first().word(), Brief(base)), base
 		}
 	}
 	for _, x := range suffixes {
 		if name := f.Name + x.text; x.types&f.Type.set() != 0 && s.typesIn(t, name) != 0 {
-			return fmt.Sprintf("is a %s and collides with metric family %q", f.Type.word(), name), name
+			return fmt.Sprintf("is a %s and collides with metric family %q", f.Type.word(), Brief(name)), name
 		}
 	}
 	return "", ""

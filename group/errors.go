@@ -19,7 +19,7 @@ var ErrTimestamp = errors.New("pushed metrics must not have timestamps")
 // stored.
 type InvalidError struct {
 	Family string // name of the metric family, empty when the group is meant
-	Metric string // the metric as name{label="value"}, empty when the whole family is meant
+	Metric string // the metric as name{label="value"}, cut if long, empty when the whole family is meant
 	Err    error
 }
 
@@ -28,7 +28,7 @@ func (e *InvalidError) Error() string {
 	case e.Metric != "":
 		return fmt.Sprintf("metric %s: %v", e.Metric, e.Err)
 	case e.Family != "":
-		return fmt.Sprintf("metric family %q: %v", e.Family, e.Err)
+		return fmt.Sprintf("metric family %q: %v", Brief(e.Family), e.Err)
 	default:
 		return e.Err.Error()
 	}
@@ -39,18 +39,18 @@ func (e *InvalidError) Unwrap() error { return e.Err }
 // ConflictError says what a push collided with.
 type ConflictError struct {
 	Family string // name of the pushed metric family
-	Metric string // the pushed metric as name{label="value"}, empty when the whole family is meant
+	Metric string // the pushed metric as name{label="value"}, cut if long, empty when the whole family is meant
 	Other  Labels // the group it collides with; nil: the gateway's own metrics, or not known
 	Reason string
 }
 
 func (e *ConflictError) Error() string {
-	what := fmt.Sprintf("metric family %q", e.Family)
+	what := fmt.Sprintf("metric family %q", Brief(e.Family))
 	if e.Metric != "" {
 		what = "metric " + e.Metric
 	}
 	if e.Other == nil {
 		return what + " " + e.Reason
 	}
-	return what + " " + e.Reason + " in group " + e.Other.String()
+	return what + " " + e.Reason + " in group " + e.Other.Brief()
 }

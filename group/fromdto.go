@@ -259,15 +259,15 @@ func (d *dtoReader) checkLabels() error {
 	for _, l := range d.labels {
 		switch {
 		case !utf8.ValidString(l.Name) || l.Name == "" || strings.HasPrefix(l.Name, "__"):
-			return fmt.Errorf("invalid label name %q", l.Name)
+			return fmt.Errorf("invalid label name %q", Brief(l.Name))
 		case !utf8.ValidString(l.Value):
-			return fmt.Errorf("the value of label %q is not valid UTF-8", l.Name)
+			return fmt.Errorf("the value of label %q is not valid UTF-8", Brief(l.Name))
 		case d.o.MaxLabelName > 0 && len(l.Name) > d.o.MaxLabelName:
 			return fmt.Errorf("%w: a label name has %d bytes, at most %d are allowed", ErrLimit, len(l.Name), d.o.MaxLabelName)
 		case d.o.MaxLabelValue > 0 && len(l.Value) > d.o.MaxLabelValue:
-			return fmt.Errorf("%w: the value of label %q has %d bytes, at most %d are allowed", ErrLimit, l.Name, len(l.Value), d.o.MaxLabelValue)
+			return fmt.Errorf("%w: the value of label %q has %d bytes, at most %d are allowed", ErrLimit, Brief(l.Name), len(l.Value), d.o.MaxLabelValue)
 		case l.Name == d.typ.reservedLabel():
-			return fmt.Errorf("a %s must not have an explicit %q label", d.typ, l.Name)
+			return fmt.Errorf("a %s must not have an explicit %q label", d.typ, Brief(l.Name))
 		}
 	}
 	return d.checkTwice()
@@ -278,7 +278,7 @@ func (d *dtoReader) checkTwice() error {
 	sortLabels(d.sorted)
 	for i := 1; i < len(d.sorted); i++ {
 		if d.sorted[i].Name == d.sorted[i-1].Name {
-			return fmt.Errorf("label %q occurs twice", d.sorted[i].Name)
+			return fmt.Errorf("label %q occurs twice", Brief(d.sorted[i].Name))
 		}
 	}
 	return nil
@@ -296,7 +296,7 @@ func (d *dtoReader) invalidMetric(err error) error {
 
 func metricString(name string, labels []Label) string {
 	if len(labels) == 0 {
-		return name
+		return Brief(name)
 	}
-	return name + Labels(labels).String()
+	return Brief(name) + Labels(labels).Brief()
 }

@@ -47,7 +47,7 @@ func ParseMatchers(text string) (Matchers, error) {
 	p := matcherParser{rest: text}
 	m, err := p.all()
 	if err != nil {
-		return nil, fmt.Errorf("matchers %s, at byte %d: %w", strconv.Quote(text), len(text)-len(p.rest)+1, err)
+		return nil, fmt.Errorf("matchers %s, at byte %d: %w", strconv.Quote(Brief(text)), len(text)-len(p.rest)+1, err)
 	}
 	return m, nil
 }
@@ -106,6 +106,7 @@ func (p *matcherParser) one() (*labels.Matcher, error) {
 	m, err := labels.NewMatcher(kind, name, value)
 	if err != nil {
 		p.rest = before
+		err = errors.New(Brief(err.Error())) // it quotes the value
 	}
 	return m, err
 }

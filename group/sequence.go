@@ -62,9 +62,9 @@ func checkKey(l Labels) error {
 	for i, p := range l {
 		switch {
 		case p.Name == "" || strings.HasPrefix(p.Name, "__") || !utf8.ValidString(p.Name):
-			return &InvalidError{Err: fmt.Errorf("invalid name %q of a grouping label", p.Name)}
+			return &InvalidError{Err: fmt.Errorf("invalid name %q of a grouping label", Brief(p.Name))}
 		case !utf8.ValidString(p.Value):
-			return &InvalidError{Err: fmt.Errorf("the value of grouping label %q is not valid UTF-8", p.Name)}
+			return &InvalidError{Err: fmt.Errorf("the value of grouping label %q is not valid UTF-8", Brief(p.Name))}
 		case i > 0 && l[i-1].Name >= p.Name:
 			panic("group: grouping labels that NewLabels has not seen")
 		}

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/golang/snappy"
+
+	"github.com/pushbridge/pushbridge/group"
 )
 
 // DecodeBody undoes the Content-Encoding of a request before next sees it, and
@@ -149,7 +151,7 @@ func hintEncoding(r *http.Request, start []byte, err error) error {
 		return err
 	}
 	if b.ignored != "" && b.ignored != "identity" {
-		return bodyErrorf("%w (Content-Encoding %q is not known and was ignored: use gzip or snappy)", err, b.ignored)
+		return bodyErrorf("%w (Content-Encoding %q is not known and was ignored: use gzip or snappy)", err, group.Brief(b.ignored))
 	}
 	for _, c := range compressions {
 		if bytes.HasPrefix(start, []byte(c.magic)) {

@@ -48,7 +48,7 @@ func (h *Handler) deleteMatched(w http.ResponseWriter, r *http.Request) {
 		h.refuseJSON(w, r, err)
 		return
 	}
-	h.logger.Info("groups deleted by matchers", "match", r.URL.Query()["match[]"], "groups", n)
+	h.logger.Info("groups deleted by matchers", "match", group.Brief(strings.Join(r.URL.Query()["match[]"], " ")), "groups", n)
 	h.answerJSON(w, http.StatusAccepted, map[string]int{"deleted": n})
 }
 
@@ -67,7 +67,7 @@ func groupsQuery(r *http.Request) (selectors []group.Matchers, dryRun bool, err 
 	}
 	if v := query.Get("dry_run"); v != "" {
 		if dryRun, err = strconv.ParseBool(v); err != nil {
-			return nil, false, queryErrorf("dry_run must be 0 or 1, is %q", v)
+			return nil, false, queryErrorf("dry_run must be 0 or 1, is %q", group.Brief(v))
 		}
 	}
 	return selectors, dryRun, nil
@@ -119,7 +119,7 @@ func (h *Handler) refuseJSON(w http.ResponseWriter, r *http.Request, err error) 
 	if status >= http.StatusInternalServerError {
 		kind = "unavailable"
 	}
-	writeJSON(w, status, apiAnswer{Status: "error", ErrorType: kind, Error: err.Error()})
+	writeJSON(w, status, apiAnswer{Status: "error", ErrorType: kind, Error: told(err)})
 }
 
 func writeJSON(w http.ResponseWriter, status int, a apiAnswer) {

@@ -46,6 +46,7 @@ type Handler struct {
 	maxAge    time.Duration
 	budget    *budget
 	logger    *slog.Logger
+	quiet     *quietLog // for lines that clients can cause
 	now       func() time.Time
 	metrics   *metrics
 
@@ -68,6 +69,7 @@ func NewHandler(w *Writer, o Options) *Handler {
 	if h.now == nil {
 		h.now = time.Now
 	}
+	h.quiet = newQuietLog(h.logger)
 	h.build = group.BuildOptions{
 		AcceptTimestamps: o.AcceptTimestamps, MaxLabels: h.limits.MaxLabels, MaxLabelName: h.limits.MaxLabelLength, MaxLabelValue: h.limits.MaxLabelLength,
 	}
@@ -147,7 +149,7 @@ func (h *Handler) ttlOf(r *http.Request, key group.Labels) (time.Duration, error
 		}
 		return h.ttl, nil
 	}
-	ttl, err := model.ParseDuration(q.Get("ttl"))
+	ttl, err := model.ParseDuration(group.Brief(q.Get("ttl")))
 	if err != nil {
 		return 0, queryErrorf("ttl in the query: %w", err)
 	}
@@ -226,7 +228,7 @@ func (h *Handler) fail(ctx context.Context, key group.Labels, now time.Time, why
 		return err
 	}
 	if err != nil && !errors.Is(err, group.ErrLimit) {
-		h.logger.Warn("failure time not kept", "group", key.String(), "err", err)
+		h.quiet.Log(ctx, slog.LevelWarn, "failure time not kept", "failure_time", "group", key.Brief(), "err", told(err))
 	}
 	return why
 }
@@ -320,8 +322,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, key group.Label
 func (h *Handler) noteRefusal(w http.ResponseWriter, r *http.Request, key group.Labels, err error) int {
 	status, why, retryAfter := classify(err)
 	h.metrics.refused.WithLabelValues(string(why)).Inc()
-	h.logger.Log(r.Context(), why.level(), "request refused",
-		"method", r.Method, "path", r.URL.Path, "group", key.String(), "client", r.RemoteAddr, "status", status, "err", err)
+	h.quiet.Log(r.Context(), why.level(), "request refused", string(why), "method", group.Brief(r.Method),
+		"path", group.Brief(r.URL.Path), "group", key.Brief(), "client", r.RemoteAddr, "status", status, "err", told(err))
 	if retryAfter != "" {
 		w.Header().Set("Retry-After", retryAfter)
 	}
@@ -332,12 +334,12 @@ func (h *Handler) noteRefusal(w http.ResponseWriter, r *http.Request, key group.
 func (h *Handler) answer(why reason, err error) string {
 	switch why {
 	case reasonInvalid, reasonConflict:
-		return "pushed metrics are invalid or inconsistent with existing metrics: " + err.Error()
+		return "pushed metrics are invalid or inconsistent with existing metrics: " + told(err)
 	case reasonLimit:
-		return err.Error() + h.limits.flags()
+		return told(err) + h.limits.flags()
 	case reasonPath, reasonQuery, reasonBody, reasonTooLarge, reasonSlow, reasonBusy, reasonUnavailable, reasonGone, reasonInternal:
 	}
-	return err.Error()
+	return told(err)
 }
 
 // level is that of the log line: clients that push garbage must not fill the log

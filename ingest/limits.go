@@ -88,7 +88,7 @@ func (l Limits) checkKey(key group.Labels) error {
 	}
 	for _, p := range key {
 		if n := max(len(p.Name), len(p.Value)); n > l.MaxLabelLength {
-			return pathErrorf("label %q in the path has %d bytes, at most %d are allowed (--%s)", p.Name, n, l.MaxLabelLength, FlagMaxLabelLength)
+			return pathErrorf("label %q in the path has %d bytes, at most %d are allowed (--%s)", group.Brief(p.Name), n, l.MaxLabelLength, FlagMaxLabelLength)
 		}
 	}
 	return nil

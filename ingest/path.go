@@ -23,7 +23,7 @@ func (t target) groupingKey(utf8Names bool) (group.Labels, error) {
 	if t.base64 {
 		var err error
 		if job, err = decodeBase64(t.job); err != nil {
-			return nil, pathErrorf("invalid base64 in job name %q (the URL-safe alphabet is expected): %w", t.job, err)
+			return nil, pathErrorf("invalid base64 in job name %q (the URL-safe alphabet is expected): %w", group.Brief(t.job), err)
 		}
 	}
 	labels, err := splitLabels(t.labels, utf8Names)
@@ -46,7 +46,7 @@ func splitLabels(s string, utf8Names bool) ([]group.Label, error) {
 	parts := strings.Split(s[1:], "/")
 	if len(parts)%2 != 0 {
 		return nil, pathErrorf("odd number of components in label string %q: each label name needs a value "+
-			"(a value that holds a slash, or nothing, goes as LABEL@base64/VALUE)", s)
+			"(a value that holds a slash, or nothing, goes as LABEL@base64/VALUE)", group.Brief(s))
 	}
 	labels := make([]group.Label, 0, len(parts)/2+1)
 	for pair := range slices.Chunk(parts, 2) {
@@ -68,14 +68,14 @@ func pathLabel(name, value string, utf8Names bool) (group.Label, error) {
 		scheme = model.UTF8Validation
 	}
 	if !scheme.IsValidLabelName(label) || strings.HasPrefix(label, model.ReservedLabelPrefix) {
-		return group.Label{}, pathErrorf("improper label name %q in the path%s", plain, labelNameHint(plain, utf8Names))
+		return group.Label{}, pathErrorf("improper label name %q in the path%s", group.Brief(plain), labelNameHint(plain, utf8Names))
 	}
 	if !encoded {
 		return group.Label{Name: label, Value: value}, nil
 	}
 	decoded, err := decodeBase64(value)
 	if err != nil {
-		return group.Label{}, pathErrorf("invalid base64 in label %s=%q (the URL-safe alphabet is expected): %w", plain, value, err)
+		return group.Label{}, pathErrorf("invalid base64 in label %s=%q (the URL-safe alphabet is expected): %w", group.Brief(plain), group.Brief(value), err)
 	}
 	return group.Label{Name: label, Value: decoded}, nil
 }
@@ -102,7 +102,7 @@ func decodeBase64(s string) (string, error) {
 func checkUTF8(labels []group.Label) error {
 	for _, l := range labels {
 		if !utf8.ValidString(l.Value) {
-			return pathErrorf("value of label %q in the path is not valid UTF-8: %q", l.Name, l.Value)
+			return pathErrorf("value of label %q in the path is not valid UTF-8: %q", group.Brief(l.Name), group.Brief(l.Value))
 		}
 	}
 	return nil

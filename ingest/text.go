@@ -151,21 +151,28 @@ func textError(b []byte, read int, err error) error {
 		text = text[:i]
 	}
 	return bodyErrorf("text format parsing error in line %d, column %d: %s%s, in %q",
-		line, column(text, stop-start, msg), msg, textHint(msg), excerpt(text))
+		line, column(text, stop-start, msg), cut(msg, maxMessage), textHint(msg), excerpt(text))
 }
+
+// maxMessage bounds what the parser says; what it quotes may be the whole text.
+const maxMessage = 280
 
 // column is where to look, counted in bytes from 1: at the byte that stopped the
 // parser or, when msg ends with the word that came before it, where that begins.
 func column(text []byte, stop int, msg string) int {
 	stop = min(stop, len(text))
-	if word := lastQuoted(msg); bytes.HasSuffix(text[:stop], []byte(word)) {
+	if word := lastQuoted(msg); word != "" && bytes.HasSuffix(text[:stop], []byte(word)) {
 		stop -= len(word)
 	}
 	return stop + 1
 }
 
-// lastQuoted returns the text within the quotes that msg ends with.
+// lastQuoted returns the text within the quotes that msg ends with; none if it is
+// long, since trying every quote takes time.
 func lastQuoted(msg string) string {
+	if len(msg) > 10*maxMessage {
+		return ""
+	}
 	for i := range msg {
 		if msg[i] == '"' {
 			if word, err := strconv.Unquote(msg[i:]); err == nil {

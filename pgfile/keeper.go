@@ -260,7 +260,7 @@ func (k *Keeper) take(ctx context.Context, groups []Group) error {
 	var changes []group.Change
 	refuse := func(l group.Labels, err error) {
 		refused[l.ID()] = true
-		k.log.Warn("group of the persistence file is not taken over as it is", "group", l.String(), "err", err)
+		k.log.Warn("group of the persistence file is not taken over as it is", "group", l.Brief(), "err", err)
 	}
 	flush := func() error {
 		err := k.o.Import(ctx, changes, k.o.Now(), func(c group.Change, err error) { refuse(c.Labels, err) })

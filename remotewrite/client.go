@@ -48,7 +48,7 @@ const (
 )
 
 const (
-	maxErrorText = 1 << 10  // of an answer's body, for the log
+	maxErrorText = 1 << 10  // of what a receiver says, for the log
 	maxDrain     = 64 << 10 // of what follows: beyond that a new connection is cheaper
 	maxRedirects = 10
 )
@@ -269,7 +269,7 @@ func (c *client) read(resp *http.Response) answer {
 		return a // the body of a success says nothing
 	}
 	if a.status/100 == 3 {
-		a.location = redactString(resp.Header.Get("Location"))
+		a.location = brief(redactString(resp.Header.Get("Location")))
 	}
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorText))
 	a.text = strings.ToValidUTF8(strings.TrimSpace(string(text)), "�")
@@ -277,6 +277,15 @@ func (c *client) read(resp *http.Response) answer {
 		return answer{err: fmt.Errorf("the receiver's port wants https: %s", a.text)}
 	}
 	return a
+}
+
+// brief cuts text that may quote a receiver: an answer that is no HTTP is quoted
+// whole, and headers may be long.
+func brief(text string) string {
+	if len(text) > maxErrorText {
+		text = text[:maxErrorText] + "…"
+	}
+	return strings.ToValidUTF8(text, "�")
 }
 
 // fromTLSPort says whether text is what servers answer to plain HTTP on a port for

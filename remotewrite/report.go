@@ -228,7 +228,7 @@ func seriesName(l []group.Label) string {
 		}
 	}
 	if len(rest) == 0 {
-		return name
+		return strings.Clone(group.Brief(name))
 	}
-	return strings.Clone(name) + rest.String()
+	return group.Brief(name) + rest.Brief()
 }

@@ -262,7 +262,7 @@ func reasonOfAnswer(a answer) reason {
 func (a answer) problem() string {
 	switch {
 	case a.err != nil:
-		return a.err.Error()
+		return brief(a.err.Error())
 	case a.text != "":
 		return a.text
 	}

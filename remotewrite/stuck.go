@@ -35,7 +35,7 @@ func (w *stuckWatch) failed(a answer) {
 	w.d.metrics.stuck.Inc()
 	first := w.batch.parts[0].item
 	w.d.log.Error("a batch gets nothing but server errors while others succeed; it is tried again until it is taken",
-		"group", first.record.Labels.String(), "from_seq", first.seq, "to_seq", w.batch.last,
+		"group", first.record.Labels.Brief(), "from_seq", first.seq, "to_seq", w.batch.last,
 		"samples", len(w.batch.series), "status", a.status, "answer", a.text)
 }
 
