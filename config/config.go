@@ -2,14 +2,12 @@ package config
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -92,7 +90,7 @@ func readFile(ctx context.Context, name string) ([]byte, error) {
 func (c *Config) parse(text []byte, dir string) error {
 	var schema fileSchema
 	if err := yaml.UnmarshalStrict(text, &schema); err != nil {
-		return explain(err)
+		return Explain(err)
 	}
 	if err := c.setExternalLabels(schema.Global.ExternalLabels); err != nil {
 		return fmt.Errorf("global.external_labels: %w", err)
@@ -155,7 +153,7 @@ func ignoredKeys(text []byte) ([]string, error) {
 		Top    map[string]any `yaml:",inline"`
 	}
 	if err := yaml.Unmarshal(text, &keys); err != nil {
-		return nil, explain(err)
+		return nil, Explain(err)
 	}
 	delete(keys.Top, "remote_write")
 	delete(keys.Top, "pushbridge")
@@ -176,37 +174,4 @@ func (c *Config) LogRemarks(logger *slog.Logger) {
 	if len(c.Ignored) > 0 {
 		logger.Info("parts of the configuration file have no effect here", "keys", strings.Join(c.Ignored, ", "))
 	}
-}
-
-var errNotURL = errors.New("not a URL")
-
-// plainWords replaces what the decoder says about types of ours, which helps
-// nobody.
-var plainWords = []struct {
-	said  *regexp.Regexp
-	plain string
-}{
-	{regexp.MustCompile(`field (\S+) not found in type \S+`), `unknown field "$1"`},
-	{regexp.MustCompile(`(?:field|key) "?([^" ]+)"? already set in (?:type \S+|map)`), `field "$1" is given twice`},
-	{regexp.MustCompile(`into \[\]config\.node`), "into a list"},
-}
-
-// explain puts an error of the YAML decoder in the user's words. A URL that
-// cannot be parsed is left out of it: it may hold a password.
-func explain(err error) error {
-	if _, ok := errors.AsType[*url.Error](err); ok {
-		where, _, _ := strings.Cut(err.Error(), ": parse ")
-		return fmt.Errorf("%s: %w", where, errNotURL)
-	}
-	wrong, ok := errors.AsType[*yaml.TypeError](err)
-	if !ok {
-		return err
-	}
-	lines := slices.Clone(wrong.Errors)
-	for i := range lines {
-		for _, w := range plainWords {
-			lines[i] = w.said.ReplaceAllString(lines[i], w.plain)
-		}
-	}
-	return errors.New(strings.Join(lines, "; "))
 }

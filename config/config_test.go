@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,7 +55,7 @@ func TestLoadConfig(t *testing.T) {
 	if diff := cmp.Diff([]string{
 		"https://user:xxxxx@mimir/api/v1/push",
 		"http://prometheus/api/v1/write",
-		"http://flag:9090/api/v1/write?a=1",
+		"http://flag:9090/api/v1/write?a=xxxxx",
 	}, urls); diff != "" {
 		t.Errorf("destinations (-want +got)\n%s", diff)
 	}
@@ -97,7 +98,7 @@ func TestLoadConfigRefuses(t *testing.T) {
 			"several", "remote_write:\n- url: http://a/\n  nam: x\n- url: http://b/\n  queue_config: {shards: 1}\n",
 			`line 3: unknown field "nam"; line 5: unknown field "shards"`,
 		},
-		{"wrong type", "remote_write:\n- url: http://a/\n  headers: 5\n", "line 3: cannot unmarshal !!int `5` into map[string]string"},
+		{"wrong type", "remote_write:\n- url: http://a/\n  headers: 5\n", "line 3: cannot unmarshal !!int into map[string]string"},
 		{"no YAML", "remote_write: [\n", "yaml: line 1: did not find expected node content"},
 		{"key twice", "global: {}\nglobal: {}\n", `line 2: field "global" is given twice`},
 		{"label twice", "global:\n  external_labels:\n    a: 1\n    a: 2\n", `line 4: field "a" is given twice`},
@@ -140,6 +141,41 @@ func TestFlagsBesideAFile(t *testing.T) {
 	for _, u := range []string{"http://u:secret%zz@h/", "ftp://u:secret@h/"} {
 		if _, err := Load(t.Context(), "", []string{u}); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: got %v", u, err)
+		}
+	}
+}
+
+// TestErrorsShowNoValue puts a password where none belongs, or as YAML does not
+// want it.
+func TestErrorsShowNoValue(t *testing.T) {
+	const notHere = "line 3: a value of type !!%s cannot stand here"
+	for text, want := range map[string]string{
+		"basic_auth: hunter2":                                      fmt.Sprintf(notHere, "str"),
+		"basic_auth: hunter2 and much more":                        fmt.Sprintf(notHere, "str"),
+		"basic_auth: \"a`hunter2 \\n`b\"":                          fmt.Sprintf(notHere, "str"),
+		"basic_auth: 2026":                                         fmt.Sprintf(notHere, "int"),
+		"basic_auth: {username: u, password: [hunter2]}":           fmt.Sprintf(notHere, "seq"),
+		"basic_auth: !hunter2 x":                                   "line 3: a value with a tag cannot stand here",
+		"basic_auth: !!float hunter2":                              "remote_write, section 1: yaml: cannot decode !!str as its tag says",
+		"authorization: hunter2":                                   fmt.Sprintf(notHere, "str"),
+		"oauth2: {client_id: a, client_secret: {hunter2: }}":       fmt.Sprintf(notHere, "map"),
+		"sigv4: hunter2":                                           fmt.Sprintf(notHere, "str"),
+		"headers: hunter2":                                         "line 3: cannot unmarshal !!str into map[string]string",
+		"http_headers: {X-Token: {secrets: hunter2}}":              "line 3: cannot unmarshal !!str into a list",
+		"http_headers: {X-Token: hunter2}":                         fmt.Sprintf(notHere, "str"),
+		"bearer_token: *hunter2":                                   "yaml: a value that begins with * needs quotes",
+		"bearer_token: {{hunter2}}":                                fmt.Sprintf(notHere, "map"),
+		"proxy_url: 'http://u:hunter2%zz@proxy'":                   "remote_write, section 1: not a URL",
+		"bearer_token: x\nscrape_configs: [{params: {{hunter2}}}]": "yaml: a name in braces is no text: a value that begins with { needs quotes",
+	} {
+		file := writeConfig(t, "remote_write:\n- url: http://a/\n  "+text+"\n")
+		_, err := Load(t.Context(), file, nil)
+		if err == nil {
+			t.Errorf("%s: accepted", text)
+			continue
+		}
+		if got := strings.TrimPrefix(err.Error(), "configuration file "+file+": "); got != want {
+			t.Errorf("%s\n got %s\nwant %s", text, got, want)
 		}
 	}
 }

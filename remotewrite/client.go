@@ -306,18 +306,23 @@ func countHeader(h http.Header, what string) int64 {
 }
 
 // withoutURL drops the url that net/http puts in front of its errors: it says
-// where, which the log line says too, and its query may hold a secret.
+// where, which the log line says too, and its query may hold a secret. Of a url
+// further inside, as that of a token, the query is hidden.
 func withoutURL(err error) error {
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		return u.Err
+	u, ok := errors.AsType[*url.Error](err)
+	if !ok {
+		return err
 	}
-	return err
+	if inner, ok := errors.AsType[*url.Error](u.Err); ok {
+		inner.URL = redactString(inner.URL)
+	}
+	return u.Err
 }
 
 func redactString(location string) string {
 	u, err := url.Parse(location)
 	if err != nil {
-		return location
+		return redacted
 	}
-	return u.Redacted()
+	return RedactURL(u)
 }

@@ -178,9 +178,9 @@ func (c *Config) validateURL() error {
 	case c.URL == nil || c.URL.URL == nil || c.URL.String() == "":
 		return errors.New("url for remote_write is empty")
 	case c.URL.Scheme != "http" && c.URL.Scheme != "https":
-		return fmt.Errorf("url %q: scheme must be http or https", c.URL.Redacted())
+		return fmt.Errorf("url %q: scheme must be http or https", c.Redacted())
 	case c.URL.Host == "":
-		return fmt.Errorf("url %q: no host", c.URL.Redacted())
+		return fmt.Errorf("url %q: no host", c.Redacted())
 	}
 	return nil
 }

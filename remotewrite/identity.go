@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	promconfig "github.com/prometheus/common/config"
 )
 
 // ID names the cursor of the destination: its name, or without one a hash of the
@@ -34,14 +32,37 @@ func (c *Config) Label() string {
 	return strings.TrimPrefix(c.ID(), "url-")[:6]
 }
 
-// Redacted is the url without its password, for people to see.
-func (c *Config) Redacted() string { return redact(c.URL) }
+// Redacted is the url for people to see.
+func (c *Config) Redacted() string {
+	if c.URL == nil {
+		return ""
+	}
+	return RedactURL(c.URL.URL)
+}
 
-func redact(u *promconfig.URL) string {
+// redacted stands for what nobody is to see, as net/url spells it.
+const redacted = "xxxxx"
+
+// RedactURL is u for people to see: without its password, and without the values of
+// its query, which are where some receivers want a token.
+func RedactURL(u *url.URL) string {
 	if u == nil {
 		return ""
 	}
-	return u.Redacted()
+	shown := *u
+	shown.Fragment, shown.RawFragment = "", "" // it is never sent
+	fields := strings.Split(u.RawQuery, "&")
+	for i, f := range fields {
+		name, value, ok := strings.Cut(f, "=")
+		switch {
+		case ok && value != "":
+			fields[i] = name + "=" + redacted
+		case !ok && name != "":
+			fields[i] = redacted
+		}
+	}
+	shown.RawQuery = strings.Join(fields, "&")
+	return shown.Redacted()
 }
 
 // place is where samples go: url without password, and tenant.

@@ -1,8 +1,11 @@
 package web
 
 import (
+	"io"
 	"net/http"
 	"net/http/pprof"
+	"os"
+	"path/filepath"
 )
 
 const pprofPath = "/debug/pprof/"
@@ -26,7 +29,7 @@ func (h *Handler) Pprof() http.Handler {
 func servePprof(name string, w http.ResponseWriter, r *http.Request) {
 	switch name {
 	case "cmdline":
-		pprof.Cmdline(w, r)
+		serveProgram(w)
 	case "profile":
 		pprof.Profile(w, r)
 	case "symbol":
@@ -36,4 +39,12 @@ func servePprof(name string, w http.ResponseWriter, r *http.Request) {
 	default:
 		pprof.Index(w, r)
 	}
+}
+
+// serveProgram answers in the place of the command line, which tools ask for to name
+// the program: its arguments may hold secrets, so only the name is told.
+func serveProgram(w http.ResponseWriter) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, filepath.Base(os.Args[0])) // an error means that the client has gone
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pushbridge/pushbridge/config"
 	"github.com/pushbridge/pushbridge/wholefile"
 )
 
@@ -37,7 +38,7 @@ type frontend struct {
 // known before anything else is done.
 func listen(ctx context.Context, s *settings, log *slog.Logger) (*frontend, error) {
 	if err := web.Validate(s.webConfigFile); err != nil {
-		return nil, fmt.Errorf("--%s: %w", flagWebConfigFile, err)
+		return nil, fmt.Errorf("--%s: %w", flagWebConfigFile, config.Explain(err))
 	}
 	listeners, err := openListeners(ctx, s)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/ingest"
 	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/remotewrite"
 )
 
 // settings is what the flags of the gateway say, read and checked.
@@ -187,9 +188,13 @@ func (s *settings) flagValues(c *cli.Context) map[string]string {
 		}
 		name := f.Names()[0]
 		if isList(f) {
-			values[name] = strings.Join(redactAll(c.StringSlice(name)), ",")
+			var shown []string
+			for _, v := range c.StringSlice(name) {
+				shown = append(shown, redact(v))
+			}
+			values[name] = strings.Join(shown, ",")
 		} else {
-			values[name] = fmt.Sprint(c.Value(name))
+			values[name] = redact(fmt.Sprint(c.Value(name)))
 		}
 	}
 	for name, d := range map[string]time.Duration{
@@ -235,28 +240,25 @@ func checkPattern(p string) error {
 	return nil
 }
 
-// checkURL tells whether samples can be sent to raw. It shows no password.
+// checkURL tells whether samples can be sent to raw. It shows no secret.
 func checkURL(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return errors.New("not a URL") // the parser's own words repeat it, password included
 	}
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return fmt.Errorf("%q must be of the form http://host:port/path", u.Redacted())
+		return fmt.Errorf("%q must be of the form http://host:port/path", remotewrite.RedactURL(u))
 	}
 	return nil
 }
 
-// redactAll hides the passwords of those values that are URLs.
-func redactAll(values []string) []string {
-	shown := make([]string, len(values))
-	for i, v := range values {
-		shown[i] = v
-		if u, err := url.Parse(v); err == nil && u.User != nil {
-			shown[i] = u.Redacted()
-		}
+// redact hides the secrets of a value that is a URL.
+func redact(value string) string {
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" {
+		return value
 	}
-	return shown
+	return remotewrite.RedactURL(u)
 }
 
 // flagReader reads values with a syntax, and gathers what is wrong with them.

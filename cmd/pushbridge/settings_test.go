@@ -87,7 +87,7 @@ func TestReadSettings(t *testing.T) {
 		"persistence.file":     "",
 		"persistence.interval": "5m0s",
 		"push.ttl":             "24h0m0s",
-		"remote-write.url":     "http://u:xxxxx@h/w?a=1,2",
+		"remote-write.url":     "http://u:xxxxx@h/w?a=xxxxx",
 		"push.max-groups":      "7",
 	} {
 		if got, ok := s.values[name]; !ok || got != want {
