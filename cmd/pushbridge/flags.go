@@ -17,6 +17,7 @@ const (
 	flagListenAddressFile = "web.listen-address-file"
 	flagSystemdSocket     = "web.systemd-socket"
 	flagWebConfigFile     = "web.config.file"
+	flagHealthWithoutAuth = "web.health-without-auth"
 	flagTelemetryPath     = "web.telemetry-path"
 	flagExternalURL       = "web.external-url"
 	flagRoutePrefix       = "web.route-prefix"
@@ -82,6 +83,10 @@ func webFlags(category string) []cli.Flag {
 		&cli.StringFlag{
 			Name: flagWebConfigFile, Category: category,
 			Usage: "Path to a file that can enable TLS or authentication, see the documentation of Prometheus' exporter-toolkit.",
+		},
+		&cli.BoolFlag{
+			Name: flagHealthWithoutAuth, Category: category,
+			Usage: "Answer GET of /-/healthy and /-/ready without the password that --web.config.file asks for, for probes. Certificates of TLS are asked for all the same.",
 		},
 		&cli.StringFlag{
 			Name: flagTelemetryPath, Category: category, Value: "/metrics",

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -29,6 +30,7 @@ type frontend struct {
 	listeners []net.Listener
 	servers   []*http.Server
 	config    string        // of TLS and authentication, empty for neither
+	open      []string      // paths that need no password all the same
 	idle      time.Duration // that a connection may be
 	patience  time.Duration // with requests that run when it stops
 	log       *slog.Logger
@@ -45,7 +47,8 @@ func listen(ctx context.Context, s *settings, log *slog.Logger) (*frontend, erro
 		return nil, err
 	}
 	f := &frontend{
-		listeners: listeners, config: s.webConfigFile, idle: s.readTimeout, patience: max(s.shutdownTimeout, minPatience), log: log,
+		listeners: listeners, config: s.webConfigFile, open: s.openPaths(),
+		idle: s.readTimeout, patience: max(s.shutdownTimeout, minPatience), log: log,
 	}
 	if s.listenAddressFile != "" {
 		if err := writeAddresses(s.listenAddressFile, listeners); err != nil {
@@ -96,8 +99,7 @@ func (f *frontend) run(ctx context.Context, h http.Handler) error {
 	var serving errgroup.Group
 	failed := make(chan struct{}, len(f.listeners))
 	for _, l := range f.listeners {
-		// A server for each listener: the toolkit changes the one it is given.
-		srv := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: f.idle, ErrorLog: slog.NewLogLogger(f.log.Handler(), slog.LevelDebug)}
+		srv := f.server(h)
 		f.servers = append(f.servers, srv)
 		serving.Go(func() error {
 			err := web.Serve(l, srv, &web.FlagConfig{WebConfigFile: &f.config}, f.log)
@@ -119,6 +121,34 @@ func (f *frontend) run(ctx context.Context, h http.Handler) error {
 		stopping.Go(func() error { return f.stop(ctx, srv) })
 	}
 	return errors.Join(stopping.Wait(), serving.Wait())
+}
+
+// server returns a server for one listener: the toolkit changes the one that it is
+// given. It puts a handler before ours that asks for the password, and then serves;
+// what needs none must go before that, at the one moment in between.
+func (f *frontend) server(h http.Handler) *http.Server {
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: f.idle,
+		ErrorLog: slog.NewLogLogger(f.log.Handler(), slog.LevelDebug),
+	}
+	if len(f.open) > 0 {
+		srv.BaseContext = func(net.Listener) context.Context {
+			srv.Handler = openDoor(srv.Handler, h, f.open)
+			return context.Background()
+		}
+	}
+	return srv
+}
+
+// openDoor sends who only looks at one of the paths to inside, all others to guard.
+func openDoor(guard, inside http.Handler, paths []string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && slices.Contains(paths, r.URL.Path) {
+			inside.ServeHTTP(w, r)
+			return
+		}
+		guard.ServeHTTP(w, r)
+	})
 }
 
 // stop lets the requests of srv finish until ctx ends, and closes the connections

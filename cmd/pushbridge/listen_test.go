@@ -193,6 +193,41 @@ func TestWebConfig(t *testing.T) {
 	}
 }
 
+// TestHealthWithoutAuth asks as a probe does, which has no password, and as somebody
+// who tries what else is open.
+func TestHealthWithoutAuth(t *testing.T) {
+	a := newAuthority(t)
+	a.issue(t, "server", &x509.Certificate{
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+	config := "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\nbasic_auth_users:\n" +
+		"  alice: $2a$04$hV5uqKbrGNx5FALOzTQvCuBneJaEgnCDZbw4WcsEKmMWX95xHWfT2\n" // of the password "secret"
+	file := filepath.Join(a.dir, "web.yml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client := a.client(t, "")
+	url := "https://" + runGateway(t, "--web.listen-address=127.0.0.1:0", "--web.config.file="+file,
+		"--web.route-prefix=/p", "--web.enable-lifecycle", "--web.health-without-auth")[0]
+	f := func(method, path, user string, want int) {
+		t.Helper()
+		if got, err := ask(t, client, method, url+path, "", user); got != want {
+			t.Errorf("%s %s %s: %d %v, want %d", method, path, user, got, err, want)
+		}
+	}
+	f("GET", "/p/-/healthy", "", 200)
+	f("GET", "/p/-/ready", "", 200)
+	f("HEAD", "/p/-/ready", "", 401)
+	f("GET", "/p/-/ready", "alice:wrong", 200)
+	f("POST", "/p/-/healthy", "", 401)
+	for _, path := range []string{"/-/healthy", "/p/-/healthy/", "/p/-/reload", "/p/-/healthy/../../metrics", "/p//-/healthy", "/p/metrics", "/p/", "/p/-/Healthy"} {
+		f("GET", path, "", 401)
+	}
+	f("PUT", "/p/-/quit", "", 401)
+	f("PUT", "/p/metrics/job/x", "", 401)
+	f("PUT", "/p/metrics/job/x", "alice:secret", 200)
+}
+
 // TestSystemdSockets starts the gateway as systemd does: with sockets from
 // descriptor 3 on, their number and the process they are meant for in the
 // environment.

@@ -33,8 +33,8 @@ func (g *gateway) routes(push *ingest.Handler, views *web.Handler) http.Handler 
 		{"/api/v1/metrics", "api/v1/metrics", views.APIMetrics()},
 		{"/api/v1/status", "api/v1/status", views.APIStatus()},
 		{ingest.GroupsPath, "", http.HandlerFunc(push.ServeGroups)}, // counts its requests itself
-		{"/-/healthy", "healthy", push.DecodeBody(views.Healthy())},
-		{"/-/ready", "ready", push.DecodeBody(views.Ready())},
+		{healthyPath, "healthy", push.DecodeBody(views.Healthy())},
+		{readyPath, "ready", push.DecodeBody(views.Ready())},
 		{"/debug/pprof/", "", push.DecodeBody(views.Pprof())},
 	} {
 		path := prefix + r.path
@@ -83,6 +83,9 @@ func counted(requests *prometheus.CounterVec, r route) http.Handler {
 const (
 	apiPath  = "/api/v1/"
 	quitPath = "/-/quit"
+
+	healthyPath = "/-/healthy"
+	readyPath   = "/-/ready"
 )
 
 // onCommand answers the methods that a command does not have as Pushgateway

@@ -27,6 +27,7 @@ type settings struct {
 	listenAddressFile string
 	systemdSocket     bool
 	webConfigFile     string
+	healthWithoutAuth bool
 	telemetryPath     string
 	externalURL       *url.URL
 	routePrefix       string // empty, or with a slash in front and none behind
@@ -93,6 +94,7 @@ func (s *settings) readWeb(r *flagReader) {
 	s.systemdSocket = r.c.Bool(flagSystemdSocket)
 	s.webConfigFile = r.c.String(flagWebConfigFile)
 	s.readTimeout = r.duration(flagReadTimeout, time.Second)
+	s.healthWithoutAuth = r.c.Bool(flagHealthWithoutAuth)
 	s.enableLifecycle = r.c.Bool(flagEnableLifecycle)
 	s.enableAdminAPI = r.c.Bool(flagEnableAdminAPI)
 	r.set(flagTelemetryPath, func(v string) error {
@@ -205,6 +207,14 @@ func (s *settings) flagValues(c *cli.Context) map[string]string {
 	}
 	values[flagRoutePrefix] = s.routePrefix
 	return values
+}
+
+// openPaths are those that need no password.
+func (s *settings) openPaths() []string {
+	if !s.healthWithoutAuth {
+		return nil
+	}
+	return []string{s.routePrefix + healthyPath, s.routePrefix + readyPath}
 }
 
 // routePrefix is the path below which all routes stand: given, or else that of
