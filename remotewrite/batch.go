@@ -1,9 +1,11 @@
 package remotewrite
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pushbridge/pushbridge/convert"
+	"github.com/pushbridge/pushbridge/group"
 )
 
 // batch is what goes into one request: whole records where they fit, or a part
@@ -68,6 +70,22 @@ const (
 	hopelessAfter = 8  // single samples refused
 	cutBudget     = 64 // requests for one refused batch, the first included
 )
+
+// groupOf returns the group of x, a series of b.
+func (b *batch) groupOf(x *convert.Series) group.Labels {
+	for i := range b.parts {
+		if b.parts[i].item.mark == x.Record {
+			return b.parts[i].item.record.Labels
+		}
+	}
+	return nil
+}
+
+// partsOf returns the parts that series of b are from.
+func (b *batch) partsOf(series []convert.Series) []part {
+	marks := countRecords(series)
+	return slices.DeleteFunc(slices.Clone(b.parts), func(p part) bool { return marks[p.item.mark] == 0 })
+}
 
 // middle returns where to cut series: between two records if there is such a
 // place near the middle, else between two families, else in the middle.

@@ -75,6 +75,7 @@ type Destination struct {
 	books       books
 	refusals    refusals
 	metadata    *metadataSender
+	troubled    *troubled
 	shards      []*shard
 
 	cutOff  chan struct{} // closed by Cut
@@ -110,6 +111,7 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 	}
 	d.report = newReporter(d.log, o.Now)
 	d.metadata = newMetadataSender(d)
+	d.troubled = newTroubled(d)
 	d.books.all = o.Log.Samples
 	for i := range c.Shards() {
 		d.shards = append(d.shards, newShard(d, i))
@@ -161,6 +163,7 @@ func (d *Destination) run(ctx, hard context.Context) error {
 	var wg, extra sync.WaitGroup
 	extraCtx, endExtra := context.WithCancel(ctx)
 	extra.Go(func() { d.metadata.run(extraCtx) })
+	extra.Go(func() { d.troubled.run(extraCtx) })
 	for _, s := range d.shards {
 		wg.Go(func() { s.run(ctx, hard) })
 	}

@@ -223,7 +223,7 @@ func TestCountsStayWhereTheyAre(t *testing.T) {
 		"dropped_series", "too_old", "clock_ahead", "duplicate_identity", "duplicate_series", "native_not_sent",
 		"classic_not_sent", "nhcb_in_rw1_not_supported", "marker_not_needed", "no_metric_name", "invalid_label",
 		"refused", "rejected", "rate_limited", "redirected", "not_understood", "not_written", "bad_answer",
-		"disk_bound", "damaged", "missing",
+		"disk_bound", "damaged", "missing", "server_error",
 	}
 	if diff := cmp.Diff(want, reasonNames[:]); diff != "" {
 		t.Errorf("reasons (-on disk +now):\n%s", diff)

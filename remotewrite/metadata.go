@@ -189,7 +189,7 @@ func (m *metadataSender) sendPart(ctx context.Context, part []convert.FamilyInfo
 			m.back.reset()
 			return true
 		case again:
-		case refused, rejected, partly, speak1, noNatives:
+		case refused, rejected, partly, speak1, noNatives, stumbles:
 			m.d.metrics.metadata.failed.Add(n)
 			m.d.log.Debug("metadata refused", "status", a.status, "answer", a.problem())
 			return true

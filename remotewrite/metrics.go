@@ -119,7 +119,7 @@ func newMetrics(c *Config, intake *Intake) *metrics {
 		fallbacks:      mk.ownCounter("fallbacks_total", "How often the receiver turned out not to understand remote write 2.0."),
 		cuts:           mk.ownCounter("cut_requests_total", "Requests with a part of a batch that was refused as a whole."),
 		duplicates:     mk.ownCounter("repeated_exemplars_total", "Exemplars not sent because they were sent before."),
-		stuck:          mk.ownGauge("stuck_batches", "Batches that got nothing but server errors for ten minutes while others succeeded."),
+		stuck:          mk.ownGauge("stuck_batches", "Batches, or parts of them, that get nothing but server errors while others succeed: parts that are tried by themselves, and batches that have waited for ten minutes."),
 		ahead:          mk.ownGauge("clock_ahead_seconds", "How far ahead of the clock the latest sample was that was dropped for it; 0 when the latest record was not."),
 	}
 	m.histograms.pending = mk.gauge("histograms_pending", "Native histograms in the batches at hand.")

@@ -38,6 +38,8 @@ const (
 	gapDamaged // damaged on disk
 	gapMissing // segments gone
 
+	serverError // 500 again and again, while others succeed
+
 	numReasons
 )
 
@@ -63,6 +65,7 @@ var reasonNames = [numReasons]string{
 	gapDropped:        "disk_bound",
 	gapDamaged:        "damaged",
 	gapMissing:        "missing",
+	serverError:       "server_error",
 }
 
 // String returns the label value.
@@ -75,7 +78,7 @@ func (r reason) quiet() bool {
 }
 
 // failed says whether the samples were sent before they were given up.
-func (r reason) failed() bool { return r >= refusedSamples && r <= badAnswer }
+func (r reason) failed() bool { return r >= refusedSamples && r <= badAnswer || r == serverError }
 
 // reasonOfSkip translates what convert says.
 func reasonOfSkip(r convert.Reason) reason {

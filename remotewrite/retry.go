@@ -22,6 +22,7 @@ const (
 	rejected          // no request with these samples will be taken
 	speak1            // the receiver does not understand 2.0
 	noNatives         // the receiver has native histograms switched off
+	stumbles          // nothing but 500 so far: some sample may be at fault; see exchange
 )
 
 // terms are what a verdict depends on beside the answer.

@@ -26,10 +26,10 @@ var (
 
 // sender gets batches answered, one request at a time.
 type sender struct {
-	d       *Destination
-	shard   int
-	back    backoff
-	unnoted unnoted
+	d     *Destination
+	shard int
+	back  backoff
+	notes *unnoted // of the shard
 
 	exemplars *sentExemplars // of the shard
 
@@ -41,7 +41,7 @@ type sender struct {
 // send sends b until every sample of it is accounted for. It returns
 // errMisunderstood or errStopped, with nothing accounted for in the first case.
 func (s *sender) send(ctx, hard context.Context, b *batch) error {
-	w := &delivery{sender: s, batch: b, budget: cutBudget, undecided: true}
+	w := &delivery{sender: s, batch: b, budget: cutBudget, patience: stumbleTries, undecided: true}
 	series := w.sendable()
 	if len(series) == 0 {
 		w.decided()
@@ -51,6 +51,9 @@ func (s *sender) send(ctx, hard context.Context, b *batch) error {
 		s.d.metrics.doubtful.Inc()
 	}
 	defer s.d.metrics.atHand(countSeries(series))()
+	if s.d.troubled.any(series) {
+		w.impatient = true
+	}
 	if err := w.settle(ctx, hard, series, 0); err != nil {
 		return err
 	}
@@ -70,6 +73,13 @@ type delivery struct {
 	pieces int    // single samples that it refused
 	taken  [][]convert.Series
 	gone   []given
+
+	// Of a receiver that stumbles: how many answers of 500 are waited for, parts that got
+	// one, and whether anything else got through.
+	patience  int
+	impatient bool // the first request holds what it stumbled over before
+	failing   []failing
+	through   bool
 
 	// Some try left and ended without a final answer: the receiver may have stored
 	// what it refuses now. It does so where the batch has two samples of one series, of
@@ -95,7 +105,7 @@ func (s *sender) account(k kind, o *outcome) {
 		return
 	}
 	s.d.books.settle(o)
-	s.unnoted.add(o)
+	s.notes.add(o)
 }
 
 // sendable leaves out what must not be sent at all.
@@ -193,10 +203,24 @@ func (w *delivery) decided() {
 // how many requests are needed for what comes after them.
 func (w *delivery) settle(ctx, hard context.Context, series []convert.Series, reserved int) error {
 	w.budget--
-	a, v, series, err := w.exchange(ctx, hard, series)
-	if err != nil {
-		return err
+	for {
+		a, v, left, err := w.exchange(ctx, hard, series)
+		if err != nil {
+			return err
+		}
+		if v != stumbles {
+			return w.conclude(ctx, hard, left, reserved, a, v)
+		}
+		w.decided()
+		if done, err := w.stumbled(ctx, hard, left, reserved, a); done {
+			return err
+		}
+		series = left
 	}
+}
+
+// conclude does what the final answer to a request with series says.
+func (w *delivery) conclude(ctx, hard context.Context, series []convert.Series, reserved int, a answer, v verdict) error {
 	switch v {
 	case speak1:
 		return w.misunderstood(ctx, hard, series, reserved, a)
@@ -214,7 +238,7 @@ func (w *delivery) settle(ctx, hard context.Context, series []convert.Series, re
 		return w.refused(ctx, hard, series, reserved, a)
 	case rejected:
 		w.refuse(series, a, reasonOfAnswer(a))
-	case again, speak1, noNatives: // all samples are too old by now; and see above
+	case again, speak1, noNatives, stumbles: // all samples are too old by now; and see above
 	}
 	return nil
 }
@@ -226,7 +250,7 @@ func (w *delivery) noteExemplars(series []convert.Series, v verdict, a answer) {
 	switch v {
 	case delivered, partly, refused:
 		w.exemplars.settled(series, a.status/100 == 2)
-	case again, rejected, speak1, noNatives:
+	case again, rejected, speak1, noNatives, stumbles:
 	}
 }
 
@@ -276,6 +300,7 @@ func (w *delivery) exchange(ctx, hard context.Context, series []convert.Series) 
 	b := w.batch
 	watch := newStuckWatch(w.d, b)
 	defer watch.end()
+	stumble, tries := stumbleWatch{d: w.d}, w.tries()
 	answered := 0
 	for first := true; ; first = false {
 		if !w.passGate(ctx) {
@@ -304,11 +329,24 @@ func (w *delivery) exchange(ctx, hard context.Context, series []convert.Series) 
 			answered++
 		}
 		w.ambiguous = w.ambiguous || a.left && (a.err != nil || a.status/100 == 5)
+		if stumble.failed(a, tries) {
+			w.through = w.through || w.d.report.succeededSince(stumble.since)
+			return a, stumbles, series, nil
+		}
 		w.d.metrics.retried(countSeries(series))
 		if err := w.waitAfter(ctx, a); err != nil {
 			return a, again, nil, err
 		}
 	}
+}
+
+// tries is how many answers of 500 are waited for.
+func (w *delivery) tries() int {
+	if w.impatient {
+		w.impatient = false
+		return 1
+	}
+	return w.patience
 }
 
 func (s *sender) try(ctx context.Context, p Protocol, series []convert.Series, attempt int) answer {

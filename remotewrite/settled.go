@@ -80,7 +80,7 @@ func (x written) of(c census, success bool) int {
 // sum counts what was given up: each reason once, with the first example of it.
 // What may have been stored by an earlier try is in doubt, not lost.
 func (w *delivery) sum() {
-	repeats := w.repeats()
+	behind := w.behind()
 	for len(w.gone) > 0 {
 		why := w.gone[0].why
 		var lost, doubtful blame
@@ -88,7 +88,7 @@ func (w *delivery) sum() {
 			if g.why != why {
 				return false
 			}
-			w.assign(g, repeats, &lost, &doubtful)
+			w.assign(g, behind, &lost, &doubtful)
 			return true
 		})
 		if doubtful.samples > 0 {
@@ -102,53 +102,67 @@ func (w *delivery) sum() {
 }
 
 // assign adds the series of g to those that are lost and those in doubt.
-func (w *delivery) assign(g given, repeats func(*convert.Series) bool, lost, doubtful *blame) {
-	unclear := w.batch.kind == careful && g.answer.status/100 == 4
-	if g.lost < len(g.series) {
-		to := lost
-		if unclear || w.ambiguous && g.why == refusedSamples && slices.ContainsFunc(g.series, w.perhapsRepeated(g.series)) {
-			to = doubtful
+func (w *delivery) assign(g given, behind func(*convert.Series) bool, lost, doubtful *blame) {
+	perhaps := func(x convert.Series) bool {
+		return g.why == refusedSamples && (behind(&x) || w.ambiguous && w.old(&x))
+	}
+	all := w.batch.kind == careful && g.answer.status/100 == 4 ||
+		g.unsure && w.ambiguous && slices.ContainsFunc(g.series, perhaps) // refused for those, perhaps
+	choose := func(doubt bool) *blame {
+		if doubt {
+			return doubtful
 		}
-		to.suspect(g)
+		return lost
+	}
+	if g.lost < len(g.series) {
+		choose(all).suspect(g)
 		return
 	}
 	for i := range g.series {
-		x := &g.series[i]
-		to := lost
-		if unclear || g.why == refusedSamples && (repeats(x) || w.ambiguous && w.old(x)) {
-			to = doubtful
+		choose(all || perhaps(g.series[i])).add(g, &g.series[i])
+	}
+}
+
+// behind returns what says whether a sample may be refused because a newer one of its
+// series is stored, which stood beside it in a request that failed. It is not so
+// where the receiver took such samples again.
+func (w *delivery) behind() func(*convert.Series) bool {
+	none := func(*convert.Series) bool { return false }
+	if len(w.gone) == 0 || w.batch.kind == careful {
+		return none
+	}
+	newest := w.newestStored()
+	older := func(x *convert.Series) bool { return x.Time < newest[hashLabels(x.Labels)] }
+	if w.batch.protocol == Protocol1 && !w.ambiguous {
+		for _, series := range w.taken {
+			if slices.ContainsFunc(series, func(x convert.Series) bool { return older(&x) }) {
+				return none
+			}
 		}
-		to.add(g, x)
 	}
+	return older
 }
 
-// perhapsRepeated returns what says whether a sample of series may be refused because
-// it is stored: it is old, or a newer one of its series is here.
-func (w *delivery) perhapsRepeated(series []convert.Series) func(convert.Series) bool {
-	older, _ := splitNewest(series)
-	return func(x convert.Series) bool { return len(older) > 0 || w.old(&x) }
-}
-
-// repeats returns what says whether a refused sample may be stored all the same: a
-// newer one of its series is, which stood beside it in a request that failed. It
-// is not so where the receiver took such samples again.
-func (w *delivery) repeats() func(*convert.Series) bool {
-	if len(w.gone) == 0 || len(w.taken) == 0 || w.batch.kind == careful {
-		return func(*convert.Series) bool { return false }
-	}
+// newestStored returns the time of the newest sample of each series that is stored, or
+// may be: it was taken, or an earlier try got no answer and it was refused since only
+// among others.
+func (w *delivery) newestStored() map[uint64]int64 {
 	newest := make(map[uint64]int64)
-	for _, series := range w.taken {
+	note := func(series []convert.Series) {
 		for i := range series {
 			h := hashLabels(series[i].Labels)
 			newest[h] = max(newest[h], series[i].Time)
 		}
 	}
 	for _, series := range w.taken {
-		if w.batch.protocol == Protocol1 && !w.ambiguous && slices.ContainsFunc(series, func(x convert.Series) bool { return x.Time < newest[hashLabels(x.Labels)] }) {
-			return func(*convert.Series) bool { return false }
+		note(series)
+	}
+	for _, g := range w.gone {
+		if w.ambiguous && g.unsure {
+			note(g.series)
 		}
 	}
-	return func(x *convert.Series) bool { return x.Time < newest[hashLabels(x.Labels)] }
+	return newest
 }
 
 func (w *delivery) doubt(f refusal) {

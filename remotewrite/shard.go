@@ -27,6 +27,7 @@ type shard struct {
 	acked, doubtful uint64
 
 	unsettled atomic.Int64 // items put and not settled
+	troubled  atomic.Int64 // parts of batches that are tried elsewhere; until they are settled nothing is acknowledged
 	oldest    atomic.Int64 // timestamp of the batch at hand, 0 for none
 
 	conv    convert.Converter
@@ -64,7 +65,7 @@ func newShard(d *Destination, n int) *shard {
 		gone:    make(chan struct{}),
 		relabel: newRelabeler(d.o.External, d.config.WriteRelabelConfigs, d.o.escaping()),
 	}
-	s.sender = sender{d: d, shard: n, back: newBackoff(&d.config.Queue), exemplars: &s.sent}
+	s.sender = sender{d: d, shard: n, back: newBackoff(&d.config.Queue), exemplars: &s.sent, notes: &unnoted{}}
 	return s
 }
 
@@ -347,7 +348,7 @@ func (s *shard) noteSent(b *batch) func() {
 func (s *shard) finish(b *batch) {
 	s.sender.account(b.kind, &outcome{dropped: b.drops})
 	s.d.noteUnsent(&b.drops)
-	if seq, total := b.done(); seq > 0 && !s.d.owed.Load() {
+	if seq, total := b.done(); seq > 0 && !s.d.owed.Load() && s.troubled.Load() == 0 {
 		if err := s.acknowledge(seq, total); err != nil {
 			// The next one that works covers this one too.
 			s.d.report.cursorFailed(err)
@@ -364,7 +365,7 @@ func (s *shard) finish(b *batch) {
 // acknowledge moves the position of the shard, which has settled everything up to
 // seq, and notes what became of it.
 func (s *shard) acknowledge(seq, total uint64) error {
-	return s.d.cursor.Settle(s.n, seq, total, s.sender.unnoted.take())
+	return s.d.cursor.Settle(s.n, seq, total, s.sender.notes.take())
 }
 
 // unload forgets everything that was converted. Records of which nothing was

@@ -1,0 +1,186 @@
+package remotewrite
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/pushbridge/pushbridge/convert"
+)
+
+// troubled holds the samples that the receiver stumbles over and tries them by
+// themselves, so that the shard they came from goes on. What does not get through is
+// given up in the end, and for a while so is at once what comes of the same series.
+type troubled struct {
+	d      *Destination
+	sender sender
+	more   chan struct{}
+
+	mu    sync.Mutex // guards what follows
+	held  []*trouble
+	count int                  // samples in held
+	lost  map[uint64]time.Time // series that were given up: until when that is known
+}
+
+// trouble is one part of a batch.
+type trouble struct {
+	shard  *shard
+	batch  batch
+	series []convert.Series
+	since  time.Time
+	next   time.Time
+}
+
+const (
+	maxTroubled   = 1000             // samples
+	troubledRetry = 30 * time.Second // between tries
+	troubledFor   = 10 * time.Minute // then they are given up
+	lostFor       = time.Hour        // so long they are known
+	maxLost       = 10000            // series
+)
+
+// troubledShard stands for it, where a shard's number is wanted.
+const troubledShard = -2
+
+func newTroubled(d *Destination) *troubled {
+	return &troubled{
+		d:      d,
+		sender: sender{d: d, shard: troubledShard, back: newBackoff(&d.config.Queue), exemplars: &sentExemplars{}},
+		more:   make(chan struct{}, 1),
+		lost:   make(map[uint64]time.Time),
+	}
+}
+
+// known says whether all of series were given up a short time ago.
+func (t *troubled) known(series []convert.Series) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.d.now()
+	for i := range series {
+		if !now.Before(t.lost[hashLabels(series[i].Labels)]) {
+			return false
+		}
+	}
+	return true
+}
+
+// any says whether any of series is held, or was given up a short time ago: a
+// request with it need not be tried for long.
+func (t *troubled) any(series []convert.Series) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.held) == 0 && len(t.lost) == 0 {
+		return false
+	}
+	held := make(map[uint64]bool)
+	for _, x := range t.held {
+		for i := range x.series {
+			held[hashLabels(x.series[i].Labels)] = true
+		}
+	}
+	now := t.d.now()
+	for i := range series {
+		if h := hashLabels(series[i].Labels); held[h] || now.Before(t.lost[h]) {
+			return true
+		}
+	}
+	return false
+}
+
+// put takes f over, unless too much is held. Until it is settled its shard
+// acknowledges nothing.
+func (t *troubled) put(w *delivery, f failing) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.count+len(f.series) > maxTroubled {
+		return false
+	}
+	now := t.d.now()
+	x := &trouble{shard: t.d.shards[w.shard], batch: *w.batch, series: own(f.series), since: now, next: now.Add(troubledRetry)}
+	x.batch.series, x.batch.parts = x.series, w.batch.partsOf(f.series)
+	x.shard.troubled.Add(1)
+	x.shard.unsettled.Add(1)
+	t.held = append(t.held, x)
+	t.count += len(x.series)
+	t.d.metrics.stuck.Inc()
+	t.d.log.Error("samples get nothing but server errors while others succeed; they are tried by themselves for ten minutes",
+		"group", w.batch.groupOf(&x.series[0]).String(), "example", seriesName(x.series[0].Labels), "samples", len(x.series),
+		"status", f.answer.status, "answer", f.answer.text)
+	signal(t.more)
+	return true
+}
+
+// run tries what is held until ctx ends. What is left then was not acknowledged.
+func (t *troubled) run(ctx context.Context) {
+	for {
+		x := t.first()
+		if x == nil {
+			select {
+			case <-t.more:
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
+		if !sleep(ctx, x.next.Sub(t.d.now())) || t.try(ctx, x) != nil {
+			return
+		}
+	}
+}
+
+func (t *troubled) first() *trouble {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.held) == 0 {
+		return nil
+	}
+	return t.held[0]
+}
+
+// try sends x, the first one, once. An error means that the end came first.
+func (t *troubled) try(ctx context.Context, x *trouble) error {
+	t.sender.notes = x.shard.sender.notes
+	w := &delivery{sender: &t.sender, batch: &x.batch, budget: cutBudget, patience: 1, ambiguous: true}
+	if err := w.settle(ctx, ctx, x.series, 0); err != nil {
+		return err
+	}
+	now := t.d.now()
+	if len(w.failing) > 0 && now.Sub(x.since) < troubledFor {
+		t.putBack(x, now)
+		return nil
+	}
+	for _, f := range w.failing {
+		w.refuse(f.series, f.answer, serverError)
+	}
+	w.sum()
+	t.remove(x, w.failing, now)
+	return nil
+}
+
+// putBack moves the first one to the end.
+func (t *troubled) putBack(x *trouble, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x.next = now.Add(troubledRetry)
+	t.held = append(t.held[1:], x)
+}
+
+// remove takes away the first one, which is accounted for, and remembers what was
+// given up of it.
+func (t *troubled) remove(x *trouble, failed []failing, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.held = t.held[1:]
+	t.count -= len(x.series)
+	if len(t.lost) >= maxLost {
+		clear(t.lost)
+	}
+	for _, f := range failed {
+		for i := range f.series {
+			t.lost[hashLabels(f.series[i].Labels)] = now.Add(lostFor)
+		}
+	}
+	t.d.metrics.stuck.Dec()
+	x.shard.troubled.Add(-1)
+	x.shard.unsettled.Add(-1)
+}
