@@ -22,6 +22,7 @@ type Series struct {
 	Exemplars []Exemplar // oldest first
 	Family    FamilyInfo
 	Stale     bool // a stale marker
+	Made      bool // a marker of what a receiver may have made of a native histogram; that one's follows
 	Late      bool // pushed with a time that is not newer than the series had before
 
 	Record uint32 // the caller's own, to know again which record it came from; 0 here
@@ -49,6 +50,13 @@ type Options struct {
 	// AlsoClassic sends the classic buckets of a histogram beside its native
 	// form, instead of the native form alone. It matters only with SendNative.
 	AlsoClassic bool
+	// Typed says that type and unit go along with every series: a receiver may take
+	// them for labels.
+	Typed bool
+	// MadeClassic says that a receiver may have made name_sum and name_count of a
+	// native histogram, as those do that have none (VictoriaMetrics). Its own
+	// marker gives name_count a last value there, so it goes a millisecond ahead.
+	MadeClassic bool
 }
 
 // Reason says why samples of a record were not converted.
@@ -58,7 +66,7 @@ type Reason uint8
 const (
 	DuplicateIdentity Reason = iota // another series has the same labels and is sent
 	NativeNotSent                   // native histogram, and the destination takes none
-	ClassicNotSent                  // classic buckets of a histogram that goes out as a native one
+	ClassicNotSent                  // classic series of a histogram that goes out as a native one
 	numReasons
 )
 

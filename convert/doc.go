@@ -14,8 +14,10 @@
 //     a pushed value.
 //  4. Nothing is lost without a count: for every record, series plus Skipped of
 //     Append and AppendEnded together are Record.Samples.
-//  5. No label set gets a stale marker beside a sample of the same record, also
-//     after relabelling: Markers compares label sets, not metrics.
+//  5. No label set gets a stale marker at the time of a sample of the same record,
+//     also after relabelling: Markers compares label sets, not metrics. Where
+//     another kind of series ended under the same labels, its marker is a
+//     millisecond older; that is never what the series had before.
 //
 // A sender keeps one Converter per shard and works through records like this:
 //

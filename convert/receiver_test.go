@@ -1,14 +1,17 @@
 package convert_test
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/pushbridge/pushbridge/convert"
@@ -19,31 +22,79 @@ import (
 // record it must hold exactly the series that a fresh start would be sent,
 // everything else it ever got must be stale, and time must rise for each series.
 func TestReceiver(t *testing.T) {
+	typed, made := nativeOnly, nativeOnly
+	typed.Typed, made.MadeClassic = true, true
 	for _, tc := range []struct {
 		name string
 		o    convert.Options
+		r    backend
 	}{
-		{"classic", classicOnly},
-		{"native", nativeOnly},
-		{"both", both},
+		{"classic", classicOnly, backend{}},
+		{"native", nativeOnly, backend{}},
+		{"both", both, backend{}},
+		{"type and unit are labels", typed, backend{typed: true}},
+		{"native becomes classic", made, backend{makes: true}},
+		{"native is dropped", nativeOnly, backend{drops: true}},
+		{"native is dropped, 1.0", made, backend{drops: true}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			for seed := range uint64(60) {
-				playReceiver(t, pusher{rand.New(rand.NewPCG(seed, 7))}, tc.o)
+			for seed := range uint64(30) {
+				playReceiver(t, pusher{rand.New(rand.NewPCG(seed, 7))}, tc.o, tc.r)
 			}
 		})
 	}
 }
 
-// pusher makes up pushes.
-type pusher struct{ *rand.Rand }
+// backend is how a receiver differs from one that holds what it is sent.
+type backend struct {
+	typed bool // takes type and unit for labels, as Prometheus can be told to
+	makes bool // makes name_sum and name_count of a native histogram, as VictoriaMetrics does
+	drops bool // drops native histograms, as Cortex does unless told otherwise
+}
 
-func playReceiver(t *testing.T, r pusher, o convert.Options) {
+// held is what a receiver holds.
+type held struct {
+	live  map[string]bool
+	times map[string]int64
+}
+
+// take stores x as the backend does.
+func (b backend) take(h *held, x convert.Series) error {
+	native := x.Hist != nil || x.FloatHist != nil
+	key := printLabels(x.Labels)
+	switch {
+	case native && b.drops:
+		return nil
+	case native && b.makes:
+		// Its marker is a last value for the count.
+		name, labels, _ := strings.Cut(key, "{")
+		return errors.Join(h.put(name+"_count{"+labels, x.Time, true), h.put(name+"_sum{"+labels, x.Time, !x.Stale))
+	case b.typed:
+		key += fmt.Sprint(" ", x.Family.Type, x.Family.Unit)
+	case x.Stale && !h.live[key] && !b.makes && !b.drops:
+		return fmt.Errorf("%s has a marker, and did not live", key)
+	}
+	return h.put(key, x.Time, !x.Stale)
+}
+
+func (h *held) put(key string, time int64, live bool) error {
+	if time <= h.times[key] {
+		return fmt.Errorf("%s at %d after %d", key, time, h.times[key])
+	}
+	h.times[key], h.live[key] = time, live
+	return nil
+}
+
+func (h *held) series() []string {
+	maps.DeleteFunc(h.live, func(_ string, live bool) bool { return !live })
+	return slices.Sorted(maps.Keys(h.live))
+}
+
+func playReceiver(t *testing.T, r pusher, o convert.Options, b backend) {
 	t.Helper()
 	s := newStore()
 	labels := parseGrouping(t, "job=j\nzone=")
-	held := map[string]bool{}   // label set to whether it is live
-	times := map[string]int64{} // label set to its newest time
+	h := held{map[string]bool{}, map[string]int64{}}
 	for step := range 25 {
 		c := group.Change{Kind: group.KindPut, Labels: labels}
 		switch r.IntN(8) {
@@ -59,39 +110,36 @@ func playReceiver(t *testing.T, r pusher, o convert.Options) {
 		if c.Kind == group.KindPut || c.Kind == group.KindPost {
 			c.Part = partOfDTO(t, families(t, r.push()...)...)
 		}
-		for _, x := range seriesOf(t, s.apply(t, c), o) {
-			key := printLabels(x.Labels)
-			if x.Time <= times[key] {
-				t.Fatalf("step %d: %s at %d after %d", step, key, x.Time, times[key])
+		if r.IntN(2) == 0 {
+			s.now = s.now.Add(-time.Second) // a push within the millisecond of the one before
+		}
+		series := seriesOf(t, s.apply(t, c), o)
+		slices.SortStableFunc(series, func(a, b convert.Series) int { return cmp.Compare(a.Time, b.Time) })
+		for _, x := range series {
+			if err := b.take(&h, x); err != nil {
+				t.Fatalf("step %d: %v\n%s", step, err, printSeries(series))
 			}
-			if x.Stale && !held[key] {
-				t.Fatalf("step %d: %s has a marker, and did not live", step, key)
-			}
-			times[key], held[key] = x.Time, !x.Stale
 			checkLabels(t, x.Labels)
 		}
-		if diff := cmp.Diff(fresh(t, s, labels, o), live(held)); diff != "" {
+		if diff := gocmp.Diff(fresh(t, s, labels, o, b), h.series()); diff != "" {
 			t.Fatalf("step %d, %v (-stored +held):\n%s", step, c.Kind, diff)
 		}
 	}
 }
 
-// fresh returns the label sets that a refresh of the group sends.
-func fresh(t *testing.T, s *testStore, labels group.Labels, o convert.Options) []string {
+// fresh returns the series that a refresh of the group makes at a new receiver.
+func fresh(t *testing.T, s *testStore, labels group.Labels, o convert.Options, b backend) []string {
 	t.Helper()
-	held := map[string]bool{}
+	h := held{map[string]bool{}, map[string]int64{}}
 	if g := s.Lookup(labels); g != nil {
 		rec := &group.Record{Kind: group.KindRefresh, Labels: g.Labels, Members: g.Members, Time: 1, Hide: g.Hide}
 		for _, x := range seriesOf(t, rec, o) {
-			held[printLabels(x.Labels)] = true
+			if err := b.take(&h, x); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	return live(held)
-}
-
-func live(held map[string]bool) []string {
-	maps.DeleteFunc(held, func(_ string, live bool) bool { return !live })
-	return slices.Sorted(maps.Keys(held))
+	return h.series()
 }
 
 // checkLabels is promise 1.
@@ -108,6 +156,9 @@ func checkLabels(t *testing.T, l []group.Label) {
 		t.Errorf("labels %v: no name", l)
 	}
 }
+
+// pusher makes up pushes.
+type pusher struct{ *rand.Rand }
 
 // push has some of a few families, each of some type.
 func (r pusher) push() []string {

@@ -9,11 +9,12 @@ import (
 
 // components compares what a group was delivered as with what it will be. The
 // identity of a component is its name, its labels at delivery, with le and
-// quantile spelled as they are delivered, and which destinations get it: all of
-// them, those that take native histograms, or those that take classic buckets
-// beside native histograms. So a type change or a bound that only changed its
-// spelling does not end what lives on everywhere, and what may end at one
-// destination only is named: convert knows which. Identities are compared by
+// quantile spelled as they are delivered, the type and unit of its family, which a
+// receiver may take for labels, and which destinations get it: all of them, those
+// that take native histograms, or those that take classic buckets beside native
+// histograms. So a bound that only changed its spelling does not end what lives on
+// everywhere, and what may end at one destination only is named: convert knows
+// which. Identities are compared by
 // 64-bit keyed hashes.
 type components struct {
 	h    *hasher
@@ -48,10 +49,11 @@ type familyHasher struct {
 	names [componentNames]uint64
 	label uint64 // hash of "le" or "quantile"
 	at    int    // which name the bounds go with
+	typed uint64 // hash of type and unit
 }
 
 func (c *components) family(f *Family) familyHasher {
-	x := familyHasher{c: c}
+	x := familyHasher{c: c, typed: c.typed(f.Type, f.Unit)}
 	x.names[plainName] = c.h.string(f.Name)
 	switch f.Type {
 	case Summary:
@@ -65,6 +67,9 @@ func (c *components) family(f *Family) familyHasher {
 	x.names[sumName], x.names[countName] = c.name(f.Name, sumName), c.name(f.Name, countName)
 	return x
 }
+
+// typed tells apart what has the same name and labels, and another type or unit.
+func (c *components) typed(t Type, unit string) uint64 { return c.h.mix(c.h.string(unit), uint64(t)) }
 
 func (c *components) name(family string, n int) uint64 {
 	c.buf = append(append(c.buf[:0], family...), nameSuffixes[n]...)
@@ -132,7 +137,7 @@ func (c *components) addLive(p *Part, unsent []uint32) {
 }
 
 func (c *components) addMetric(x *familyHasher, s *Shape, m *Metric) {
-	sum := c.sum(m)
+	sum := c.sum(m) + x.typed
 	what := s.Components(m)
 	for _, one := range singles {
 		if what&one != 0 {
@@ -157,7 +162,7 @@ func (c *components) sum(m *Metric) uint64 {
 
 // ownIdentity is that of one of the group's own series.
 func (c *components) ownIdentity(name string) uint64 {
-	return c.h.mix(c.h.string(name), c.h.series)
+	return c.h.mix(c.h.string(name), c.h.series+c.typed(Gauge, ""))
 }
 
 func (c *components) addOwn(name string) { c.live = append(c.live, c.ownIdentity(name)) }
@@ -205,7 +210,7 @@ func (c *components) appendEnded(dst []Ended, members []Member) []Ended {
 func (p *Part) isTimed(number uint32) bool { return p.Times != nil && p.Times[number] != NoTime }
 
 func (c *components) ended(x *familyHasher, mem Member, m *Metric) Ended {
-	sum := c.sum(m)
+	sum := c.sum(m) + x.typed
 	s, f := mem.Part.Shape, mem.Of()
 	e := Ended{Family: f.Name, Unit: f.Unit, Type: f.Type, Beside: m.Native}
 	what := s.Components(m)
@@ -225,6 +230,7 @@ func (c *components) ended(x *familyHasher, mem Member, m *Metric) Ended {
 	}
 	if n := mem.Part.NativeOf(m); n != nil && e.What&ComponentNative != 0 {
 		e.Float = n.Float
+		e.What |= ComponentSum | ComponentCount // what a receiver may have made of it
 	}
 	e.Labels = s.AppendLabels(make([]Label, 0, m.labelN), m)
 	return e

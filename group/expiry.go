@@ -125,7 +125,7 @@ func (s *Store) deleteAll(due []target, now time.Time, enqueue func(*Record)) in
 	ts, n := now.UnixMilli(), 0
 	s.mu.Lock()
 	for _, t := range due {
-		ts = max(ts, t.entry.last+1)
+		ts = max(ts, t.entry.last+endGap)
 	}
 	s.mu.Unlock()
 	for len(due) > 0 {
@@ -145,7 +145,7 @@ func (s *Store) deleteChunk(chunk []target, ts int64, enqueue func(*Record)) int
 		if t.entry.pending != t.was {
 			continue
 		}
-		at := max(ts, t.entry.last+1) // refreshed meanwhile
+		at := max(ts, t.entry.last+endGap) // refreshed meanwhile
 		t.entry.last = at
 		s.highest.Store(max(s.highest.Load(), at))
 		s.deleteLocked(t.entry, at, enqueue)
@@ -166,5 +166,5 @@ func (s *Store) makeRoomLocked(now time.Time, enqueue func(*Record)) {
 			oldest = e
 		}
 	}
-	s.deleteLocked(oldest, s.stampLocked(oldest, oldest.pending.Labels, now, false), enqueue)
+	s.deleteLocked(oldest, s.stampLocked(oldest, oldest.pending.Labels, now, stamp{ends: true}), enqueue)
 }

@@ -112,7 +112,11 @@ func endedSeries(r *Record) []string {
 				own = append(own, l)
 			}
 		}
-		out = append(out, expandEnded(e, own)...)
+		known := *e
+		if e.What&ComponentNative != 0 && e.What&(ComponentInf|ComponentBounds) == 0 {
+			known.What &^= ComponentSum | ComponentCount // those that a receiver may have made
+		}
+		out = append(out, expandEnded(&known, own)...)
 	}
 	return out
 }

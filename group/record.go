@@ -158,8 +158,9 @@ func (m Member) Samples() int {
 }
 
 // Ended names components of one metric that ended, at some destinations at
-// least. Time series that live on everywhere under the same name and labels are
-// not in it, whatever type they had.
+// least. Time series that live on everywhere under the same name, labels, type and
+// unit are not in it. Sum and count are in it with each native histogram: a
+// receiver without any may have made them of it.
 type Ended struct {
 	Family string
 	Unit   string  // a receiver may take it for a part of the series' identity

@@ -69,7 +69,7 @@ func (s *Store) refreshLocked(e *entry, limit int64, now time.Time) *Record {
 func (s *Store) restateLocked(e *entry, members []Member, now time.Time) *Record {
 	g := e.pending
 	return &Record{
-		Kind: KindRefresh, Labels: g.Labels, Time: s.stampLocked(e, g.Labels, now, false),
+		Kind: KindRefresh, Labels: g.Labels, Time: s.stampLocked(e, g.Labels, now, stamp{}),
 		Push: g.Push, Fail: g.Fail, TTL: g.TTL, Expect: g.Expect, Hide: g.Hide, Members: members, Last: g.Last,
 		generation: s.generation,
 	}

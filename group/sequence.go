@@ -47,7 +47,7 @@ func (s *Store) Apply(c Change, now time.Time, enqueue func(*Record)) error {
 		if e == nil || e.pending == nil {
 			return ErrAbsent
 		}
-		s.deleteLocked(e, s.stampLocked(e, c.Labels, now, false), enqueue)
+		s.deleteLocked(e, s.stampLocked(e, c.Labels, now, stamp{ends: true}), enqueue)
 		return nil
 	case KindClock, KindRefresh:
 	}
@@ -183,7 +183,7 @@ func (s *Store) transitLocked(id string, old *Group, r *Record, now time.Time, e
 	if !same && t.hasTimes() {
 		s.orderTimed(e, &t, r)
 	}
-	r.Time = s.stampLocked(e, r.Labels, now, adds)
+	r.Time = s.stampLocked(e, r.Labels, now, stamp{adds: adds, ends: len(r.Ended) > 0})
 	if r.Part != nil {
 		r.Part.Time, r.Part.Pushed = r.Time, r.Push
 	}
@@ -298,12 +298,22 @@ func (s *Store) deleteLocked(e *entry, ts int64, enqueue func(*Record)) {
 	s.enqueueLocked(e, r, enqueue)
 }
 
+// stamp says what a record does to series, as far as its timestamp depends on it.
+type stamp struct{ adds, ends bool }
+
+// endGap is how much later than what was before a record is that ends series: a
+// marker may have to go out a millisecond before the record's samples.
+const endGap = 2
+
 // stampLocked returns the timestamp of the next record of e: now, but later
 // than every one before, and later than its job's floor when it adds series
 // (promise P2). It is never given out again, also when the commit fails.
-func (s *Store) stampLocked(e *entry, l Labels, now time.Time, adds bool) int64 {
+func (s *Store) stampLocked(e *entry, l Labels, now time.Time, does stamp) int64 {
 	ts := max(now.UnixMilli(), e.last+1)
-	if adds {
+	if does.ends {
+		ts = max(ts, e.last+endGap)
+	}
+	if does.adds {
 		ts = max(ts, *s.floors.of(l)+1)
 	}
 	e.last = ts

@@ -127,7 +127,7 @@ func TestLifeOfAGroup(t *testing.T) {
 		{"POST may change a type", KindPost, "# TYPE c summary\nc_sum 1\nc_count 2\n", "# TYPE a untyped\na{instance=\"\",job=\"j\"} 1\n# TYPE b untyped\nb{instance=\"\",job=\"j\"} 3\n# TYPE c summary\nc_sum{instance=\"\",job=\"j\"} 1\nc_count{instance=\"\",job=\"j\"} 2\npush 1020 fail 0", []string{`c{job="j"}`}},
 		{"a refused push", KindFail, "", "# TYPE a untyped\na{instance=\"\",job=\"j\"} 1\n# TYPE b untyped\nb{instance=\"\",job=\"j\"} 3\n# TYPE c summary\nc_sum{instance=\"\",job=\"j\"} 1\nc_count{instance=\"\",job=\"j\"} 2\npush 1020 fail 1030", nil},
 		{"an empty POST", KindPost, "", "# TYPE a untyped\na{instance=\"\",job=\"j\"} 1\n# TYPE b untyped\nb{instance=\"\",job=\"j\"} 3\n# TYPE c summary\nc_sum{instance=\"\",job=\"j\"} 1\nc_count{instance=\"\",job=\"j\"} 2\npush 1040 fail 1030", nil},
-		{"PUT ends the rest", KindPut, "c_count 1\n", "# TYPE c_count untyped\nc_count{instance=\"\",job=\"j\"} 1\npush 1050 fail 1030", []string{`a{job="j"}`, `b{job="j"}`, `c_sum{job="j"}`}},
+		{"PUT ends the rest", KindPut, "c_count 1\n", "# TYPE c_count untyped\nc_count{instance=\"\",job=\"j\"} 1\npush 1050 fail 1030", []string{`a{job="j"}`, `b{job="j"}`, `c_count{job="j"}`, `c_sum{job="j"}`}},
 		{"labels of the URL win", KindPut, "c{job=\"x\",instance=\"i\",y=\"\"} 1\n", "# TYPE c untyped\nc{instance=\"i\",job=\"j\",y=\"\"} 1\npush 1060 fail 1030", []string{`c_count{job="j"}`}},
 		{"pushed failure time", KindPost, "push_failure_time_seconds{z=\"1\"} 5\npush_time_seconds 7\n", "# TYPE c untyped\nc{instance=\"i\",job=\"j\",y=\"\"} 1\n# TYPE push_failure_time_seconds gauge\npush_failure_time_seconds{instance=\"\",job=\"j\",z=\"1\"} 5\npush 1070 fail 1030", []string{`push_failure_time_seconds{job="j"}`}},
 		{"stays over a PUT", KindPut, "c 1\n", "# TYPE c untyped\nc{instance=\"\",job=\"j\"} 1\n# TYPE push_failure_time_seconds gauge\npush_failure_time_seconds{instance=\"\",job=\"j\",z=\"1\"} 5\npush 1080 fail 1030", []string{`c{instance="i",job="j"}`}},
@@ -163,12 +163,13 @@ func TestEnded(t *testing.T) {
 		{"bounds", h1, strings.ReplaceAll(h1, `"2"`, `"3"`), []string{`h_bucket{job="j",le="2.0"}`}},
 		{"the +Inf bucket is always there", h1, "# TYPE h histogram\nh_sum 1\nh_count 3\n", []string{`h_bucket{job="j",le="1.0"}`, `h_bucket{job="j",le="2.0"}`}},
 		{"and ends with the rest", "# TYPE h histogram\nh_sum 1\nh_count 3\n", "a 1\n", []string{`h_bucket{job="j",le="+Inf"}`, `h_count{job="j"}`, `h_sum{job="j"}`}},
-		{"components live on as families", h1, "h_bucket{le=\"1.0\"} 1\nh_sum 1\n", []string{`h_bucket{job="j",le="+Inf"}`, `h_bucket{job="j",le="2.0"}`, `h_count{job="j"}`}},
-		{"and the other way", "h_bucket{le=\"1.0\"} 1\nh_bucket{le=\"1\"} 1\n", h1, []string{`h_bucket{job="j",le="1"}`}},
+		{"components of another type", h1, "h_bucket{le=\"1.0\"} 1\nh_sum 1\n", []string{`h_bucket{job="j",le="+Inf"}`, `h_bucket{job="j",le="1.0"}`, `h_bucket{job="j",le="2.0"}`, `h_count{job="j"}`, `h_sum{job="j"}`}},
+		{"and the other way", "h_bucket{le=\"1.0\"} 1\nh_bucket{le=\"1\"} 1\n", h1, []string{`h_bucket{job="j",le="1"}`, `h_bucket{job="j",le="1.0"}`}},
+		{"type", "a 1\n", "# TYPE a gauge\na 1\n", []string{`a{job="j"}`}},
 		{"an empty label", "a{x=\"\"} 1\n", "a 1\n", nil},
 		{"an explicit timestamp before", "a 1 5\nb 1\n", "c 1\n", []string{`b{job="j"}`}},
 		{"an explicit timestamp after", "a 1\n", "a 1 5\n", nil},
-		{"quantiles", "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"1\"} 1\ns_sum 1\ns_count 1\n", "# TYPE s gauge\ns{quantile=\"1.0\"} 1\n", []string{`s_count{job="j"}`, `s_sum{job="j"}`, `s{job="j",quantile="0.5"}`}},
+		{"quantiles", "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"1\"} 1\ns_sum 1\ns_count 1\n", "# TYPE s gauge\ns{quantile=\"1.0\"} 1\n", []string{`s_count{job="j"}`, `s_sum{job="j"}`, `s{job="j",quantile="0.5"}`, `s{job="j",quantile="1.0"}`}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -250,14 +251,14 @@ func TestTimestamps(t *testing.T) {
 	g.now = g.now.Add(-500 * time.Millisecond)
 	g.do(KindPut, "job=j instance=i", "a 2\n")
 	g.do(KindPut, "job=k", "a 2\n")
-	if diff := gocmp.Diff([]int64{1000, 1001, 1002, 1003, 1004, 1005, g.now.UnixMilli()}, times(0)); diff != "" {
+	if diff := gocmp.Diff([]int64{1000, 1001, 1002, 1004, 1005, 1006, g.now.UnixMilli()}, times(0)); diff != "" {
 		t.Errorf("timestamps (-want +got):\n%s", diff)
 	}
 	n := len(g.log)
 	if got := g.s.Wipe(g.now, g.enqueue); got != 2 {
 		t.Errorf("%d groups wiped", got)
 	}
-	if diff := gocmp.Diff([]int64{1006, 1006}, times(n)); diff != "" {
+	if diff := gocmp.Diff([]int64{1008, 1008}, times(n)); diff != "" {
 		t.Errorf("timestamps of a wipe (-want +got):\n%s", diff)
 	}
 }
@@ -288,7 +289,7 @@ func TestAbort(t *testing.T) {
 	if got := view(g.s, "job=j") + view(g.s, "job=k"); !strings.HasPrefix(got, "# TYPE a") || !strings.HasSuffix(got, "absent") {
 		t.Errorf("state is %s", got)
 	}
-	if r := g.do(KindPut, "job=j", "a 1\n"); r.Time != 1002 || len(r.Ended) > 0 {
+	if r := g.do(KindPut, "job=j", "a 1\n"); r.Time != 1003 || len(r.Ended) > 0 {
 		t.Errorf("the next record has time %d and ends %v", r.Time, r.Ended)
 	} else if r.Generation() != 7 {
 		t.Errorf("generation %d after everything has failed", r.Generation())
@@ -446,7 +447,7 @@ func TestRefresh(t *testing.T) {
 	if len(emitted) != 6 || emitted[1] != `{job="a"} 121000 [m n]` {
 		t.Errorf("second round: %v", emitted)
 	}
-	if r := g.do(KindPut, "job=a", "m 1\n"); r.Time != 121001 {
+	if r := g.do(KindPut, "job=a", "m 1\n"); r.Time != 121002 {
 		t.Errorf("a push after the refresh is stamped %d", r.Time)
 	}
 }

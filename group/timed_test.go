@@ -34,7 +34,7 @@ func TestLate(t *testing.T) {
 		{"what was late is not the newest", []step{put("a 1 50\n"), put("a 1 10\n", "a<=50"), put("a 1 20\n", "a<=50"), put("a 1 51\n")}},
 		{"each series by itself", []step{put("a 1 10\nb 1 90\n"), put("a 1 20\nb 1 80\n", "b<=90")}},
 		{"after a sample without", []step{put("a 1\n"), put("a 1 999\n", "a<=1000"), put("a 1 5000\n")}},
-		{"after the group ended", []step{put("b 1\n"), {KindDelete, "", nil}, put("a 1 900\n", "a<=1001"), put("a 1 5000\n")}},
+		{"after the group ended", []step{put("b 1\n"), {KindDelete, "", nil}, put("a 1 900\n", "a<=1002"), put("a 1 5000\n")}},
 		{"after it was left out", []step{put("a 1 5000\n"), put("b 1\n"), put("a 1 4000\n", "a<=5000")}},
 		{"beside a POST", []step{put("a 1 10\n"), {KindPost, "b 1 5\n", nil}, {KindPost, "a 1 9\n", []string{"a<=10"}}}},
 	} {

@@ -150,6 +150,44 @@ func TestDuplicatesByExternalLabels(t *testing.T) {
 	})
 }
 
+// A marker of what ended under the labels of another kind of series leaves before
+// that one.
+func TestMarkersOfAnotherKindLeaveFirst(t *testing.T) {
+	typed := setup{config: func(c *Config) { c.ProtobufMessage = Message2 }}
+	bubble(t, typed, func(t *testing.T, b *bench) {
+		b.put("# TYPE m gauge\nm 1", "job", "j")
+		b.put("# TYPE m counter\nm 2", "job", "j")
+		b.put("# TYPE m counter\nm 3", "job", "j")
+		b.putDTO(groupingKey("job", "j"), func() *dto.MetricFamily { f := nativeFamily(false); f.Name = new("m"); return f }())
+		b.delete("job", "j")
+		settled(t, b.d)
+		same(t, []string{
+			"m{job=j} 1", "m{job=j} stale", "m{job=j} 2", "m{job=j} 3", "m{job=j} stale", "m{job=j} hist 10.5", "m{job=j} hist stale",
+		}, b.r.got())
+		var types []int32
+		for _, q := range b.r.all() {
+			for _, s := range q.samples {
+				if strings.HasPrefix(s.series, "m{") {
+					types = append(types, s.typ)
+				}
+			}
+		}
+		same(t, []int32{2, 2, 1, 1, 1, 3, 3}, types)
+	})
+	plain := setup{config: func(c *Config) { c.SendNativeHistograms = true }}
+	bubble(t, plain, func(t *testing.T, b *bench) {
+		b.put("# TYPE n gauge\nn 1", "job", "j")
+		b.put("# TYPE n counter\nn 2", "job", "j")
+		b.putDTO(groupingKey("job", "j"), nativeFamily(false))
+		b.delete("job", "j")
+		settled(t, b.d)
+		same(t, []string{
+			"n{job=j} 1", "n{job=j} 2", "n{job=j} stale", "n{job=j} hist 10.5",
+			"n{job=j} hist stale", "n_sum{job=j} stale", "n_count{job=j} stale",
+		}, b.r.got())
+	})
+}
+
 func TestNoMarkerBesideASample(t *testing.T) {
 	s := setup{config: rules(t, "[{regex: x, action: labeldrop}]")}
 	bubble(t, s, func(t *testing.T, b *bench) {

@@ -28,6 +28,8 @@ func (d *Destination) convertOptions(p Protocol) convert.Options {
 	return convert.Options{
 		SendNative:  d.sendsNatives(p),
 		AlsoClassic: d.o.Natives == NativesBeside || d.o.Natives == NativesSafe && !known,
+		Typed:       p == Protocol2,
+		MadeClassic: p == Protocol1, // what has no native histograms has no 2.0
 	}
 }
 

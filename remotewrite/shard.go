@@ -237,7 +237,7 @@ func (s *shard) load(it item) {
 	n := len(live)
 	live = s.conv.Markers(live, s.ended, live[l.from:])
 	l.drops[markerNotNeeded] += uint64(len(s.ended) - (len(live) - n))
-	lateLast(live[l.from:])
+	inOrder(live[l.from:], it.record.Time)
 	n = len(live)
 	live = s.seen.compact(live, l.from)
 	l.drops[duplicateSeries] += uint64(n - len(live))
@@ -271,20 +271,22 @@ func (s *shard) append(l loaded) {
 
 func late(x convert.Series) bool { return x.Late }
 
-// lateLast moves the late ones to the end.
-func lateLast(series []convert.Series) {
-	if !slices.ContainsFunc(series, late) {
+// inOrder moves markers that are older than the record to the front, and late
+// samples to the end.
+func inOrder(series []convert.Series, time int64) {
+	place := func(x *convert.Series) int {
+		switch {
+		case x.Late:
+			return 1
+		case x.Stale && x.Time < time:
+			return -1
+		}
+		return 0
+	}
+	if !slices.ContainsFunc(series, func(x convert.Series) bool { return place(&x) != 0 }) {
 		return
 	}
-	slices.SortStableFunc(series, func(a, b convert.Series) int {
-		switch {
-		case a.Late == b.Late:
-			return 0
-		case a.Late:
-			return 1
-		}
-		return -1
-	})
+	slices.SortStableFunc(series, func(a, b convert.Series) int { return place(&a) - place(&b) })
 }
 
 // exemplars leaves those that are to be sent.
