@@ -45,7 +45,7 @@ func newIdleGateway(t testing.TB, o Options) *gateway {
 		},
 		MaxGroups: o.Limits.MaxGroups, MaxSeriesPerGroup: o.Limits.MaxSeries,
 	})
-	l, err := queue.Open(queue.Options{}, queue.Codec[*group.Record]{
+	l, err := queue.Open(queue.NewMemory(), queue.Options{}, queue.Codec[*group.Record]{
 		Encode:  group.EncodeRecord,
 		Decode:  group.DecodeRecord,
 		Samples: (*group.Record).Samples,

@@ -2,237 +2,184 @@ package queue
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"slices"
 	"time"
 )
 
-// maxBatchBytes bounds what one batch takes from the queue, in rough heap bytes:
-// a segment grows beyond its size by one batch at most.
+// maxBatchBytes bounds what one batch takes from the queue, in rough heap bytes: the
+// log grows beyond a bound by one batch at most.
 const maxBatchBytes = 8 * mib
 
-// committer is the state of the commit loop. Nobody else touches it.
-type committer struct {
-	total    uint64 // samples of all durable records
-	skipped  skips  // ephemeral records published
-	buf      []byte // frames of the batch
-	payload  []byte // scratch
-	packed   []byte // scratch
-	unsynced bool   // with Interval: written since the last fsync
-	void     uint64 // last failed sequence
-	retries  int    // attempts to open a segment since the last batch that was committed
-	retry    *time.Timer
+// checkInterval is how often the store is asked whether a restart would find what was
+// written.
+const checkInterval = time.Second
+
+// committer is the commit loop: it alone writes records to the store. Nobody else
+// touches its fields.
+type committer[R any] struct {
+	l       *Log[R]
+	at      Place   // behind the last durable record
+	skipped skips   // ephemeral records published
+	entries []Entry // scratch: of the batch
+	stored  []int   // scratch: which of the batch they are
+	ready   bool    // the store has nothing to do in front of the next batch
+	retries int     // attempts to make it so since the last batch that was committed
+	retry   *time.Timer
 }
 
-// Run commits what is appended, until ctx ends: then it commits what is left,
-// seals the segment and returns. Retention and the syncing of cursors run beside
-// it. Run may be called once.
+// Run commits what is appended, until ctx ends: then it commits what is left, seals
+// the store and returns. Retention and the syncing of cursors run beside it. Run may
+// be called once.
 func (l *Log[R]) Run(ctx context.Context) error {
-	defer l.commit.retry.Stop()
-	l.reopen() // so that readiness is true to the disk before the first record
+	c := &l.commit
+	defer c.retry.Stop()
+	c.reopen() // so that readiness is true to the store before the first record
 	keeping := make(chan struct{})
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
-		l.keepHouse(keeping)
+		l.house.keep(keeping)
 	}()
-	l.loop(ctx)
-	err := l.finish()
+	c.loop(ctx)
+	err := c.finish()
 	close(keeping)
 	<-kept
 	return err
 }
 
-func (l *Log[R]) loop(ctx context.Context) {
-	tick := l.fsyncTicks()
-	defer tick.Stop()
-	look := time.NewTicker(placeInterval)
-	defer look.Stop()
+func (c *committer[R]) loop(ctx context.Context) {
+	sync := c.syncTicks()
+	defer sync.Stop()
+	check := time.NewTicker(checkInterval)
+	defer check.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-l.wake:
-			l.commitQueued()
-		case <-tick.C:
-			l.syncInterval()
-		case <-look.C:
-			l.watch()
-		case <-l.commit.retry.C:
-			l.reopen()
+		case <-c.l.intake.wake:
+			c.commitQueued()
+		case <-sync.C:
+			c.sync()
+		case <-check.C:
+			c.check()
+		case <-c.retry.C:
+			c.reopen()
 		}
 	}
 }
 
-// fsyncTicks returns the timer of Interval, and one that never fires otherwise.
-func (l *Log[R]) fsyncTicks() *time.Ticker {
-	if l.o.Fsync == Interval && l.disk != nil {
-		return time.NewTicker(l.o.FsyncInterval)
+// syncTicks returns the timer of a store that leaves something to later, and one that
+// never fires otherwise.
+func (c *committer[R]) syncTicks() *time.Ticker {
+	if every := c.l.store.SyncInterval(); every > 0 {
+		return time.NewTicker(every)
 	}
 	t := time.NewTicker(time.Hour)
 	t.Stop()
 	return t
 }
 
-// commitQueued commits until nothing is queued. What is appended meanwhile makes
-// the next batch: that is what shares an fsync, without a timer.
-func (l *Log[R]) commitQueued() {
+// commitQueued commits until nothing is queued. What is appended meanwhile makes the
+// next batch: that is what shares an fsync, without a timer.
+func (c *committer[R]) commitQueued() {
 	for {
-		batch := l.take(maxBatchBytes)
+		batch := c.l.intake.take(maxBatchBytes)
 		if len(batch) == 0 {
 			return
 		}
-		l.commitBatch(batch)
+		c.commitBatch(batch)
 	}
 }
 
-// take removes up to limit bytes, and at least one record, from the queue.
-func (l *Log[R]) take(limit int64) []queued[R] {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n, size := 0, int64(0)
-	for n < len(l.queue) && (n == 0 || size < limit) {
-		size += l.queue[n].size
-		n++
-	}
-	batch := l.queue[:n:n]
-	l.queue = l.queue[n:]
-	if len(l.queue) == 0 {
-		l.queue = nil
-	}
-	return batch
-}
-
-func (l *Log[R]) commitBatch(batch []queued[R]) {
-	if l.unavailable() {
-		l.abort(batch, l.Err())
+func (c *committer[R]) commitBatch(batch []queued[R]) {
+	if c.l.intake.unavailable() {
+		c.abort(batch)
 		return
 	}
-	items, err := l.store(batch)
+	items, err := c.write(batch)
 	if err != nil {
-		l.fail(batch, err)
+		c.fail(batch, err)
 		return
 	}
-	l.commit.retries = 0
 	for i, q := range batch {
 		if q.done != nil {
 			q.done(items[i].Seq, nil)
 		}
 	}
-	l.publish(items)
-	l.release(batch)
-	l.trim()
+	c.l.store.Publish()
+	c.l.ring.publish(items)
+	c.l.intake.release(batch)
+	if cap(c.entries) > maxScratch {
+		c.entries, c.stored = nil, nil
+	}
 }
 
-// store makes the batch durable and returns it as items for the ring.
-func (l *Log[R]) store(batch []queued[R]) ([]ringItem[R], error) {
-	items, last := l.count(batch)
-	l.commit.buf = l.commit.buf[:0]
-	if last.records > 0 && l.disk != nil {
-		if err := l.write(items); err != nil {
-			l.commit.void = last.seq
-			return nil, err
+// maxScratch is the largest scratch space, in records, that is kept.
+const maxScratch = 1 << 14
+
+// write makes the batch durable and returns it as items for the ring.
+func (c *committer[R]) write(batch []queued[R]) ([]ringItem[R], error) {
+	l := c.l
+	c.entries, c.stored = c.entries[:0], c.stored[:0]
+	for i, q := range batch {
+		if !q.ephemeral {
+			c.entries = append(c.entries, Entry{Time: l.codec.Time(q.record), Samples: uint64(l.codec.Samples(q.record))})
+			c.stored = append(c.stored, i)
 		}
 	}
-	l.metrics.committed(last.records, last.total-l.commit.total, len(l.commit.buf))
-	l.snapshots.grew(len(l.commit.buf), l.o.SnapshotBytes)
-	l.commit.total, l.commit.skipped = last.total, last.skipped
-	if last.records > 0 {
-		l.head.Store(last.seq)
+	b := Batch{Records: c.entries, Floor: l.Floor(), Encode: func(dst []byte, i int) []byte {
+		return l.codec.Encode(dst, batch[c.stored[i]].record)
+	}}
+	if len(b.Records) > 0 {
+		if err := l.store.Commit(&b); err != nil {
+			return nil, err
+		}
+		c.ready, c.retries = true, 0
 	}
+	if b.Rolled {
+		l.snapshots.kick()
+	}
+	before := c.at.Total
+	items := c.items(batch, b.Records)
+	l.head.Store(c.at.Seq)
+	l.metrics.committed(len(b.Records), c.at.Total-before, b.Bytes)
+	l.snapshots.grew(b.Bytes, l.o.SnapshotBytes)
 	return items, nil
 }
 
-// counts are the books behind a batch.
-type counts struct {
-	records int
-	seq     uint64
-	total   uint64
-	skipped skips
-}
-
-// count makes items of the batch, gives each its sequence and keeps its books.
-func (l *Log[R]) count(batch []queued[R]) ([]ringItem[R], counts) {
+// items makes items of the batch, of which the store has numbered the records.
+func (c *committer[R]) items(batch []queued[R], entries []Entry) []ringItem[R] {
 	items := make([]ringItem[R], 0, len(batch))
-	c := counts{seq: l.head.Load(), total: l.commit.total, skipped: l.commit.skipped}
 	for _, q := range batch {
-		samples := uint64(l.codec.Samples(q.record))
+		samples := uint64(0)
 		if q.ephemeral {
+			samples = uint64(c.l.codec.Samples(q.record))
 			c.skipped = c.skipped.plus(skips{1, samples})
 		} else {
-			c.records, c.seq, c.total = c.records+1, max(c.seq, l.commit.void)+1, c.total+samples
+			e := entries[0]
+			entries = entries[1:]
+			c.at, samples = Place{Seq: e.Seq, Total: e.Total, Exact: true}, e.Samples
 		}
 		items = append(items, ringItem[R]{
-			Item:    Item[R]{Record: q.record, Seq: c.seq, Ephemeral: q.ephemeral},
+			Item:    Item[R]{Record: q.record, Seq: c.at.Seq, Ephemeral: q.ephemeral},
 			size:    q.size,
-			total:   c.total,
+			total:   c.at.Total,
 			samples: samples,
 			skipped: c.skipped,
 		})
 	}
-	return items, c
+	return items
 }
 
-func (l *Log[R]) publish(items []ringItem[R]) {
-	if l.disk != nil {
-		l.disk.publish()
-	}
-	l.ring.publish(items)
-}
-
-// release takes the batch off the books of what waits.
-func (l *Log[R]) release(batch []queued[R]) {
-	size := int64(0)
-	for _, q := range batch {
-		size += q.size
-	}
-	l.mu.Lock()
-	l.waiting -= size
-	l.mu.Unlock()
-}
-
-// abort fails batch and everything queued behind it, and refuses from now on what
-// was built on that.
-func (l *Log[R]) abort(batch []queued[R], err error) {
-	l.mu.Lock()
-	batch = append(batch, l.queue...)
-	l.queue = nil
-	if slices.ContainsFunc(batch, func(q queued[R]) bool { return !q.ephemeral }) {
-		l.generation++
-	}
-	l.mu.Unlock()
-	for _, q := range batch {
-		if q.done != nil {
-			q.done(0, err)
-		}
-	}
-	l.metrics.aborted.Add(float64(len(batch)))
-	l.release(batch)
-}
-
-// finish commits what is left and closes the segment. From then on the log is
-// closed.
-func (l *Log[R]) finish() error {
+// finish commits what is left and seals the store. From then on the log is closed.
+func (c *committer[R]) finish() error {
 	for {
-		l.commitQueued()
-		l.mu.Lock()
-		l.closed = len(l.queue) == 0
-		done := l.closed
-		l.mu.Unlock()
-		if done {
+		c.commitQueued()
+		if c.l.intake.close() {
 			break
 		}
 	}
-	if l.disk == nil || l.unavailable() {
+	if c.l.intake.unavailable() {
 		return nil
 	}
-	if l.disk.unused() {
-		l.disk.abandon()
-		return nil
-	}
-	if err := l.disk.seal(true); err != nil && !errors.Is(err, errNoSegment) {
-		return fmt.Errorf("seal the last segment: %w", err)
-	}
-	return nil
+	return c.l.store.Seal()
 }

@@ -16,17 +16,13 @@ type Cursor struct {
 	id  string
 	reg *cursors
 
-	io         sync.Mutex // held while writing the file, taken before mu
-	file       file       // nil: memory only, or closed
-	slotAt     int        // the slot that is being overwritten
-	generation uint64
-	broken     bool // the file must be written anew
-	buf        []byte
+	io      sync.Mutex // held while saving, taken before mu
+	saver   Saver      // nil: closed
+	unsaved bool       // the store has refused the positions
 
 	mu     sync.Mutex
-	shards []shardPosition
+	shards []ShardSlot
 	ledger Ledger
-	dirty  bool   // written since the last fsync
 	synced uint64 // smallest acked position that a power loss cannot take back
 
 	orphaned uint32 // when the destination went, in seconds since the epoch; 0: it is there
@@ -46,7 +42,7 @@ func (c *Cursor) Position(shard int) (acked, sent uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.shards[shard]
-	return p.acked, p.sent
+	return p.Acked, p.Sent
 }
 
 // Acknowledged returns the smallest acknowledged position: a reader that starts
@@ -58,9 +54,9 @@ func (c *Cursor) Acknowledged() uint64 {
 }
 
 func (c *Cursor) ackedLocked() uint64 {
-	acked := c.shards[0].acked
+	acked := c.shards[0].Acked
 	for _, p := range c.shards {
-		acked = min(acked, p.acked)
+		acked = min(acked, p.Acked)
 	}
 	return acked
 }
@@ -70,10 +66,10 @@ func (c *Cursor) ackedLocked() uint64 {
 func (c *Cursor) Sent(shard int, seq uint64) error {
 	return c.update(func() bool {
 		p := &c.shards[shard]
-		if seq <= p.sent {
+		if seq <= p.Sent {
 			return false
 		}
-		p.sent = seq
+		p.Sent = seq
 		return true
 	})
 }
@@ -82,56 +78,47 @@ func (c *Cursor) Sent(shard int, seq uint64) error {
 // counted as dropped. It counts as sent, too. Shards without anything of their
 // own must be moved along, or segments are kept for them.
 func (c *Cursor) Acked(shard int, seq uint64) error {
-	return c.Settle(shard, seq, unknownTotal, Counts{})
+	return c.Settle(shard, seq, UnknownTotal, Counts{})
 }
 
-// update changes positions and writes the slot. Positions stay changed when the
-// write fails: they are true.
+// update changes positions and saves them. Positions stay changed when that fails:
+// they are true.
 func (c *Cursor) update(change func() bool) error {
 	c.io.Lock()
 	defer c.io.Unlock()
 	c.mu.Lock()
 	changed := change()
-	c.dirty = c.dirty || changed
 	c.mu.Unlock()
-	if !changed && !c.broken {
+	if !changed && !c.unsaved {
 		return nil
 	}
-	return c.writeLocked(false)
+	return c.saveLocked(false)
 }
 
-// writeLocked writes the positions to the current slot. The page cache has them
-// then, which is what kill -9 leaves.
-func (c *Cursor) writeLocked(clean bool) error {
-	if c.file == nil {
+// saveLocked saves the positions.
+func (c *Cursor) saveLocked(clean bool) error {
+	if c.saver == nil {
 		return nil
 	}
-	if c.broken {
-		return c.rebuildLocked(clean)
-	}
-	s := c.slotLocked(clean)
-	at := slotsAt + int64(c.slotAt)*slotSize(len(s.shards))
-	c.buf = appendSlot(c.buf[:0], c.reg.d.id, s)
-	if err := writeAll(c.file, c.buf, at); err != nil {
-		c.broken = true
-		c.reg.metrics.cursorFailures.Inc()
-		return fmt.Errorf("write cursor %s: %w", c.id, err)
-	}
-	return nil
-}
-
-// slotLocked returns the next version of the positions.
-func (c *Cursor) slotLocked(clean bool) slot {
-	c.generation++
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slot{
-		generation: c.generation, clean: clean, boot: c.reg.boot,
-		floor: c.reg.floor(), era: c.reg.d.era.Load(), orphaned: c.orphaned, ledger: c.ledger, shards: slices.Clone(c.shards),
+	s := Slot{
+		Clean: clean, Floor: c.reg.floor(), Orphaned: c.orphaned, Ledger: c.ledger, Shards: slices.Clone(c.shards),
 	}
+	c.mu.Unlock()
+	return c.outcomeLocked("write", c.saver.Save(s))
 }
 
-// sync makes the positions durable and turns to the other slot.
+// outcomeLocked notes whether the store has the positions.
+func (c *Cursor) outcomeLocked(what string, err error) error {
+	c.unsaved = err != nil
+	if err == nil {
+		return nil
+	}
+	c.reg.metrics.cursorFailures.Inc()
+	return fmt.Errorf("%s cursor %s: %w", what, c.id, err)
+}
+
+// sync makes the positions durable.
 func (c *Cursor) sync() error {
 	c.io.Lock()
 	defer c.io.Unlock()
@@ -139,72 +126,23 @@ func (c *Cursor) sync() error {
 }
 
 func (c *Cursor) syncLocked() error {
-	c.mu.Lock()
-	dirty, acked := c.dirty, c.ackedLocked()
-	c.dirty = false
-	c.mu.Unlock()
-	if !dirty && !c.broken {
+	if c.saver == nil {
 		return nil
 	}
-	err := c.persistLocked()
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err != nil {
-		c.dirty = true
+	acked := c.ackedLocked()
+	c.mu.Unlock()
+	if err := c.outcomeLocked("sync", c.saver.Sync()); err != nil {
 		return err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.synced = acked
 	return nil
 }
 
-// persistLocked is the fsync of sync. After a failure the file is not synced
-// again but written anew: the kernel may have thrown away what it could not write.
-func (c *Cursor) persistLocked() error {
-	if c.file == nil {
-		return nil
-	}
-	if c.broken {
-		return c.rebuildLocked(false)
-	}
-	if err := c.file.Sync(); err != nil {
-		c.broken = true
-		c.reg.metrics.cursorFailures.Inc()
-		return fmt.Errorf("sync cursor %s: %w", c.id, err)
-	}
-	c.slotAt = 1 - c.slotAt
-	return nil
-}
-
-// rebuildLocked replaces the file by a new one with the same positions.
-func (c *Cursor) rebuildLocked(clean bool) error {
-	f, err := c.reg.d.createCursor(c.id, c.slotLocked(clean))
-	if err != nil {
-		c.broken = true
-		c.reg.metrics.cursorFailures.Inc()
-		return fmt.Errorf("write cursor %s: %w", c.id, err)
-	}
-	old := c.file
-	c.file, c.slotAt, c.broken = f, 1, false
-	if old != nil {
-		_ = old.Close() // nothing in it is of use any more
-	}
-	return nil
-}
-
-// keepInPlace makes the file be written anew when its name leads elsewhere.
-func (c *Cursor) keepInPlace(name string) {
-	c.io.Lock()
-	defer c.io.Unlock()
-	if c.file == nil || c.broken {
-		return
-	}
-	if same, err := c.file.At(name); err == nil && !same {
-		c.broken = true
-	}
-}
-
 // noteBases writes down the books at positions in front of the sequence end,
-// because the segment that knows them is about to be dropped.
+// because the part of the log that knows them is about to be dropped.
 func (c *Cursor) noteBases(end uint64, totalAt func(seq uint64) (uint64, bool)) error {
 	totals := map[uint64]uint64{}
 	for _, seq := range c.positionsBefore(end) {
@@ -216,8 +154,8 @@ func (c *Cursor) noteBases(end uint64, totalAt func(seq uint64) (uint64, bool)) 
 		changed := false
 		for i := range c.shards {
 			p := &c.shards[i]
-			if total, ok := totals[p.acked]; ok && p.base == unknownTotal {
-				p.base, changed = total, true
+			if total, ok := totals[p.Acked]; ok && p.Base == UnknownTotal {
+				p.Base, changed = total, true
 			}
 		}
 		return changed
@@ -232,27 +170,27 @@ func (c *Cursor) positionsBefore(end uint64) []uint64 {
 	defer c.mu.Unlock()
 	var seqs []uint64
 	for _, p := range c.shards {
-		if p.acked < end && p.base == unknownTotal {
-			seqs = append(seqs, p.acked)
+		if p.Acked < end && p.Base == UnknownTotal {
+			seqs = append(seqs, p.Acked)
 		}
 	}
 	return seqs
 }
 
-// finish marks the positions as exact and closes the file.
+// finish marks the positions as exact and lets go of them.
 func (c *Cursor) finish() error {
 	c.io.Lock()
 	defer c.io.Unlock()
-	if c.file == nil {
+	if c.saver == nil {
 		return nil
 	}
-	err := c.writeLocked(true)
+	err := c.saveLocked(true)
 	if err == nil {
-		err = c.persistLocked()
+		err = c.syncLocked()
 	}
-	if cerr := c.file.Close(); err == nil {
+	if cerr := c.saver.Close(); err == nil {
 		err = cerr
 	}
-	c.file = nil
+	c.saver = nil
 	return err
 }

@@ -12,29 +12,26 @@ import (
 	"time"
 )
 
-// cursors are the positions of all destinations: the open ones, and the files
-// that were found at open.
+// MaxShards bounds the shards of a cursor.
+const MaxShards = 4096
+
+// cursors are the open positions of destinations.
 type cursors struct {
-	d       *disk // nil: memory only
+	store   Cursors
 	log     *slog.Logger
 	metrics *metrics
 	nag     nag
-	boot    [16]byte
 	floor   func() int64
 	now     func() time.Time
 	totalAt func(seq uint64) (uint64, bool) // samples of all records up to seq
 	head    uint64                          // end of the log at open
 
-	mu    sync.Mutex
-	open  map[string]*Cursor
-	files map[string]cursorFile // by file name
+	mu   sync.Mutex
+	open map[string]*Cursor
 }
 
-func newCursors(log *slog.Logger, m *metrics, floor func() int64, totalAt func(uint64) (uint64, bool)) *cursors {
-	return &cursors{
-		log: log, metrics: m, floor: floor, totalAt: totalAt,
-		open: map[string]*Cursor{}, files: map[string]cursorFile{},
-	}
+func newCursors(s Cursors, log *slog.Logger, m *metrics) *cursors {
+	return &cursors{store: s, log: log, metrics: m, open: map[string]*Cursor{}}
 }
 
 // Position is where one shard of a destination is.
@@ -43,8 +40,8 @@ type Position struct {
 	Sent  uint64 `json:"sent"`
 }
 
-// smallestAcked returns what all shards have acknowledged.
-func smallestAcked(shards []Position) uint64 {
+// SmallestAcked returns what all shards have acknowledged.
+func SmallestAcked(shards []Position) uint64 {
 	acked := shards[0].Acked
 	for _, s := range shards {
 		acked = min(acked, s.Acked)
@@ -68,9 +65,9 @@ type CursorStatus struct {
 // position, and up to the largest sent one everything is in doubt. A destination
 // that was known by one of the ids in was goes on where it was.
 //
-// Open the cursors before Run: segments are kept only for those, and for orphans.
+// Open the cursors before Run: the log is kept only for those, and for orphans.
 func (l *Log[R]) OpenCursor(id string, shards int, was ...string) (c *Cursor, isNew bool, err error) {
-	if shards < 1 || shards > maxShards || len(id) > maxCursorID {
+	if shards < 1 || shards > MaxShards {
 		return nil, false, fmt.Errorf("cursor %q: %d shards are not possible", id, shards)
 	}
 	head, total := l.ring.end()
@@ -98,23 +95,36 @@ func (cs *cursors) openCursor(id string, shards int, head, total uint64, orphan 
 		}
 		return c, c.IsNew(), c.takeUp(shards)
 	}
-	c := &Cursor{id: id, reg: cs, ledger: Ledger{Begun: total}, shards: make([]shardPosition, shards)}
+	saver, saved, err := cs.store.OpenCursor(id)
+	if err != nil {
+		return nil, false, fmt.Errorf("open cursor %q: %w", id, err)
+	}
+	c := &Cursor{id: id, reg: cs, saver: saver, ledger: Ledger{Begun: total}, shards: make([]ShardSlot, shards)}
 	if orphan {
 		c.orphaned = cs.seconds()
 	}
 	for i := range c.shards {
-		c.shards[i] = shardPosition{acked: head, sent: head, base: unknownTotal}
+		c.shards[i] = ShardSlot{Acked: head, Sent: head, Base: UnknownTotal}
 	}
-	name := cursorName(id)
-	if cs.d != nil {
-		if err := cs.resume(c, name); err != nil {
-			return nil, false, fmt.Errorf("open cursor %q: %w", id, err)
-		}
+	if saved != nil {
+		cs.adopt(c, saved)
 	}
-	delete(cs.files, name)
-	c.synced = c.ackedLocked()
+	// From here on a power loss must be noticed.
+	if err := c.begin(); err != nil {
+		return nil, false, errors.Join(fmt.Errorf("open cursor %q: %w", id, err), saver.Close())
+	}
 	cs.open[id] = c
 	return c, c.IsNew(), nil
+}
+
+// begin saves the positions durably.
+func (c *Cursor) begin() error {
+	c.io.Lock()
+	defer c.io.Unlock()
+	if err := c.saveLocked(false); err != nil {
+		return err
+	}
+	return c.syncLocked()
 }
 
 // IsNew reports whether the destination is owed the current state: not every
@@ -122,7 +132,7 @@ func (cs *cursors) openCursor(id string, shards int, head, total uint64, orphan 
 func (c *Cursor) IsNew() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.ContainsFunc(c.shards, func(p shardPosition) bool { return !p.started })
+	return slices.ContainsFunc(c.shards, func(p ShardSlot) bool { return !p.Started })
 }
 
 func (cs *cursors) list() []CursorStatus {
@@ -132,10 +142,8 @@ func (cs *cursors) list() []CursorStatus {
 	for _, c := range cs.open {
 		all = append(all, c.status())
 	}
-	for _, f := range cs.files {
-		if f.id != "" && !f.foreign {
-			all = append(all, f.status())
-		}
+	for _, saved := range cs.store.Cursors() {
+		all = append(all, saved.Slot.status(saved.ID))
 	}
 	slices.SortFunc(all, func(a, b CursorStatus) int { return strings.Compare(a.ID, b.ID) })
 	return all
@@ -144,30 +152,27 @@ func (cs *cursors) list() []CursorStatus {
 func (c *Cursor) status() CursorStatus {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := CursorStatus{ID: c.id, Open: c.orphaned == 0, Orphaned: timeOf(c.orphaned), Ledger: c.ledger}
-	for _, p := range c.shards {
-		s.Shards = append(s.Shards, Position{p.acked, p.sent})
-	}
-	return s
+	s := Slot{Orphaned: c.orphaned, Ledger: c.ledger, Shards: c.shards}
+	status := s.status(c.id)
+	status.Open = c.orphaned == 0
+	return status
 }
 
-// timeOf turns what a slot has into a time; 0 is none.
-func timeOf(seconds uint32) time.Time {
-	if seconds == 0 {
+func (s *Slot) status(id string) CursorStatus {
+	status := CursorStatus{ID: id, Orphaned: s.OrphanedSince(), Ledger: s.Ledger}
+	for _, p := range s.Shards {
+		status.Shards = append(status.Shards, Position{p.Acked, p.Sent})
+	}
+	return status
+}
+
+// OrphanedSince returns since when nobody sends for the cursor, the zero time when
+// somebody does.
+func (s *Slot) OrphanedSince() time.Time {
+	if s.Orphaned == 0 {
 		return time.Time{}
 	}
-	return time.Unix(int64(seconds), 0)
-}
-
-func (f cursorFile) status() CursorStatus {
-	s := CursorStatus{ID: f.id, Orphaned: timeOf(f.slot.orphaned), Ledger: f.slot.ledger}
-	for _, p := range f.slot.shards {
-		s.Shards = append(s.Shards, Position{p.acked, p.sent})
-	}
-	if len(s.Shards) == 0 {
-		s.Shards = []Position{{}} // damaged: it may be owed everything
-	}
-	return s
+	return time.Unix(int64(s.Orphaned), 0)
 }
 
 // opened returns the open cursors.
@@ -179,7 +184,6 @@ func (cs *cursors) opened() []*Cursor {
 
 // sync makes all positions durable. What fails is tried again in a second.
 func (cs *cursors) sync() {
-	cs.keepInPlace()
 	for _, c := range cs.opened() {
 		if err := c.sync(); cs.nag.starts(c.id, err) {
 			cs.log.Warn("cannot make a cursor durable", "cursor", c.id, "err", err)
@@ -212,10 +216,10 @@ func (cs *cursors) passedBy() (all, used uint64) {
 func (cs *cursors) base(seq uint64) (uint64, bool) {
 	for _, c := range cs.opened() {
 		c.mu.Lock()
-		i := slices.IndexFunc(c.shards, func(p shardPosition) bool { return p.acked == seq && p.base != unknownTotal })
+		i := slices.IndexFunc(c.shards, func(p ShardSlot) bool { return p.Acked == seq && p.Base != UnknownTotal })
 		total := uint64(0)
 		if i >= 0 {
-			total = c.shards[i].base
+			total = c.shards[i].Base
 		}
 		c.mu.Unlock()
 		if i >= 0 {

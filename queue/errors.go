@@ -26,15 +26,16 @@ var (
 	ErrClosed = errors.New("the log is closed")
 )
 
-// ErrLocked is what Open returns for a directory that another process has open.
-var ErrLocked = errors.New("the storage directory is in use by another process")
+// ErrAtRisk is wrapped in the error of a store when records that were reported done
+// before may be lost as well: the mode that it works in allows that.
+var ErrAtRisk = errors.New("records that were reported done may not be on disk")
 
 // GapReason says why records are missing.
 type GapReason string
 
 // The reasons. Dropped: a bound was reached and the reader lagged. Damaged: the
-// bytes on disk do not match their checksums. Missing: segments that should be
-// there are not.
+// bytes that are stored do not match their checksums. Missing: parts of the log that
+// should be there are not.
 const (
 	GapDropped GapReason = "dropped"
 	GapDamaged GapReason = "damaged"
@@ -55,50 +56,21 @@ func (e *GapError) Error() string {
 	return fmt.Sprintf("records %d to %d are missing (%s, %d samples)", e.From, e.To, e.Reason, e.Samples)
 }
 
-// CorruptionError describes a range of a file that is damaged.
-type CorruptionError struct {
-	File    string // base name
-	Segment uint64 // 0 when the file is no segment
-	Offset  int64  // of the first damaged byte, or of the frame around it
-	Length  int64  // up to the next byte that is good
-	First   uint64 // sequences of the records lost, both 0 when none is, or none is known
-	Last    uint64
-	Samples uint64 // in the records lost, as far as known
-	Torn    bool   // no later batch shows that the range was ever durable: what a crash leaves
-	Cut     bool   // nothing good followed: the file ends here now
-	Err     error  // what was found
-}
-
-// Error says where the damage is and what it costs.
-func (e *CorruptionError) Error() string {
-	what := fmt.Sprintf("%s: bytes %d to %d are damaged", e.File, e.Offset, e.Offset+e.Length)
-	if e.First != 0 {
-		what += fmt.Sprintf(", records %d to %d are lost", e.First, e.Last)
+// Gap moves p to seq, where all records before held total samples, and says what was
+// passed over.
+func (p *Place) Gap(seq, total uint64, reason GapReason) *GapError {
+	g := &GapError{From: p.Seq + 1, To: seq, Exact: p.Exact, Reason: reason}
+	if p.Exact {
+		g.Samples = minus(total, p.Total)
 	}
-	return fmt.Sprintf("%s: %v", what, e.Err)
+	*p = Place{Seq: seq, Total: total, Exact: true}
+	return g
 }
 
-// Unwrap returns what was found.
-func (e *CorruptionError) Unwrap() error { return e.Err }
-
-// lost returns how many records the damage cost, as far as known.
-func (e *CorruptionError) lost() uint64 {
-	if e.First == 0 {
+// minus is a-b, and 0 when damaged books would make it negative.
+func minus(a, b uint64) uint64 {
+	if a < b {
 		return 0
 	}
-	return e.Last - e.First + 1
-}
-
-// VersionError is what Open returns for files of a format that this version does
-// not know. Nothing was changed; the version that wrote them can read them.
-type VersionError struct {
-	File    string
-	Version uint32
-	Newest  uint32 // that is known
-}
-
-// Error names the file and the version.
-func (e *VersionError) Error() string {
-	return fmt.Sprintf("%s: format version %d is not known to this version of the program (it knows up to %d)",
-		e.File, e.Version, e.Newest)
+	return a - b
 }

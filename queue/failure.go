@@ -1,118 +1,116 @@
 package queue
 
 import (
-	"fmt"
+	"errors"
 	"math/rand/v2"
 	"time"
 )
 
-// Backoff between attempts to open a new segment after a failure.
+// Backoff between attempts to make the store ready after a failure.
 const (
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = 5 * time.Second
 )
 
-// fail is the path of every write and fsync that did not work, a full disk
-// included: everything that waits fails, the segment is left as it is, and a new
-// one is opened, at once if the disk allows.
-func (l *Log[R]) fail(batch []queued[R], cause error) {
-	l.metrics.failures.Inc()
-	l.setFailure(cause)
-	l.disk.abandon()
-	if l.o.Fsync != Always {
-		l.snapshots.want() // records that were reported done may not be on disk
-	}
-	l.abort(batch, l.Err())
-	l.again()
+// fail is the path of everything that the store refused: what waits fails, and the
+// store is made ready again, at once if it can be.
+func (c *committer[R]) fail(batch []queued[R], cause error) {
+	c.failed(cause)
+	c.abort(batch)
+	c.again()
 }
 
-// again opens a new segment, at once unless that was done since the last batch
-// that worked.
-func (l *Log[R]) again() {
-	if l.commit.retries > 0 {
-		l.retryLater()
+// failed notes that the store has refused something.
+func (c *committer[R]) failed(cause error) {
+	c.ready = false
+	c.l.metrics.failures.Inc()
+	c.l.intake.fail(cause)
+	if errors.Is(cause, ErrAtRisk) { // the state at least can be saved
+		c.l.snapshots.want()
+		c.l.snapshots.kick()
+	}
+}
+
+// abort fails batch and everything queued behind it.
+func (c *committer[R]) abort(batch []queued[R]) {
+	batch = c.l.intake.abort(batch)
+	err := c.l.Err()
+	for _, q := range batch {
+		if q.done != nil {
+			q.done(0, err)
+		}
+	}
+	c.l.metrics.aborted.Add(float64(len(batch)))
+	c.l.intake.release(batch)
+}
+
+// again makes the store ready, at once unless that was tried since the last batch that
+// worked.
+func (c *committer[R]) again() {
+	if c.retries > 0 {
+		c.retryLater()
 		return
 	}
-	l.reopen()
+	c.reopen()
 }
 
-// unavailable reports whether there is no segment to write to. Only the commit
-// loop sets and clears the failure.
-func (l *Log[R]) unavailable() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.failure != nil
-}
-
-// setFailure makes Err return cause. It logs the change, not each attempt.
-func (l *Log[R]) setFailure(cause error) {
-	l.mu.Lock()
-	was := l.failure
-	l.failure = fmt.Errorf("%w: %w", ErrUnavailable, cause)
-	l.mu.Unlock()
-	if was == nil {
-		l.o.Logger.Error("cannot write the log: what waits fails, and so do new records until this heals", "err", cause)
-	}
-}
-
-func (l *Log[R]) clearFailure() {
-	l.mu.Lock()
-	was := l.failure
-	l.failure = nil
-	l.mu.Unlock()
-	if was != nil {
-		l.o.Logger.Info("the log can be written again")
-	}
-}
-
-// reopen opens a new segment, and arranges for another attempt when that fails.
-func (l *Log[R]) reopen() {
-	if l.disk == nil || l.disk.writable() {
+// reopen makes the store ready, and arranges for another attempt when that fails.
+func (c *committer[R]) reopen() {
+	if c.ready {
 		return
 	}
-	l.commit.retries++
-	if err := l.openSegment(); err != nil {
-		l.setFailure(err)
-		l.retryLater()
+	c.retries++
+	if err := c.l.store.Ready(c.l.Floor()); err != nil {
+		c.l.intake.fail(err)
+		c.retryLater()
 		return
 	}
-	l.clearFailure()
+	c.ready = true
+	c.l.intake.heal()
 }
 
-// retryLater sets the timer for the next attempt. The pause grows until a batch
-// was committed, so that a disk that takes headers but no records is not filled
-// with headers.
-func (l *Log[R]) retryLater() {
-	pause := min(minBackoff<<min(l.commit.retries, 10), maxBackoff)
-	l.commit.retry.Reset(pause/2 + rand.N(pause/2))
+// retryLater sets the timer for the next attempt. The pause grows until a batch was
+// committed: a disk that takes new segments but no records must not be filled with
+// segments.
+func (c *committer[R]) retryLater() {
+	pause := min(minBackoff<<min(c.retries, 10), maxBackoff)
+	c.retry.Reset(pause/2 + rand.N(pause/2))
 }
 
-// openSegment opens a segment for the records behind the last one that was
-// durable or failed. Failed sequences are named in its header.
-func (l *Log[R]) openSegment() error {
-	head := l.head.Load()
-	first := max(head, l.commit.void) + 1
-	h := segmentHeader{first: first, floor: l.Floor(), before: l.commit.total}
-	if first > head+1 {
-		h.void = head + 1
+// sync does what commits have left to later. When it fails, what waits need not: the
+// next attempt may be in time.
+func (c *committer[R]) sync() {
+	if err := c.l.store.Sync(); err != nil {
+		c.failed(err)
+		c.again()
 	}
-	return l.disk.openSegment(h)
 }
 
-// syncInterval is the fsync of Interval. When it fails, the records since the
-// last one may be lost by a power loss although they were reported done, which is
-// what the mode means; a snapshot is asked for, to keep the state at least.
-func (l *Log[R]) syncInterval() {
-	if !l.commit.unsynced {
-		return
+// check looks whether a restart would find what was written.
+func (c *committer[R]) check() {
+	if err := c.l.store.Check(); err != nil {
+		c.fail(nil, err)
 	}
-	l.commit.unsynced = false
-	if err := l.disk.sync(); err != nil {
-		l.metrics.failures.Inc()
-		l.setFailure(err)
-		l.disk.abandon()
-		l.snapshots.want()
-		l.snapshots.kick()
-		l.again()
+}
+
+// Steps are the parts of Run, to be called one at a time in the place of it: so a test
+// of a store decides what happens in which order, and the same seed makes the same
+// operations.
+type Steps struct {
+	Commit   func()       // everything that is queued
+	Ready    func()       // what Run begins with, and does again some time after a failure
+	Sync     func()       // as after SyncInterval
+	Check    func()       // as every second
+	Maintain func()       // retention and the syncing of cursors, as every second
+	Cursors  func()       // only the syncing of cursors
+	Finish   func() error // what Run ends with
+}
+
+// Steps returns the parts of Run.
+func (l *Log[R]) Steps() Steps {
+	c := &l.commit
+	return Steps{
+		Commit: c.commitQueued, Ready: c.reopen, Sync: c.sync, Check: c.check,
+		Maintain: l.house.maintain, Cursors: l.cursors.sync, Finish: c.finish,
 	}
 }

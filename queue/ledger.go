@@ -44,17 +44,17 @@ func (l *Ledger) Pending(total uint64) uint64 { return minus(l.Accepted(total), 
 // rebase brings the ledger in line with the smallest acknowledged position, where
 // the log had held total: what was settled behind it goes out again.
 func (l *Ledger) rebase(total uint64) {
-	if l.Begun == unknownTotal {
+	if l.Begun == UnknownTotal {
 		l.Begun, l.Again = total, 0
 	}
-	if l.Again == unknownTotal {
+	if l.Again == UnknownTotal {
 		l.Again = l.Counts.Sum() + l.Begun - total
 	}
 }
 
-// Based says whether the books are known: not of files of the first version, and
-// not until they were opened with another number of shards.
-func (l *Ledger) Based() bool { return l.Begun != unknownTotal && l.Again != unknownTotal }
+// Based says whether the books are in line with the positions: they are not when a
+// store has only positions, before the cursor is opened.
+func (l *Ledger) Based() bool { return l.Begun != UnknownTotal && l.Again != UnknownTotal }
 
 // Ledger returns the books of the destination, and the sequence up to which some of
 // what they count lies: behind it nothing is settled.
@@ -63,7 +63,7 @@ func (c *Cursor) Ledger() (l Ledger, upTo uint64) {
 	defer c.mu.Unlock()
 	upTo = c.ledger.MissedTo
 	for _, p := range c.shards {
-		upTo = max(upTo, p.acked)
+		upTo = max(upTo, p.Acked)
 	}
 	return c.ledger, upTo
 }
@@ -76,14 +76,14 @@ func (c *Cursor) Settle(shard int, seq, total uint64, n Counts) error {
 	return c.update(func() bool {
 		c.ledger.Counts.add(&n)
 		p := &c.shards[shard]
-		if p.started && seq <= p.acked {
+		if p.Started && seq <= p.Acked {
 			return n != Counts{}
 		}
-		p.started = true
-		if seq > p.acked || seq == p.acked && total != unknownTotal {
-			p.acked, p.base = seq, total
+		p.Started = true
+		if seq > p.Acked || seq == p.Acked && total != UnknownTotal {
+			p.Acked, p.Base = seq, total
 		}
-		p.sent = max(p.sent, p.acked)
+		p.Sent = max(p.Sent, p.Acked)
 		return true
 	})
 }

@@ -4,91 +4,74 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // Log is the durable log. All methods are safe for concurrent use.
 type Log[R any] struct {
-	o       Options
-	codec   Codec[R]
-	disk    *disk // nil: memory only
-	ring    *ring[R]
-	cursors *cursors
-	metrics *metrics
+	o        Options
+	codec    Codec[R]
+	store    Store
+	volatile bool // the store keeps no records
+	ring     *ring[R]
+	cursors  *cursors
+	metrics  *metrics
 
-	snapshots snapshotState
+	snapshots schedule
+	house     *house
 	maxTime   atomic.Int64  // largest timestamp known, see Floor
 	head      atomic.Uint64 // last durable sequence
 
-	mu         sync.Mutex
-	queue      []queued[R]
-	generation uint64 // raised when records fail, see Append
-	waiting    int64  // bytes queued and in the batch being committed
-	failure    error  // why nothing can be written at present
-	full       bool   // at a bound with Reject
-	closed     bool   // Run has ended
-	wake       chan struct{}
-
-	commit committer // owned by the commit loop
+	intake intake[R]
+	commit committer[R] // owned by the commit loop
 }
 
-// queued is a record on its way to the disk.
-type queued[R any] struct {
-	record    R
-	size      int64
-	ephemeral bool
-	done      func(seq uint64, err error)
-}
-
-// Open opens the log in o.Dir, makes it when absent, and repairs what a crash
-// left behind. It returns ErrLocked when another process has the directory open,
-// and a *VersionError for files of a newer format. Damage is no error: Damage
-// lists it. Close releases the directory.
-func Open[R any](o Options, c Codec[R]) (*Log[R], error) {
-	return open(osFS{}, o, c)
-}
-
-func open[R any](fs fsys, o Options, c Codec[R]) (*Log[R], error) {
+// Open opens the log that s keeps, which nobody else may use from then on. Errors are
+// those of s; damage is none: Damage lists it. Close gives s up.
+func Open[R any](s Store, o Options, c Codec[R]) (*Log[R], error) {
 	o = o.withDefaults()
-	l := &Log[R]{o: o, codec: c, wake: make(chan struct{}, 1)}
+	l := &Log[R]{o: o, codec: c, store: s}
 	l.metrics = newMetrics(o.Registerer)
-	l.cursors = newCursors(o.Logger, l.metrics, l.Floor, l.totalAt)
-	l.cursors.now = o.Now
-	l.snapshots.init(o.Now())
-	var at recovered
-	if o.Dir != "" {
-		d, found, err := openDisk(fs, o, l.metrics, l.cursors)
-		if err != nil {
-			return nil, fmt.Errorf("open log in %s: %w", o.Dir, err)
-		}
-		l.disk, at = d, found
-		l.o = o.withMinFree(fs)
-		l.snapshots.restore(at.snapshots, d.bytesBehind(at.snapshots))
-		l.metrics.observeDisk(d, &l.snapshots)
+	at, err := s.Recover(Host{Logger: o.Logger, Now: o.Now, Metrics: l.metrics.store, Gauge: l.metrics.gauge})
+	if err != nil {
+		return nil, err
 	}
-	l.head.Store(at.head)
-	l.maxTime.Store(at.floor)
-	l.commit.total = at.total
-	l.commit.retry = time.NewTimer(time.Hour)
+	l.volatile = at.Volatile
+	l.head.Store(at.Head)
+	l.maxTime.Store(at.Floor)
+	l.ring = newRing[R](o.RingBytes, at.Head, at.Total)
+	l.cursors = newCursors(s, o.Logger, l.metrics)
+	l.cursors.floor, l.cursors.now, l.cursors.totalAt, l.cursors.head = l.Floor, o.Now, l.TotalAt, at.Head
+	l.snapshots.init(o.Now(), s.Snapshots(), at.Behind)
+	l.intake = intake[R]{limit: o.MaxQueuedBytes, log: o.Logger, wake: make(chan struct{}, 1)}
+	l.commit = committer[R]{l: l, at: Place{Seq: at.Head, Total: at.Total, Exact: true}, retry: time.NewTimer(time.Hour)}
 	l.commit.retry.Stop()
-	l.ring = newRing[R](o.RingBytes, at.head, at.total)
+	l.house = l.newHouse()
 	l.metrics.observe(l)
 	l.metrics.observeOrphans(l.orphans)
 	return l, nil
+}
+
+// newHouse returns what keeps the log within its bounds.
+func (l *Log[R]) newHouse() *house {
+	h := &house{
+		store: l.store, onFull: l.o.OnFull, log: l.o.Logger, metrics: l.metrics, cursors: l.cursors, snapshots: &l.snapshots,
+		totalAt: l.TotalAt, setFull: l.intake.setFull, due: l.SnapshotDue, endOrphans: l.endOrphans,
+	}
+	if l.volatile { // the ring takes no more than half of its size for a destination that lags
+		h.overfull = func(passed uint64) bool { return l.ring.bytesBehind(passed) > l.o.RingBytes/2 }
+	}
+	return h
 }
 
 // Replay calls fn with every record behind after, in order: with the snapshot's
 // sequence it completes the state. Records that are missing are passed over; they
 // are in Damage. It stops at the first error of fn.
 func (l *Log[R]) Replay(after uint64, fn func(r R, seq uint64) error) error {
-	if l.disk == nil {
-		return nil
-	}
-	r := &Reader[R]{l: l, tail: newTail(l.disk, after)}
+	r := &Reader[R]{l: l, at: Place{Seq: after, Exact: after == 0}}
 	for {
-		it, err := r.fromSegments()
+		it, err := r.fromStore()
 		switch {
 		case errors.As(err, new(*GapError)):
 			l.o.Logger.Error("records that the state needs are missing", "err", err)
@@ -117,22 +100,8 @@ func (l *Log[R]) Replay(after uint64, fn func(r R, seq uint64) error) error {
 // refused with ErrAborted, since it may build on what failed; with ErrClosed after
 // the end of Run. done is not called for what is refused.
 func (l *Log[R]) Append(r R, generation uint64, done func(seq uint64, err error)) error {
-	size := int64(l.codec.Size(r))
 	raise(&l.maxTime, l.codec.Time(r))
-	l.mu.Lock()
-	switch {
-	case l.closed:
-		l.mu.Unlock()
-		return ErrClosed
-	case l.generation != generation:
-		l.mu.Unlock()
-		return ErrAborted
-	}
-	l.queue = append(l.queue, queued[R]{record: r, size: size, done: done})
-	l.waiting += size
-	l.mu.Unlock()
-	l.notify()
-	return nil
+	return l.intake.add(queued[R]{record: r, size: int64(l.codec.Size(r)), done: done}, generation)
 }
 
 // Emit sends r to the readers that keep up, in order with Append, after
@@ -140,113 +109,58 @@ func (l *Log[R]) Append(r R, generation uint64, done func(seq uint64, err error)
 // sequence of the record before it. When that record fails, its generation has
 // passed, or the log takes no records, r is dropped.
 func (l *Log[R]) Emit(r R, generation uint64) {
-	size := int64(l.codec.Size(r))
-	l.mu.Lock()
-	if l.closed || l.failure != nil || l.generation != generation || l.waiting > l.o.MaxQueuedBytes {
-		l.mu.Unlock()
+	if l.intake.add(queued[R]{record: r, size: int64(l.codec.Size(r)), ephemeral: true}, generation) != nil {
 		l.metrics.emitDropped.Inc()
-		return
 	}
-	l.queue = append(l.queue, queued[R]{record: r, size: size, ephemeral: true})
-	l.waiting += size
-	l.mu.Unlock()
-	l.notify()
 }
 
 // Generation returns how often records have failed together since Open. What is
 // appended with it was built after everything that failed so far.
-func (l *Log[R]) Generation() uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.generation
-}
+func (l *Log[R]) Generation() uint64 { return l.intake.generationNow() }
 
 // Err returns nil while the log takes records, and otherwise why it does not:
 // ErrUnavailable, ErrFull, ErrBusy or ErrClosed. It is cheap.
-func (l *Log[R]) Err() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.closed:
-		return ErrClosed
-	case l.failure != nil:
-		return l.failure
-	case l.full:
-		return ErrFull
-	case l.waiting > l.o.MaxQueuedBytes:
-		return ErrBusy
-	}
-	return nil
-}
+func (l *Log[R]) Err() error { return l.intake.err() }
 
 // Head returns the last durable sequence, 0 when there is none.
 func (l *Log[R]) Head() uint64 { return l.head.Load() }
 
-// Floor returns the largest timestamp that the log knows of: of records, and in
-// the headers of segments, snapshots and cursors. After Open, timestamps must go
-// on above it.
+// Floor returns the largest timestamp that the log knows of: of records, and of what
+// the store has noted elsewhere. After Open, timestamps must go on above it.
 func (l *Log[R]) Floor() int64 { return l.maxTime.Load() }
 
-// ResetClock forgets all timestamps known so far, for good: what lies on disk now
-// does not raise Floor at later starts either. It is the way out after a clock
-// that was far ahead; receivers may refuse what comes next. Call it between Replay
-// and Run. A snapshot is due afterwards: without one, the state that is restored
-// next time still has the old timestamps.
+// ResetClock forgets all timestamps known so far, for good: what is stored now does
+// not raise Floor at later starts either. It is the way out after a clock that was far
+// ahead; receivers may refuse what comes next. Call it between Replay and Run. A
+// snapshot is due afterwards: without one, the state that is restored next time still
+// has the old timestamps.
 func (l *Log[R]) ResetClock() error {
 	l.maxTime.Store(0)
-	if l.disk == nil {
-		return nil
-	}
-	era := l.disk.era.Load() + 1
-	if err := l.disk.writeStoreFile(era); err != nil {
+	if err := l.store.ResetClock(); err != nil {
 		return fmt.Errorf("reset the clock: %w", err)
 	}
-	l.disk.era.Store(era)
 	l.snapshots.want()
 	return nil
 }
 
-// Damage returns what was found damaged since Open, by Open itself and by
-// everything that read since.
-func (l *Log[R]) Damage() []*CorruptionError {
-	if l.disk == nil {
-		return nil
-	}
-	return l.disk.damage.list()
-}
+// Damage returns what was found damaged since Open, by Open itself and by everything
+// that read since.
+func (l *Log[R]) Damage() []error { return l.store.Damage() }
 
-// Close releases the directory. It must follow the end of Run, if Run was
-// called, and the end of everything that writes cursors: positions are marked
-// exact, so that the next start has nothing in doubt.
+// memory returns the bytes of what waits and of what the ring holds.
+func (l *Log[R]) memory() (queued, ring int64) { return l.intake.bytes(), l.ring.size() }
+
+// Close gives the store up. It must follow the end of Run, if Run was called, and the
+// end of everything that writes cursors: positions are marked exact, so that the next
+// start has nothing in doubt.
 func (l *Log[R]) Close() error {
-	l.mu.Lock()
-	l.closed = true
-	l.mu.Unlock()
-	if l.disk == nil {
-		return nil
-	}
+	l.intake.shut()
 	err := l.cursors.close()
-	if cerr := l.disk.close(); err == nil {
+	if cerr := l.store.Close(); err == nil {
 		err = cerr
 	}
 	return err
 }
-
-// notify wakes the commit loop.
-func (l *Log[R]) notify() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (l *Log[R]) queuedBytes() int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.waiting
-}
-
-func (l *Log[R]) ringBytes() int64 { return l.ring.size() }
 
 // raise makes v the value of a if it is larger.
 func raise(a *atomic.Int64, v int64) {

@@ -1,29 +1,33 @@
 package queue
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
+
+// StoreMetrics are what stores count. A log shows them whatever its store is.
+type StoreMetrics struct {
+	Fsyncs                        prometheus.Counter // of what was written to the log
+	FsyncSeconds                  prometheus.Histogram
+	DamagedRanges, DamagedRecords prometheus.Counter
+	TornBytes                     prometheus.Counter
+}
 
 // metrics are the log's own metrics.
 type metrics struct {
 	reg prometheus.Registerer
 
-	records, samples, bytes       prometheus.Counter
-	aborted, emitDropped          prometheus.Counter
-	fsyncs, failures              prometheus.Counter
-	fsyncSeconds                  prometheus.Histogram
-	damagedRanges, damagedRecords prometheus.Counter
-	tornBytes                     prometheus.Counter
-	droppedSegments               prometheus.Counter
-	droppedSamples                prometheus.Counter
-	cursorFailures, abandoned     prometheus.Counter
-	snapshots, snapshotFailures   prometheus.Counter
+	records, samples, bytes      prometheus.Counter
+	aborted, emitDropped         prometheus.Counter
+	failures                     prometheus.Counter
+	droppedParts, droppedSamples prometheus.Counter
+	cursorFailures, abandoned    prometheus.Counter
+	snapshots, snapshotFailures  prometheus.Counter
+
+	store *StoreMetrics
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
-	m := &metrics{reg: reg}
+	m := &metrics{reg: reg, store: &StoreMetrics{}}
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "pushbridge_queue_" + name, Help: help})
 		m.register(c)
@@ -34,23 +38,23 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m.bytes = counter("appended_bytes_total", "Bytes of frames written to segments.")
 	m.aborted = counter("aborted_records_total", "Records that failed because the log could not be written.")
 	m.emitDropped = counter("unsent_ephemeral_records_total", "Ephemeral records dropped because the log took no records.")
-	m.fsyncs = counter("fsyncs_total", "Fsyncs of segments.")
+	m.store.Fsyncs = counter("fsyncs_total", "Fsyncs of segments.")
 	m.failures = counter("write_failures_total", "Writes and fsyncs of segments that failed.")
-	m.damagedRanges = counter("damaged_ranges_total", "Damaged ranges found in files.")
-	m.damagedRecords = counter("damaged_records_total", "Records known to be lost to damage.")
-	m.tornBytes = counter("torn_bytes_total", "Bytes at the end of segments that a crash left incomplete.")
-	m.droppedSegments = counter("dropped_segments_total", "Segments removed at a bound although a destination still needed them.")
+	m.store.DamagedRanges = counter("damaged_ranges_total", "Damaged ranges found in files.")
+	m.store.DamagedRecords = counter("damaged_records_total", "Records known to be lost to damage.")
+	m.store.TornBytes = counter("torn_bytes_total", "Bytes at the end of segments that a crash left incomplete.")
+	m.droppedParts = counter("dropped_segments_total", "Segments removed at a bound although a destination still needed them.")
 	m.droppedSamples = counter("dropped_samples_total", "Samples in such segments that the slowest destination had not acknowledged.")
 	m.cursorFailures = counter("cursor_failures_total", "Writes and fsyncs of cursor files that failed.")
 	m.abandoned = counter("abandoned_samples_total", "Samples that destinations had not been sent when they were forgotten.")
 	m.snapshots = counter("snapshots_total", "Snapshots written.")
 	m.snapshotFailures = counter("snapshot_failures_total", "Snapshots that could not be written.")
-	m.fsyncSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+	m.store.FsyncSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "pushbridge_queue_fsync_duration_seconds",
 		Help:    "How long fsyncs of segments took.",
 		Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 12),
 	})
-	m.register(m.fsyncSeconds)
+	m.register(m.store.FsyncSeconds)
 	return m
 }
 
@@ -64,11 +68,6 @@ func (m *metrics) gauge(name, help string, f func() float64) {
 	m.register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pushbridge_queue_" + name, Help: help}, f))
 }
 
-func (m *metrics) synced(took time.Duration) {
-	m.fsyncs.Inc()
-	m.fsyncSeconds.Observe(took.Seconds())
-}
-
 func (m *metrics) committed(records int, samples uint64, bytes int) {
 	m.records.Add(float64(records))
 	m.samples.Add(float64(samples))
@@ -79,14 +78,19 @@ func (m *metrics) committed(records int, samples uint64, bytes int) {
 type observed interface {
 	Err() error
 	Head() uint64
-	queuedBytes() int64
-	ringBytes() int64
+	memory() (queued, ring int64)
 }
 
 func (m *metrics) observe(l observed) {
 	m.gauge("head_sequence", "Sequence of the last durable record.", func() float64 { return float64(l.Head()) })
-	m.gauge("queued_bytes", "Bytes of records that wait for the disk.", func() float64 { return float64(l.queuedBytes()) })
-	m.gauge("ring_bytes", "Bytes of decoded records in memory.", func() float64 { return float64(l.ringBytes()) })
+	m.gauge("queued_bytes", "Bytes of records that wait for the disk.", func() float64 {
+		queued, _ := l.memory()
+		return float64(queued)
+	})
+	m.gauge("ring_bytes", "Bytes of decoded records in memory.", func() float64 {
+		_, ring := l.memory()
+		return float64(ring)
+	})
 	m.gauge("available", "Whether the log takes records.", func() float64 {
 		if l.Err() != nil {
 			return 0
@@ -104,18 +108,5 @@ func (m *metrics) observeOrphans(orphans func() (n int, pending uint64)) {
 	m.gauge("orphaned_samples", "Samples that are kept for such destinations.", func() float64 {
 		_, pending := orphans()
 		return float64(pending)
-	})
-}
-
-// observeDisk adds what only a directory has.
-func (m *metrics) observeDisk(d *disk, s *snapshotState) {
-	m.gauge("segments", "Segments on disk.", func() float64 { return float64(len(d.list())) })
-	m.gauge("segment_bytes", "Bytes of segments on disk.", func() float64 { return float64(d.segmentBytes()) })
-	m.gauge("snapshot_bytes", "Bytes of snapshots on disk.", func() float64 { return float64(s.bytes()) })
-	m.gauge("snapshot_timestamp_seconds", "When the newest snapshot was made, 0 without one.", func() float64 {
-		if t := s.lastTime(); !t.IsZero() {
-			return float64(t.UnixMilli()) / 1000
-		}
-		return 0
 	})
 }

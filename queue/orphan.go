@@ -3,7 +3,6 @@ package queue
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -17,17 +16,13 @@ import (
 // an orphan.
 var ErrNoOrphan = errors.New("there is no destination of this name that is not configured")
 
-// forgetSuffix ends the name of an empty file beside a cursor that asks the
-// process that has the directory open to forget the orphan.
-const forgetSuffix = ".forget"
-
 // KeepOrphans makes orphans of all cursors that were found and not opened since.
 // It returns those that there are, and belongs behind the last OpenCursor before
-// Run: segments are not kept for cursors that nobody has opened.
+// Run: the log is not kept for cursors that nobody has opened.
 func (l *Log[R]) KeepOrphans() ([]CursorStatus, error) {
 	head, total := l.ring.end()
-	for _, f := range l.cursors.unopened() {
-		c, _, err := l.cursors.openCursor(f.id, max(1, len(f.slot.shards)), head, total, true)
+	for _, saved := range l.store.Cursors() {
+		c, _, err := l.cursors.openCursor(saved.ID, len(saved.Slot.Shards), head, total, true)
 		if err == nil {
 			err = c.rebase()
 		}
@@ -108,7 +103,7 @@ func (l *Log[R]) endOrphans() {
 			continue
 		case int64(l.cursors.seconds())-int64(since) >= int64(l.o.OrphanRetention/time.Second):
 			reason = "it was not configured for " + l.o.OrphanRetention.String()
-		case l.disk.askedToForget(c.id):
+		case l.store.AskedToForget(c.id):
 			reason = "an operator asked for it"
 		default:
 			continue
@@ -123,92 +118,52 @@ func (l *Log[R]) endOrphans() {
 	}
 }
 
-// askedToForget reports whether there is the file that asks for it.
-func (d *disk) askedToForget(id string) bool {
-	if d == nil {
-		return false
-	}
-	name := d.path(cursorName(id) + forgetSuffix)
-	f, err := d.fs.Open(name)
-	if err != nil {
-		return false
-	}
-	_ = f.Close() // is empty
-	return true
-}
-
 // seconds is the time at which something becomes an orphan. It is not before the
 // newest record: a clock that is not set yet would end it as soon as it is.
 func (cs *cursors) seconds() uint32 {
 	return uint32(max(cs.now().Unix(), cs.floor()/1000, 1))
 }
 
-// unopened returns the files that OpenCursor was not asked for.
-func (cs *cursors) unopened() []cursorFile {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	var files []cursorFile
-	for name, f := range cs.files {
-		if f.id != "" && !f.foreign && name == cursorName(f.id) {
-			files = append(files, f)
-		}
-	}
-	return files
-}
-
-// removeOrphan closes an orphan and removes its file.
+// removeOrphan removes an orphan from the store.
 func (cs *cursors) removeOrphan(id string) error {
 	cs.mu.Lock()
+	defer cs.mu.Unlock()
 	c := cs.open[id]
 	if c == nil || c.orphanedSince() == 0 {
-		cs.mu.Unlock()
 		return fmt.Errorf("forget %q: %w", id, ErrNoOrphan)
 	}
-	err := cs.removeFile(id)
-	if err == nil {
-		delete(cs.open, id)
-	}
-	cs.mu.Unlock()
-	if err == nil {
-		_ = c.finish() // of a file that is gone
-	}
-	return err
+	return cs.removeLocked(c)
 }
 
-// removeFile removes a cursor's file, and then the one that asks for it.
-func (cs *cursors) removeFile(id string) error {
-	if cs.d == nil {
-		return nil
+// removeLocked removes a cursor from the store.
+func (cs *cursors) removeLocked(c *Cursor) error {
+	c.io.Lock()
+	defer c.io.Unlock()
+	if err := cs.store.RemoveCursor(c.id); err != nil {
+		return fmt.Errorf("remove cursor %q: %w", c.id, err)
 	}
-	name := cs.d.path(cursorName(id))
-	for _, name := range []string{name, name + forgetSuffix} {
-		if err := cs.d.fs.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("remove cursor %q: %w", id, err)
-		}
+	delete(cs.open, c.id)
+	if c.saver != nil {
+		_ = c.saver.Close() // nothing is kept there
+		c.saver = nil
 	}
-	return cs.d.fs.SyncDir(cs.d.dir)
+	return nil
 }
 
 // rename gives the first of the cursors called was, if there is one, the name id.
 // If a crash comes between, the old one is an orphan with the same position.
 func (cs *cursors) rename(id string, was []string, head, total uint64) error {
-	if cs.known(id) {
+	if c, saved := cs.known(id); c != nil || saved != nil {
 		return nil
 	}
 	for _, old := range was {
-		if !cs.known(old) {
+		c, saved := cs.known(old)
+		if c == nil && saved == nil {
 			continue
 		}
-		shards := 1
-		cs.mu.Lock()
-		if f, ok := cs.files[cursorName(old)]; ok {
-			shards = max(1, len(f.slot.shards))
-		}
-		c := cs.open[old]
-		cs.mu.Unlock()
 		var err error
 		if c == nil {
-			c, _, err = cs.openCursor(old, shards, head, total, true)
+			c, _, err = cs.openCursor(old, len(saved.Slot.Shards), head, total, true)
 		}
 		if err == nil && c.orphanedSince() != 0 {
 			err = cs.move(c, id)
@@ -218,27 +173,32 @@ func (cs *cursors) rename(id string, was []string, head, total uint64) error {
 	return nil
 }
 
-// known reports whether there is a cursor of that name, open or not.
-func (cs *cursors) known(id string) bool {
+// known returns the cursor of that name, open or not.
+func (cs *cursors) known(id string) (*Cursor, *Saved) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	f, ok := cs.files[cursorName(id)]
-	return cs.open[id] != nil || ok && !f.foreign
+	for _, saved := range cs.store.Cursors() {
+		if saved.ID == id {
+			return cs.open[id], &saved
+		}
+	}
+	return cs.open[id], nil
 }
 
 // move puts a cursor with another name in the place of the orphan c.
 func (cs *cursors) move(c *Cursor, id string) error {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	c.mu.Lock()
-	n := &Cursor{id: id, reg: cs, shards: c.shards, ledger: c.ledger, synced: c.synced, orphaned: c.orphaned}
-	c.mu.Unlock()
-	if cs.d != nil {
-		if err := n.rebuildLocked(false); err != nil {
-			return err
-		}
+	saver, _, err := cs.store.OpenCursor(id)
+	if err != nil {
+		return fmt.Errorf("open cursor %q: %w", id, err)
 	}
-	delete(cs.open, c.id)
+	c.mu.Lock()
+	n := &Cursor{id: id, reg: cs, saver: saver, shards: c.shards, ledger: c.ledger, orphaned: c.orphaned}
+	c.mu.Unlock()
+	if err := n.begin(); err != nil {
+		return errors.Join(err, saver.Close())
+	}
 	cs.open[id] = n
-	return errors.Join(c.finish(), cs.removeFile(c.id))
+	return cs.removeLocked(c)
 }

@@ -14,26 +14,30 @@ type Item[R any] struct {
 	Ephemeral bool
 }
 
-// Reader reads the log in order, from the ring while it keeps up, from segments
+// Reader reads the log in order, from the ring while it keeps up, from the store
 // otherwise. Use one from one goroutine at a time.
 type Reader[R any] struct {
 	l       *Log[R]
-	tail    *tail  // position and books; reads segments while the reader lags
+	at      Place  // position: the last record that was read or accounted for
+	tail    Tail   // reads the store from at on; nil while that is not needed
 	pos     uint64 // in the ring, while attached
 	ringed  bool   // attached to the ring
 	seen    skips  // ephemeral records published up to pos
 	skipped skips
+
+	decode  func(Entry, []byte) error // what tail calls: keep, made a func once
+	decoded Item[R]
 }
 
 // NewReader returns a reader of the records behind after. Close it when done.
 func (l *Log[R]) NewReader(after uint64) *Reader[R] {
-	r := &Reader[R]{l: l, tail: newTail(l.disk, after)}
+	r := &Reader[R]{l: l, at: Place{Seq: after, Exact: after == 0}}
 	total, ok := l.ring.totalAt(after)
 	if !ok {
-		total, ok = l.cursors.base(after) // the segment that knew was dropped
+		total, ok = l.cursors.base(after) // the part that knew was removed
 	}
 	if ok {
-		r.tail.total, r.tail.exact = total, true
+		r.at.Total, r.at.Exact = total, true
 	}
 	if !r.attach(true) {
 		r.seen = l.ring.emitted()
@@ -43,7 +47,7 @@ func (l *Log[R]) NewReader(after uint64) *Reader[R] {
 
 // Next returns the next record. It waits until there is one or ctx ends. A
 // *GapError stands for records that are missing: call Next again. Any other error
-// but ctx's is one of reading segments, and may be tried again.
+// but ctx's is one of reading the store, and may be tried again.
 func (r *Reader[R]) Next(ctx context.Context) (Item[R], error) {
 	for {
 		it, wake, err := r.try()
@@ -64,7 +68,7 @@ func (r *Reader[R]) TryNext() (it Item[R], ok bool, err error) {
 	return it, err == nil && wake == nil, err
 }
 
-// Lagging reports whether the reader reads segments because the ring has moved on.
+// Lagging reports whether the reader reads the store because the ring has moved on.
 func (r *Reader[R]) Lagging() bool { return !r.ringed }
 
 // Skipped returns how many ephemeral records, with how many samples, the reader
@@ -76,10 +80,17 @@ func (r *Reader[R]) Skipped() (records, samples uint64) {
 // Total returns how many samples all records up to the reader's position held,
 // for Cursor.Settle. It knows that behind every record and every gap that it
 // has returned.
-func (r *Reader[R]) Total() (total uint64, known bool) { return r.tail.total, r.tail.exact }
+func (r *Reader[R]) Total() (total uint64, known bool) { return r.at.Total, r.at.Exact }
 
-// Close lets go of the segment that the reader has open.
-func (r *Reader[R]) Close() error { return r.tail.close() }
+// Close lets go of what the reader has open.
+func (r *Reader[R]) Close() error {
+	if r.tail == nil {
+		return nil
+	}
+	err := r.tail.Close()
+	r.tail = nil
+	return err
+}
 
 // try returns the next item, or a channel to wait on, or an error.
 func (r *Reader[R]) try() (Item[R], <-chan struct{}, error) {
@@ -89,7 +100,7 @@ func (r *Reader[R]) try() (Item[R], <-chan struct{}, error) {
 				return it, wake, nil
 			}
 		}
-		it, err := r.fromSegments()
+		it, err := r.fromStore()
 		if !errors.Is(err, io.EOF) {
 			return it, nil, err
 		}
@@ -103,7 +114,7 @@ func (r *Reader[R]) try() (Item[R], <-chan struct{}, error) {
 
 // attach moves the reader to the ring, if the ring has all that is behind it.
 func (r *Reader[R]) attach(first bool) bool {
-	pos, passed, ok := r.l.ring.attach(r.tail.seq)
+	pos, passed, ok := r.l.ring.attach(r.at.Seq)
 	if !ok {
 		return false
 	}
@@ -111,7 +122,7 @@ func (r *Reader[R]) attach(first bool) bool {
 		r.skipped = r.skipped.plus(passed.minus(r.seen))
 	}
 	r.pos, r.seen, r.ringed = pos, passed, true
-	_ = r.tail.close() // was only read from
+	_ = r.Close() // was only read from
 	return true
 }
 
@@ -129,43 +140,48 @@ func (r *Reader[R]) fromRing() (Item[R], <-chan struct{}) {
 		}
 		r.pos++
 		r.seen = it.skipped
-		if it.Seq < r.tail.seq || it.Seq == r.tail.seq && !it.Ephemeral {
-			continue // read from a segment already, just before it was published here
+		if it.Seq < r.at.Seq || it.Seq == r.at.Seq && !it.Ephemeral {
+			continue // read from the store already, just before it was published here
 		}
-		r.tail.seq, r.tail.total, r.tail.exact = it.Seq, it.total, true
+		r.at = Place{Seq: it.Seq, Total: it.total, Exact: true}
 		return it.Item, nil
 	}
 }
 
-// fromSegments returns the next record on disk, io.EOF when all was read.
-func (r *Reader[R]) fromSegments() (Item[R], error) {
-	if r.l.disk == nil {
-		return Item[R]{}, io.EOF
+// fromStore returns the next record of the store, io.EOF when all was read.
+func (r *Reader[R]) fromStore() (Item[R], error) {
+	if r.tail == nil {
+		r.tail = r.l.store.Tail(r.at)
 	}
-	f, err := r.tail.next()
-	if err != nil {
-		return Item[R]{}, err
+	if r.decode == nil {
+		r.decode = r.keep
 	}
-	rec, err := r.l.codec.Decode(f.payload)
-	if err != nil {
-		r.tail.undecodable(f, err)
-		return r.fromSegments()
-	}
-	r.tail.take(f)
-	return Item[R]{Record: rec, Seq: f.seq}, nil
+	err := r.tail.Next(r.decode)
+	r.at = r.tail.At()
+	it := r.decoded
+	r.decoded = Item[R]{} // must not outlive its use
+	return it, err
 }
 
-// lost moves the reader over what the ring evicted and no segment has. With a
-// disk that is nothing: what was evicted meanwhile is in the segments.
+// keep decodes a record of the store.
+func (r *Reader[R]) keep(e Entry, b []byte) error {
+	rec, err := r.l.codec.Decode(b)
+	if err == nil {
+		r.decoded = Item[R]{Record: rec, Seq: e.Seq}
+	}
+	return err
+}
+
+// lost moves the reader over what the ring evicted, if that is nowhere else. As a rule
+// the store has it.
 func (r *Reader[R]) lost() error {
-	if r.l.disk != nil {
+	if !r.l.volatile {
 		return nil
 	}
 	base, total := r.l.ring.oldest()
-	if base <= r.tail.seq {
+	if base <= r.at.Seq {
 		return nil
 	}
-	gap := r.tail.gapTo(base, total, GapDropped)
-	r.tail.seq, r.tail.total, r.tail.exact = base, total, true
-	return gap
+	r.tail = nil // has nothing, and stays where it is
+	return r.at.Gap(base, total, GapDropped)
 }

@@ -1,128 +1,108 @@
 package queue
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"time"
 )
 
-// snapshotState knows the snapshots and when the next is due.
-type snapshotState struct {
-	writing sync.Mutex // one at a time; taken before mu
-
-	mu     sync.Mutex
-	kept   []snapshotInfo // newest first
-	grown  int64          // bytes of log since the newest
-	asked  bool           // a bound, or a failure, needs one
-	begun  time.Time      // of the last attempt, or of Open
-	failed bool           // the last attempt
-	due    chan struct{}  // signals those who write snapshots
-	house  chan struct{}  // signals the housekeeping
-}
-
-// keepSnapshots is how many are kept: when the newest turns out damaged, the one
-// before and the log behind it have everything.
+// keepSnapshots is how many a store keeps at least: when the newest turns out damaged,
+// the one before and the log behind it have everything.
 const keepSnapshots = 2
 
 // snapshotRetry is the pause after a failed attempt.
 const snapshotRetry = 10 * time.Second
 
-func (s *snapshotState) init(now time.Time) {
-	s.begun = now
-	s.due, s.house = make(chan struct{}, 1), make(chan struct{}, 1)
-}
-
-// restore takes over what was found at open.
-func (s *snapshotState) restore(found []snapshotInfo, grown int64) {
-	s.kept, s.grown = found, grown
-	if len(found) > 0 && found[0].time().Before(s.begun) {
-		s.begun = found[0].time()
-	}
-}
-
 // WriteSnapshot stores what write writes as the state up to the record seq, whose
-// largest timestamp is floor. The last two snapshots are kept. It may run beside
-// everything else. Without a directory it does nothing.
+// largest timestamp is floor. It may run beside everything else. When there is one
+// already that has the state up to seq it does nothing.
 func (l *Log[R]) WriteSnapshot(seq uint64, floor int64, write func(io.Writer) error) error {
-	if l.disk == nil {
-		return nil
-	}
 	s := &l.snapshots
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if newest, ok := s.newest(); ok && newest.seq == seq && newest.era == l.disk.era.Load() {
-		s.done(nil, l.o.Now())
+	if newest, ok := l.newestSnapshot(); ok && newest.Seq >= seq && !newest.Stale {
+		s.done(l.o.Now())
 		return nil
 	}
-	grown := s.begin(l.o.Now())
-	total, _ := l.totalAt(seq)
-	h := snapshotHeader{seq: seq, floor: max(floor, l.Floor()), total: total, created: l.o.Now().UnixNano()}
-	info, err := l.disk.writeSnapshot(h, write)
+	now := l.o.Now()
+	grown := s.begin(now)
+	total, _ := l.TotalAt(seq)
+	err := l.store.WriteSnapshot(Snapshot{Seq: seq, Floor: max(floor, l.Floor()), Total: total, Created: now}, write)
 	if err != nil {
 		l.metrics.snapshotFailures.Inc()
 		s.fail(grown)
 		return fmt.Errorf("write snapshot at %d: %w", seq, err)
 	}
 	l.metrics.snapshots.Inc()
-	l.disk.removeSnapshots(s.done(&info, l.o.Now()))
+	s.done(l.o.Now())
 	s.kick()
 	return nil
 }
 
-// ReadSnapshot gives the newest good snapshot to read and returns the sequence
-// and floor that it was written with. One whose checksums are wrong is moved aside,
-// and the one before is used: the log still has what lies between. An error of
-// read is returned as it is. Without any snapshot the result is 0, and read is not
-// called.
+// ReadSnapshot gives the newest good snapshot to read and returns the sequence and
+// floor that it was written with. One whose checksums are wrong is put out of the way,
+// and the one before is used: the log still has what lies between. An error of read is
+// returned as it is. Without any snapshot the result is 0, and read is not called.
 func (l *Log[R]) ReadSnapshot(read func(io.Reader) error) (seq uint64, floor int64, err error) {
-	if l.disk == nil {
-		return 0, 0, nil
+	s, err := l.store.ReadSnapshot(read)
+	return s.Seq, s.Floor, err
+}
+
+func (l *Log[R]) newestSnapshot() (s Snapshot, ok bool) {
+	if kept := l.store.Snapshots(); len(kept) > 0 {
+		return kept[0], true
 	}
-	for {
-		s, ok := l.snapshots.newest()
-		if !ok {
-			return 0, 0, nil
-		}
-		err := l.disk.readSnapshot(s, read)
-		if !errors.As(err, new(*snapshotDamage)) {
-			return s.seq, s.floorIn(l.disk.era.Load()), err
-		}
-		l.disk.report(&CorruptionError{File: s.name, Length: s.bytes, Err: err})
-		l.disk.moveAside(s.name)
-		l.snapshots.drop(s)
-	}
+	return s, false
 }
 
 // SnapshotDue reports whether a snapshot should be written: the log has grown by
 // SnapshotBytes, or SnapshotInterval has passed and something was appended, or a
 // bound can only be kept with one.
 func (l *Log[R]) SnapshotDue() bool {
-	return l.disk != nil && l.snapshots.isDue(l.o, l.Head(), l.disk.era.Load())
+	newest, ok := l.newestSnapshot()
+	behind := l.Head() > newest.Seq || ok && newest.Stale
+	return behind && l.snapshots.isDue(l.o)
 }
 
 // SnapshotSignal returns a channel that receives when SnapshotDue has become true,
-// and again while it stays true. It never receives without a directory.
+// and again while it stays true.
 func (l *Log[R]) SnapshotSignal() <-chan struct{} { return l.snapshots.due }
 
-func (s *snapshotState) isDue(o Options, head uint64, era uint32) bool {
+// schedule knows when the next snapshot is due.
+type schedule struct {
+	writing sync.Mutex // one at a time; taken before mu
+
+	mu     sync.Mutex
+	grown  int64         // bytes of log since the newest
+	asked  bool          // a bound, or a failure, needs one
+	begun  time.Time     // of the last attempt, or of Open
+	failed bool          // the last attempt
+	due    chan struct{} // signals those who write snapshots
+	house  chan struct{} // signals the housekeeping
+}
+
+// init begins with what was found at open.
+func (s *schedule) init(now time.Time, found []Snapshot, grown int64) {
+	s.begun, s.grown = now, grown
+	s.due, s.house = make(chan struct{}, 1), make(chan struct{}, 1)
+	if len(found) > 0 && found[0].Created.Before(now) {
+		s.begun = found[0].Created
+	}
+}
+
+func (s *schedule) isDue(o Options) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := o.Now()
 	if s.failed && now.Sub(s.begun) < snapshotRetry {
 		return false
 	}
-	behind := len(s.kept) == 0 && head > 0 || len(s.kept) > 0 && (head > s.kept[0].seq || era > s.kept[0].era)
-	return behind && (s.asked || s.grown >= o.SnapshotBytes || now.Sub(s.begun) >= o.SnapshotInterval)
+	return s.asked || s.grown >= o.SnapshotBytes || now.Sub(s.begun) >= o.SnapshotInterval
 }
 
-// signal wakes who writes snapshots.
-func (s *snapshotState) signal() { poke(s.due) }
-
 // kick wakes the housekeeping.
-func (s *snapshotState) kick() { poke(s.house) }
+func (s *schedule) kick() { poke(s.house) }
 
 func poke(c chan struct{}) {
 	select {
@@ -132,14 +112,14 @@ func poke(c chan struct{}) {
 }
 
 // want makes a snapshot due.
-func (s *snapshotState) want() {
+func (s *schedule) want() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = true
 }
 
 // grew notes that the log has grown.
-func (s *snapshotState) grew(n int, limit int64) {
+func (s *schedule) grew(n int, limit int64) {
 	s.mu.Lock()
 	was := s.grown < limit
 	s.grown += int64(n)
@@ -151,7 +131,7 @@ func (s *snapshotState) grew(n int, limit int64) {
 }
 
 // begin notes the start of an attempt and returns what to put back if it fails.
-func (s *snapshotState) begin(now time.Time) int64 {
+func (s *schedule) begin(now time.Time) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	grown := s.grown
@@ -159,85 +139,16 @@ func (s *snapshotState) begin(now time.Time) int64 {
 	return grown
 }
 
-func (s *snapshotState) fail(grown int64) {
+func (s *schedule) fail(grown int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failed = true
 	s.grown += grown
 }
 
-// done notes a new snapshot, if there is one, and returns those to remove.
-func (s *snapshotState) done(info *snapshotInfo, now time.Time) []snapshotInfo {
+// done notes that there is a new snapshot, or that none is needed.
+func (s *schedule) done(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failed, s.asked, s.begun = false, false, now
-	if info == nil {
-		return nil
-	}
-	s.kept = slices.DeleteFunc(s.kept, func(k snapshotInfo) bool { return k.name == info.name }) // replaced
-	s.kept = slices.Insert(s.kept, 0, *info)
-	if len(s.kept) <= keepSnapshots {
-		return nil
-	}
-	old := slices.Clone(s.kept[keepSnapshots:])
-	s.kept = s.kept[:keepSnapshots]
-	return old
-}
-
-func (s *snapshotState) drop(info snapshotInfo) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.kept = slices.DeleteFunc(s.kept, func(k snapshotInfo) bool { return k.name == info.name })
-}
-
-func (s *snapshotState) newest() (snapshotInfo, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.kept) == 0 {
-		return snapshotInfo{}, false
-	}
-	return s.kept[0], true
-}
-
-// covered returns up to which sequence the newest snapshot has the state, and up
-// to which every kept one has it.
-func (s *snapshotState) covered() (newest, all uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.kept) > 0 {
-		newest = s.kept[0].seq
-	}
-	if len(s.kept) >= keepSnapshots {
-		all = s.kept[keepSnapshots-1].seq
-	}
-	return newest, all
-}
-
-// bytes returns the size of all snapshots.
-func (s *snapshotState) bytes() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := int64(0)
-	for _, k := range s.kept {
-		n += k.bytes
-	}
-	return n
-}
-
-// lastTime returns when the newest snapshot was made.
-func (s *snapshotState) lastTime() time.Time {
-	if newest, ok := s.newest(); ok {
-		return newest.time()
-	}
-	return time.Time{}
-}
-
-// removeSnapshots removes old snapshots. One that stays costs disk space only, and
-// is removed after the next start.
-func (d *disk) removeSnapshots(old []snapshotInfo) {
-	for _, s := range old {
-		if err := d.fs.Remove(d.path(s.name)); err != nil {
-			d.log.Warn("cannot remove an old snapshot", "file", s.name, "err", err)
-		}
-	}
 }

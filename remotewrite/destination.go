@@ -252,7 +252,8 @@ func (d *Destination) initialDone() {
 		return
 	}
 	for _, s := range d.shards {
-		if err := d.cursor.Settle(s.n, s.acked, d.o.Log.SamplesUpTo(s.acked), queue.Counts{}); err != nil {
+		total, _ := d.o.Log.TotalAt(s.acked)
+		if err := d.cursor.Settle(s.n, s.acked, total, queue.Counts{}); err != nil {
 			d.report.cursorFailed(err)
 		}
 	}

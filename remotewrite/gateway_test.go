@@ -17,6 +17,7 @@ import (
 
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/queue/disk"
 )
 
 // gateway is what stands in front of destinations: a state and a real log. Stop
@@ -46,6 +47,7 @@ var recordCodec = queue.Codec[*group.Record]{
 type gatewayOptions struct {
 	dir   string // "": memory only
 	now   func() time.Time
+	disk  disk.Options // with dir
 	queue queue.Options
 }
 
@@ -56,9 +58,13 @@ func newGateway(t testing.TB, o gatewayOptions) *gateway {
 	}
 	g := &gateway{t: t, now: o.now, ended: make(chan error, 1)}
 	g.store = group.NewStore(group.Options{CheckConsistency: true, Now: o.now})
-	q := o.queue
-	q.Dir, q.Now = o.dir, o.now
-	log, err := queue.Open(q, recordCodec)
+	var store queue.Store = queue.NewMemory()
+	if o.dir != "" {
+		o.disk.Dir = o.dir
+		store = disk.New(o.disk)
+	}
+	o.queue.Now = o.now
+	log, err := queue.Open(store, o.queue, recordCodec)
 	if err != nil {
 		t.Fatal(err)
 	}

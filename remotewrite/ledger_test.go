@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/queue/disk"
 )
 
 var ledgerSeeds = flag.Int("ledger.seeds", 12, "random histories in TestLedgerOverManyLives")
@@ -59,8 +60,8 @@ func boundedLife(t *testing.T, dir string, r *moody) *life {
 	t.Helper()
 	c := configFor(t, "http://receiver/")
 	c.ProtobufMessage, c.Metadata.Send, c.Queue.Capacity = Message1, false, 10
-	l := &life{dir: dir, gateway: newGateway(t, gatewayOptions{dir: dir, queue: queue.Options{
-		Fsync: queue.Off, MinFreeBytes: -1, MaxBytes: 32 << 10, RingBytes: 1 << 12,
+	l := &life{dir: dir, gateway: newGateway(t, gatewayOptions{dir: dir, queue: queue.Options{RingBytes: 1 << 12}, disk: disk.Options{
+		Fsync: disk.Off, MinFreeBytes: -1, MaxBytes: 32 << 10,
 	}})}
 	l.d = l.destination(c, Options{Transport: r})
 	l.start()

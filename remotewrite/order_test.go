@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/queue/disk"
 )
 
 // TestOrderUnderFaults pushes, deletes, refreshes, steps the clock, fails requests, loses answers, kills the
@@ -99,7 +100,7 @@ func underFaults(t *testing.T, dir string, seed uint64, m ProtobufMessage) {
 		c.Queue.MaxShards = []int{4, 4, 1, 3}[rnd.IntN(4)]
 		c.Queue.MaxSamplesPerSend = maxSamples
 		c.Queue.Capacity = []int{10000, 50}[rnd.IntN(2)]
-		g := newGateway(t, gatewayOptions{dir: filepath.Join(dir, fmt.Sprint(life)), now: now, queue: queue.Options{Fsync: queue.Off, MaxBytes: -1, MinFreeBytes: -1, RingBytes: 1 << 14}})
+		g := newGateway(t, gatewayOptions{dir: filepath.Join(dir, fmt.Sprint(life)), now: now, disk: disk.Options{Fsync: disk.Off, MaxBytes: -1, MinFreeBytes: -1}, queue: queue.Options{RingBytes: 1 << 14}})
 		d := g.destination(c, Options{Transport: &r.receiver})
 		g.start()
 		stop := running(t, d)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/queue/disk"
 )
 
 // life is one life of a process over a directory.
@@ -35,7 +36,7 @@ func newLife(t *testing.T, dir string, r http.RoundTripper, change func(*Config)
 	if change != nil {
 		change(&c)
 	}
-	l := &life{dir: dir, gateway: newGateway(t, gatewayOptions{dir: dir, queue: queue.Options{Fsync: queue.Off, MinFreeBytes: -1}})}
+	l := &life{dir: dir, gateway: newGateway(t, gatewayOptions{dir: dir, disk: disk.Options{Fsync: disk.Off, MinFreeBytes: -1}})}
 	l.d = l.destination(c, Options{Transport: r})
 	l.start()
 	l.stop = running(t, l.d)
@@ -251,8 +252,8 @@ func TestGapIsCounted(t *testing.T) {
 		r := downWhile(&down)
 		c := configFor(t, "http://receiver/")
 		c.ProtobufMessage, c.Metadata.Send, c.Queue.Capacity = Message1, false, 10
-		g := newGateway(t, gatewayOptions{dir: dir, queue: queue.Options{
-			Fsync: queue.Off, MinFreeBytes: -1, MaxBytes: 64 << 10, RingBytes: 1 << 12,
+		g := newGateway(t, gatewayOptions{dir: dir, queue: queue.Options{RingBytes: 1 << 12}, disk: disk.Options{
+			Fsync: disk.Off, MinFreeBytes: -1, MaxBytes: 64 << 10,
 		}})
 		reg := prometheus.NewPedanticRegistry()
 		d := g.destination(c, Options{Transport: r, Registerer: reg})

@@ -23,7 +23,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/queue/disk"
 	"github.com/pushbridge/pushbridge/remotewrite"
 )
 
@@ -175,7 +175,7 @@ func (b *bounds) begin(t *testing.T) {
 	s.ready(t)
 	defer s.kill()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		r, err := queue.Inspect(filepath.Join(b.dir, "data"))
+		r, err := disk.Inspect(filepath.Join(b.dir, "data"))
 		if err == nil && allStarted(r, len(b.destinations)) {
 			return
 		}
@@ -183,7 +183,7 @@ func (b *bounds) begin(t *testing.T) {
 	t.Fatalf("destinations do not begin\n%s", s.tail())
 }
 
-func allStarted(r *queue.Report, cursors int) bool {
+func allStarted(r *disk.Report, cursors int) bool {
 	for _, c := range r.Cursors {
 		for _, p := range c.Shards {
 			if p.Acked == 0 {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/queue/disk"
 	"github.com/pushbridge/pushbridge/remotewrite"
 )
 
@@ -40,7 +40,7 @@ The exit code is 1 when something is damaged. A torn end is what a crash
 leaves; nobody was told that it was kept, and it counts as no damage.`
 
 func inspect(w io.Writer, dir string, asJSON bool) error {
-	r, err := queue.Inspect(dir)
+	r, err := disk.Inspect(dir)
 	if err != nil {
 		return err
 	}
@@ -63,13 +63,13 @@ func inspect(w io.Writer, dir string, asJSON bool) error {
 	return nil
 }
 
-func printReportJSON(w io.Writer, r *queue.Report) error {
+func printReportJSON(w io.Writer, r *disk.Report) error {
 	type cursor struct {
-		queue.CursorReport
+		disk.CursorReport
 		Books *remotewrite.Books `json:"books,omitempty"`
 	}
 	out := struct {
-		*queue.Report
+		*disk.Report
 		Cursors []cursor `json:"cursors"` // instead of the report's
 	}{Report: r}
 	for i := range r.Cursors {
@@ -82,7 +82,7 @@ func printReportJSON(w io.Writer, r *queue.Report) error {
 
 // booksOf returns what became of all samples of a destination since it began, nil
 // when its file does not say.
-func booksOf(r *queue.Report, c *queue.CursorReport) *remotewrite.Books {
+func booksOf(r *disk.Report, c *disk.CursorReport) *remotewrite.Books {
 	if c.Ledger == nil {
 		return nil
 	}
@@ -92,7 +92,7 @@ func booksOf(r *queue.Report, c *queue.CursorReport) *remotewrite.Books {
 
 // printReport prints what an operator asks first at the top, and each list as a
 // table below.
-func printReport(w io.Writer, r *queue.Report) error {
+func printReport(w io.Writer, r *disk.Report) error {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(out, "%s: store %s\n", r.Dir, r.Store)
 	if r.Opened != "" {
@@ -113,7 +113,7 @@ func printReport(w io.Writer, r *queue.Report) error {
 	return out.Flush()
 }
 
-func printCursors(w io.Writer, cursors []queue.CursorReport) {
+func printCursors(w io.Writer, cursors []disk.CursorReport) {
 	if len(cursors) == 0 {
 		fmt.Fprintln(w, "\nno destinations")
 		return
@@ -129,7 +129,7 @@ func printCursors(w io.Writer, cursors []queue.CursorReport) {
 	}
 }
 
-func printBooks(w io.Writer, r *queue.Report) {
+func printBooks(w io.Writer, r *disk.Report) {
 	if len(r.Cursors) == 0 {
 		return
 	}
@@ -146,7 +146,7 @@ func printBooks(w io.Writer, r *queue.Report) {
 	}
 }
 
-func printSegments(w io.Writer, segments []queue.SegmentReport) {
+func printSegments(w io.Writer, segments []disk.SegmentReport) {
 	if len(segments) == 0 {
 		fmt.Fprintln(w, "\nno segments")
 		return
@@ -162,7 +162,7 @@ func printSegments(w io.Writer, segments []queue.SegmentReport) {
 	}
 }
 
-func printSnapshots(w io.Writer, snapshots []queue.SnapshotReport) {
+func printSnapshots(w io.Writer, snapshots []disk.SnapshotReport) {
 	if len(snapshots) == 0 {
 		fmt.Fprintln(w, "\nno snapshots")
 		return
@@ -173,7 +173,7 @@ func printSnapshots(w io.Writer, snapshots []queue.SnapshotReport) {
 	}
 }
 
-func printDamage(w io.Writer, damage []queue.DamageReport) {
+func printDamage(w io.Writer, damage []disk.DamageReport) {
 	if len(damage) == 0 {
 		fmt.Fprintln(w, "\nno damage")
 		return

@@ -8,18 +8,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/queue/disk"
 )
 
 func TestPrintReport(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	r := &queue.Report{
+	r := &disk.Report{
 		Dir: "data", Store: "cafe", Opened: "pid 7", First: 3, Last: 9, Records: 6, Samples: 60, Total: 100, Bytes: 3 << 20,
-		Segments: []queue.SegmentReport{
+		Segments: []disk.SegmentReport{
 			{File: "1.seg", First: 3, Last: 5, Records: 3, Samples: 30, Bytes: 2 << 20, Sealed: true, Newest: at},
 			{File: "2.seg", First: 7, Last: 9, FailedFrom: 6, FailedTo: 6, Records: 3, Samples: 30, Bytes: 1 << 20, Newest: at},
 		},
-		Snapshots: []queue.SnapshotReport{{File: "5.snap", Seq: 5, Bytes: 1000, Created: at, Good: true}},
-		Cursors: []queue.CursorReport{
+		Snapshots: []disk.SnapshotReport{{File: "5.snap", Seq: 5, Bytes: 1000, Created: at, Good: true}},
+		Cursors: []disk.CursorReport{
 			{
 				ID: "mimir", Shards: []queue.Position{{Acked: 4, Sent: 5}, {Acked: 9, Sent: 9}},
 				OldestUnsent: 5, OldestTime: at, PendingRecords: 4, PendingSamples: 40,
@@ -27,7 +28,7 @@ func TestPrintReport(t *testing.T) {
 			},
 			{ID: "thanos", Clean: true, Shards: []queue.Position{{Acked: 9, Sent: 9}}},
 		},
-		Damage: []queue.DamageReport{{File: "2.seg", Offset: 100, Length: 20, First: 8, Last: 8, Samples: 10, Problem: "checksum"}},
+		Damage: []disk.DamageReport{{File: "2.seg", Offset: 100, Length: 20, First: 8, Last: 8, Samples: 10, Problem: "checksum"}},
 		Other:  []string{"x.tmp"},
 	}
 	want := `
@@ -66,7 +67,7 @@ not read: x.tmp
 
 func TestPrintReportOfNothing(t *testing.T) {
 	var got strings.Builder
-	if err := printReport(&got, &queue.Report{Dir: "d", Store: "s"}); err != nil {
+	if err := printReport(&got, &disk.Report{Dir: "d", Store: "s"}); err != nil {
 		t.Fatal(err)
 	}
 	want := "d: store s\nrecords -, 0 in all, 0 samples, 0 B\n\nno destinations\n\nno segments\n\nno snapshots\n\nno damage\n"

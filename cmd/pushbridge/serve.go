@@ -22,6 +22,7 @@ import (
 	"github.com/pushbridge/pushbridge/ingest"
 	"github.com/pushbridge/pushbridge/pgfile"
 	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/queue/disk"
 	"github.com/pushbridge/pushbridge/remotewrite"
 	"github.com/pushbridge/pushbridge/web"
 )
@@ -124,34 +125,28 @@ func (g *gateway) storeOptions() group.Options {
 // word about storage and with nowhere to send to, a directory that cannot be used
 // is no reason not to start.
 func (g *gateway) openQueue(sends bool) (*recordLog, error) {
-	o := queue.Options{
-		Dir:           g.settings.storagePath,
+	path := g.settings.storagePath
+	if path == "" {
+		g.log.Warn("no storage path is set: what was pushed is lost when the process ends")
+		return g.open(queue.NewMemory())
+	}
+	l, err := g.open(disk.New(disk.Options{
+		Dir:           path,
 		Fsync:         g.settings.fsync,
 		FsyncInterval: g.settings.fsyncInterval,
 		MaxBytes:      g.settings.maxBytes,
 		MinFreeBytes:  g.settings.minFreeBytes,
-		OnFull:        g.settings.onFull,
-
-		OrphanRetention: orNone(g.settings.orphanRetention),
-
-		Logger: g.log.With("component", "queue"),
-		Now:    g.now,
-	}
-	if o.Dir == "" {
-		g.log.Warn("no storage path is set: what was pushed is lost when the process ends")
-		return g.open(o)
-	}
-	l, err := g.open(o)
+	}))
 	if err == nil {
+		g.storageDir = path
 		return l, nil
 	}
-	if g.settings.storagePathSet || sends || errors.Is(err, queue.ErrLocked) {
+	if g.settings.storagePathSet || sends || errors.Is(err, disk.ErrLocked) {
 		return nil, fmt.Errorf("--%s: %w", flagStoragePath, err)
 	}
 	g.log.Warn("storage path cannot be used, keeping everything in memory: what was pushed is lost when the process ends",
-		"path", o.Dir, "err", err)
-	o.Dir = ""
-	return g.open(o)
+		"path", path, "err", err)
+	return g.open(queue.NewMemory())
 }
 
 // orNone is what the queue calls no time at all: its 0 is the default.
@@ -164,13 +159,17 @@ func orNone(d time.Duration) time.Duration {
 
 // open opens a log, and shows its metrics only if that works: another one may
 // have to take its place.
-func (g *gateway) open(o queue.Options) (*recordLog, error) {
+func (g *gateway) open(s queue.Store) (*recordLog, error) {
 	metrics := prometheus.NewRegistry()
-	o.Registerer = metrics
-	l, err := queue.Open(o, recordCodec)
+	l, err := queue.Open(s, queue.Options{
+		OnFull:          g.settings.onFull,
+		OrphanRetention: orNone(g.settings.orphanRetention),
+		Logger:          g.log.With("component", "queue"),
+		Registerer:      metrics,
+		Now:             g.now,
+	}, recordCodec)
 	if err == nil {
 		g.registry.MustRegister(metrics)
-		g.storageDir = o.Dir
 	}
 	return l, err
 }

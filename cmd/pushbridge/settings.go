@@ -18,6 +18,7 @@ import (
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/ingest"
 	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/queue/disk"
 	"github.com/pushbridge/pushbridge/remotewrite"
 )
 
@@ -52,7 +53,7 @@ type settings struct {
 
 	storagePath     string
 	storagePathSet  bool // by flag or environment, not by default
-	fsync           queue.FsyncMode
+	fsync           disk.FsyncMode
 	fsyncInterval   time.Duration
 	maxBytes        int64 // -1: no bound
 	minFreeBytes    int64 // -1: no bound, 0: the queue's default
@@ -150,7 +151,7 @@ func (s *settings) readStorage(r *flagReader) {
 	s.storagePath = r.c.String(flagStoragePath)
 	s.storagePathSet = r.c.IsSet(flagStoragePath)
 	r.set(flagFsync, func(v string) (err error) {
-		s.fsync, err = queue.ParseFsyncMode(v)
+		s.fsync, err = disk.ParseFsyncMode(v)
 		return err
 	})
 	s.fsyncInterval = r.duration(flagFsyncInterval, time.Millisecond)

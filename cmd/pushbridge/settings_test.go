@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/queue/disk"
 )
 
 // readArgs reads arguments as the binary does, but for the serving.
@@ -41,7 +42,7 @@ func TestDefaults(t *testing.T) {
 		{"refresh interval", s.refreshInterval, time.Minute},
 		{"storage path", s.storagePath, "data/"},
 		{"storage path is the default", s.storagePathSet, false},
-		{"fsync", s.fsync, queue.Always},
+		{"fsync", s.fsync, disk.Always},
 		{"max bytes", s.maxBytes, int64(10 << 30)},
 		{"max body", s.limits.MaxBodyBytes, int64(64 << 20)},
 		{"on full", s.onFull, queue.DropOldest},
@@ -75,7 +76,7 @@ func TestReadSettings(t *testing.T) {
 	if diff := cmp.Diff([]string{"http://u:pw@h/w?a=1,2"}, s.remoteWriteURLs); diff != "" {
 		t.Error("a comma separates nothing:", diff)
 	}
-	if s.routePrefix != "/a/b" || !s.storagePathSet || s.maxBytes != -1 || s.fsync != queue.Off || s.ttl != 24*time.Hour ||
+	if s.routePrefix != "/a/b" || !s.storagePathSet || s.maxBytes != -1 || s.fsync != disk.Off || s.ttl != 24*time.Hour ||
 		s.limits.MaxGroups != 7 || !s.enableLifecycle || s.enableAdminAPI {
 		t.Errorf("got %+v", s)
 	}
