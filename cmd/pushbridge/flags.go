@@ -48,6 +48,9 @@ const (
 	flagOrphans       = "storage.orphan-retention"
 	flagResetClock    = "storage.reset-clock"
 
+	flagAutoMemoryLimit      = "auto-gomemlimit"
+	flagAutoMemoryLimitRatio = "auto-gomemlimit.ratio"
+
 	flagShutdownTimeout = "shutdown.timeout"
 	flagLogLevel        = "log.level"
 	flagLogFormat       = "log.format"
@@ -244,6 +247,14 @@ func processFlags(category string) []cli.Flag {
 		&cli.StringFlag{
 			Name: flagShutdownTimeout, Category: category, Value: "10s",
 			Usage: "How long stopping waits for requests that run, before it cuts them off, and then for sending what is left. What is not sent waits on disk.",
+		},
+		&cli.BoolFlag{
+			Name: flagAutoMemoryLimit, Category: category, Value: true,
+			Usage: "Set GOMEMLIMIT from the memory that the container, or else the machine, has. A GOMEMLIMIT in the environment wins.",
+		},
+		&cli.StringFlag{
+			Name: flagAutoMemoryLimitRatio, Category: category, Value: "0.9",
+			Usage: "The part of that memory to set GOMEMLIMIT to, above 0 and at most 1.",
 		},
 		&cli.StringFlag{
 			Name: flagLogLevel, Category: category, Value: "info",

@@ -59,6 +59,7 @@ func serve(ctx context.Context, s *settings) error {
 	defer stop()
 	log := s.logger(os.Stderr)
 	log.Info("starting", "program", program, "version", version.Info())
+	s.limitMemory(log)
 	g, err := newGateway(ctx, s, log)
 	if err != nil {
 		return err
@@ -284,6 +285,7 @@ func (g *gateway) run(ctx context.Context) error {
 		}
 	}()
 	err := runStages(ctx, g.settings.shutdownTimeout+stopReserve, []stage{
+		{"memory", new(trimmer).run},
 		{"queue", g.queue.Run},
 		{"destinations", g.destinations.run},
 		{"persistence", g.persistence.Run},

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -61,6 +62,8 @@ type settings struct {
 	orphanRetention time.Duration // 0: none
 	resetClock      bool
 
+	autoMemoryLimit bool
+	memoryRatio     float64
 	shutdownTimeout time.Duration
 	clockOffsetFile string
 	log             promslog.Config
@@ -77,6 +80,7 @@ func readSettings(c *cli.Context) (*settings, error) {
 	s.readPush(&r)
 	s.readSend(&r)
 	s.readStorage(&r)
+	s.readMemory(&r)
 	s.shutdownTimeout = r.duration(flagShutdownTimeout, 0)
 	s.clockOffsetFile = c.String(flagClockOffsetFile)
 	s.log = promslog.Config{Level: promslog.NewLevel(), Format: promslog.NewFormat()}
@@ -172,6 +176,18 @@ func (s *settings) readStorage(r *flagReader) {
 // rulesOf joins the rules of the file with what the flags say for all groups.
 func (s *settings) rulesOf(c *config.Config) *group.Rules {
 	return group.NewRules(group.Policy{TTL: s.ttl, Refresh: s.refreshInterval}, c.Rules)
+}
+
+func (s *settings) readMemory(r *flagReader) {
+	s.autoMemoryLimit = r.c.Bool(flagAutoMemoryLimit)
+	r.set(flagAutoMemoryLimitRatio, func(v string) error {
+		ratio, err := strconv.ParseFloat(v, 64)
+		if err != nil || !(ratio > 0 && ratio <= 1) {
+			return fmt.Errorf("must be above 0 and at most 1, is %q", v)
+		}
+		s.memoryRatio = ratio
+		return nil
+	})
 }
 
 // logger writes to w in the format and from the level that the flags name.
