@@ -2,6 +2,8 @@ package remotewrite
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -216,6 +218,61 @@ func TestIDStaysWithThePlace(t *testing.T) {
 	}
 	if a, b := id("url: http://h/\nname: n"), id("url: http://other/\nname: n"); a != b {
 		t.Error("a name does not make the destination")
+	}
+}
+
+// URLs that mean the same are the same destination, and one that an earlier
+// version called by its spelling is found by that.
+func TestIDOfURL(t *testing.T) {
+	section := func(url string) *Config {
+		t.Helper()
+		c, err := parseConfig(t, "url: '"+url+"'")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	spelled := func(url string) string {
+		sum := sha256.Sum256([]byte(url)) // how ids were made when spelling counted
+		return "url-" + hex.EncodeToString(sum[:8])
+	}
+	for _, row := range []struct {
+		url  string
+		same []string
+	}{
+		{"http://h:9090/api/v1/write", []string{
+			"http://h:9090/api/v1/write/", "http://h:9090//api/v1//write", "HTTP://H:9090/api/v1/write",
+			"http://h:9090/api/v1/write#x", "http://h:9090/api/v1/write?",
+		}},
+		{"http://h/write", []string{"http://h:80/write", "http://h:/write/"}},
+		{"https://h/write?a=b", []string{"https://h:443/write?a=b", "https://h/write/?a=b#"}},
+		{"http://[::1]/w", []string{"http://[::1]:80/w"}},
+		{"http://h", []string{"http://h/", "http://h//"}},
+		{"http://h/a%2Fb", []string{"http://h/a%2Fb/"}},
+		{"http://h:443/write", nil},
+		{"https://h:80/write", nil},
+		{"http://h/write?a=B", nil},
+		{"http://h/Write", nil},
+		{"http://h/a/b", nil},
+		{"http://u@h/write", nil},
+	} {
+		c := section(row.url)
+		if got := c.ID(); got != spelled(row.url) || c.FormerIDs() != nil {
+			t.Errorf("%s is called %s, was %v, want as ever %s", row.url, got, c.FormerIDs(), spelled(row.url))
+		}
+		for _, other := range row.same {
+			o := section(other)
+			if o.ID() != c.ID() {
+				t.Errorf("%s and %s are two destinations", row.url, other)
+			}
+			was := []string{spelled(o.URL.String())}
+			if was[0] == o.ID() { // a scheme or an empty fragment that the parser has put right
+				was = nil
+			}
+			if diff := cmp.Diff(was, o.FormerIDs()); diff != "" {
+				t.Errorf("%s was called (-want +got):\n%s", other, diff)
+			}
+		}
 	}
 }
 

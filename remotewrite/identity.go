@@ -13,23 +13,41 @@ import (
 )
 
 // ID names the cursor of the destination: its name, or without one a hash of the
-// url and of the headers that name a tenant. Whatever else changes, credentials
-// and timeouts and relabelling, the destination goes on where it was.
+// url, however it is spelled, and of the headers that name a tenant. Whatever else
+// changes, credentials and timeouts and relabelling, the destination goes on where
+// it was.
 func (c *Config) ID() string {
 	if c.Name != "" {
 		return c.Name
 	}
-	sum := sha256.Sum256([]byte(c.place()))
-	return "url-" + hex.EncodeToString(sum[:8])
+	return hashed(c.place(canonical(c.url())))
+}
+
+// FormerIDs are what earlier versions called the same destination: the spelling of
+// the url counted.
+func (c *Config) FormerIDs() []string {
+	if old := c.spelledID(); c.Name == "" && old != c.ID() {
+		return []string{old}
+	}
+	return nil
 }
 
 // Label is the destination's name in metrics and logs: its name, or the first
-// six digits of the hash in its ID.
+// six digits of a hash like that in its ID, of the url as it is spelled.
 func (c *Config) Label() string {
 	if c.Name != "" {
 		return c.Name
 	}
-	return strings.TrimPrefix(c.ID(), "url-")[:6]
+	return strings.TrimPrefix(c.spelledID(), idPrefix)[:6]
+}
+
+func (c *Config) spelledID() string { return hashed(c.place(c.url())) }
+
+const idPrefix = "url-"
+
+func hashed(place string) string {
+	sum := sha256.Sum256([]byte(place))
+	return idPrefix + hex.EncodeToString(sum[:8])
 }
 
 // Redacted is the url for people to see.
@@ -65,15 +83,19 @@ func RedactURL(u *url.URL) string {
 	return shown.Redacted()
 }
 
-// place is where samples go: url without password, and tenant.
-func (c *Config) place() string {
-	var u url.URL
+// url is where samples go, without password.
+func (c *Config) url() (u url.URL) {
 	if c.URL != nil && c.URL.URL != nil {
 		u = *c.URL.URL
 	}
 	if u.User != nil {
 		u.User = url.User(u.User.Username())
 	}
+	return u
+}
+
+// place is where samples go: url without password, and tenant.
+func (c *Config) place(u url.URL) string {
 	parts := []string{u.String()}
 	for name, value := range c.Headers {
 		if namesTenant(name) {

@@ -86,7 +86,7 @@ func (d *destinations) prepare(c *config.Config) error {
 func (d *destinations) open(c *config.Config, section *remotewrite.Config, cursor *queue.Cursor) (*destination, error) {
 	var err error
 	if cursor == nil {
-		cursor, _, err = d.queue.OpenCursor(section.ID(), section.Shards())
+		cursor, _, err = d.queue.OpenCursor(section.ID(), section.Shards(), section.FormerIDs()...)
 	} else {
 		err = cursor.Reshard(section.Shards())
 	}
