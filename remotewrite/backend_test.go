@@ -46,10 +46,10 @@ func (k *backend) answer(q *request, _ int) reply {
 		k.newest, k.kept = newest, kept
 	}
 	p := reply{status: 400, body: "out of bounds", header: k.written(q, good, len(q.samples), goodExemplars, exemplars)}
-	switch {
-	case k.style == "thanos":
+	switch k.style {
+	case "thanos":
 		p.status, p.header = 409, nil
-	case k.style == "cortex":
+	case "cortex":
 		p.header = k.written(q, 0, 0, 0, 0)
 	}
 	return p

@@ -17,20 +17,21 @@ import (
 func (w *delivery) refused(ctx, hard context.Context, series []convert.Series, reserved int, a answer) error {
 	c := countSeries(series)
 	told := w.told(a, c)
-	more := w.mayCut(reserved)
+	older, newest := splitNewest(series)
 	switch {
-	case told == len(series) && !more: // exemplars alone were refused
-		w.take(series)
+	case c.exemplars > 0 && w.budget > reserved && (told == len(series) && len(older) == 0 || len(series) == 1):
+		return w.settle(ctx, hard, withoutExemplars(series), reserved) // are they alone at fault?
+	case told > 0 && told < len(series) && len(w.batch.parts) == 1: // the group is known, and the number
+		w.giveUpRefused(series, told, a)
 		return nil
-	case !more, len(series) == 1 && c.exemplars == 0, told > 0 && told < len(series) && len(w.batch.parts) == 1:
-		w.giveUpRefused(series, told, a) // the group is known, and the number
+	case len(series) == 1 || !w.mayCut(reserved):
+		if told == len(series) {
+			told = -1 // a refusal in any case
+		}
+		w.giveUpRefused(series, told, a)
 		return nil
-	}
-	if older, newest := splitNewest(series); len(older) > 0 && keepsGoodOnes(w.batch.protocol, a) {
+	case len(older) > 0 && keepsGoodOnes(w.batch.protocol, a):
 		return w.newestFirst(ctx, hard, older, newest, told, reserved, a)
-	}
-	if len(series) == 1 || told == len(series) {
-		return w.settle(ctx, hard, withoutExemplars(series), reserved) // are they at fault?
 	}
 	return w.cut(ctx, hard, series, reserved)
 }
@@ -112,7 +113,7 @@ func (w *delivery) newestFirst(ctx, hard context.Context, older, newest []conver
 	for _, g := range w.gone[before:] {
 		found += g.lost
 	}
-	if told >= 0 && !w.ambiguous {
+	if told >= 0 && !w.ambiguous && !w.d.negotiation.lies() {
 		lost := min(max(len(older)+len(newest)-told-found, 0), len(behind))
 		w.giveUpRefused(behind, len(behind)-lost, a)
 		return nil

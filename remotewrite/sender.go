@@ -221,15 +221,15 @@ func (w *delivery) settle(ctx, hard context.Context, series []convert.Series, re
 
 // conclude does what the final answer to a request with series says.
 func (w *delivery) conclude(ctx, hard context.Context, series []convert.Series, reserved int, a answer, v verdict) error {
+	if v != speak1 && v != noNatives {
+		w.decided()
+		w.noteExemplars(series, v, a)
+	}
 	switch v {
 	case speak1:
 		return w.misunderstood(ctx, hard, series, reserved, a)
 	case noNatives:
 		return w.leaveNatives(ctx, hard, series, reserved, a)
-	}
-	w.decided()
-	w.noteExemplars(series, v, a)
-	switch v {
 	case delivered:
 		w.take(series)
 	case partly:
@@ -238,7 +238,7 @@ func (w *delivery) conclude(ctx, hard context.Context, series []convert.Series, 
 		return w.refused(ctx, hard, series, reserved, a)
 	case rejected:
 		w.refuse(series, a, reasonOfAnswer(a))
-	case again, speak1, noNatives, stumbles: // all samples are too old by now; and see above
+	case again, stumbles: // all samples are too old by now; and see settle
 	}
 	return nil
 }

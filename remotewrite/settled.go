@@ -30,7 +30,12 @@ func (w *delivery) deliver(n uint64) {
 // partly accounts for a success of which the receiver says how many samples it
 // stored, not which.
 func (w *delivery) partly(series []convert.Series, a answer) {
-	w.storedOf(series, a.written.of(countSeries(series), true), a, notWritten)
+	n := a.written.of(countSeries(series), true)
+	if n == len(series) {
+		w.take(series)
+		return
+	}
+	w.storedOf(series, n, a, notWritten)
 }
 
 // giveUpRefused gives up refused series, of which told were stored, or -1 for
