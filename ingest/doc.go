@@ -10,6 +10,9 @@
 //	handler.go  the steps in order, and the one place that maps errors to statuses
 //	writer.go   a change -> store and log, and the wait until it is kept
 //
+// Around them upload.go sees to it that bodies come on and refusals are heard,
+// budget.go counts the memory, and quiet.go keeps the log short.
+//
 // # Promises
 //
 //  1. An answer of 200 or 202 is given after the change is on disk, as far as

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,6 +46,7 @@ type Handler struct {
 	build     group.BuildOptions
 	maxAge    time.Duration
 	budget    *budget
+	parsing   chan struct{} // holds one for each large push that is being parsed
 	logger    *slog.Logger
 	quiet     *quietLog // for lines that clients can cause
 	now       func() time.Time
@@ -74,6 +76,7 @@ func NewHandler(w *Writer, o Options) *Handler {
 		AcceptTimestamps: o.AcceptTimestamps, MaxLabels: h.limits.MaxLabels, MaxLabelName: h.limits.MaxLabelLength, MaxLabelValue: h.limits.MaxLabelLength,
 	}
 	h.maxAge = o.MaxAge
+	h.parsing = make(chan struct{}, runtime.GOMAXPROCS(0))
 	h.budget = &budget{limit: h.limits.MaxInFlightBytes}
 	h.metrics = newMetrics(o.Registerer, h.budget)
 	h.pushes = h.metrics.push(h.push)
@@ -94,7 +97,9 @@ func (h *Handler) push(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, c.Labels, err)
 		return
 	}
-	c.Part, err = h.part(r)
+	l := &lease{b: h.budget}
+	defer l.close()
+	c.Part, err = h.part(r, l)
 	now, ctx := h.now(), carriedOut(r)
 	if err == nil {
 		err = h.writer.Do(ctx, c, now)
@@ -158,15 +163,21 @@ func (h *Handler) ttlOf(r *http.Request, key group.Labels) (time.Duration, error
 
 // part reads the body, parses it and makes a part of it, within the memory that
 // all pushes share.
-func (h *Handler) part(r *http.Request) (*group.Part, error) {
-	l := &lease{b: h.budget}
-	defer l.close()
+func (h *Handler) part(r *http.Request, l *lease) (*group.Part, error) {
 	families, err := h.families(r, l)
 	if err != nil {
 		return nil, err
 	}
-	return group.FromDTO(families, h.buildOptions())
+	p, err := group.FromDTO(families, h.buildOptions())
+	if err == nil {
+		l.keep(recordCost * int64((&group.Record{Part: p}).Size()))
+	}
+	return p, err
 }
+
+// recordCost is how many times its size a record takes until it is written: as
+// it is, encoded, compressed, and in the batch that is written.
+const recordCost = 4
 
 // buildOptions says what a push may hold at this moment.
 func (h *Handler) buildOptions() group.BuildOptions {
@@ -196,17 +207,21 @@ func (h *Handler) families(r *http.Request, l *lease) ([]*dto.MetricFamily, erro
 	}
 	h.metrics.decoded.Add(float64(len(*buf)))
 	if isProtobuf(r) {
-		if err := l.take(protoCost(*buf)); err != nil {
+		done, err := h.toParse(l, protoCost(*buf))
+		if err != nil {
 			return nil, err
 		}
+		defer done()
 		families, err := parseProto(*buf, h.limits.MaxDecodedBytes)
 		return families, hintEncoding(r, *buf, err)
 	}
 	oneLine := bytes.IndexByte(*buf, '\n') < 0
 	text := normalizeText(*buf, lengthKnown(r))
-	if err := l.take(textCost(text)); err != nil {
+	done, err := h.toParse(l, textCost(text))
+	if err != nil {
 		return nil, err
 	}
+	defer done()
 	families, err := parseText(text, textOptions{
 		utf8Names: h.utf8Names, maxLabels: h.limits.MaxLabels, gone: r.Context().Done(), patience: parsePatience,
 	})
@@ -214,6 +229,24 @@ func (h *Handler) families(r *http.Request, l *lease) ([]*dto.MetricFamily, erro
 		err = bodyErrorf("%w (the body has no line end at all: curl -d strips them, use --data-binary)", err)
 	}
 	return families, hintEncoding(r, text, err)
+}
+
+// largePush is what a push costs that waits for its turn to be parsed.
+const largePush = 16 << 20
+
+// toParse charges l for the parsing of a body. Large ones are parsed by as many at
+// a time as there are processors: more would take memory, and be done no sooner.
+func (h *Handler) toParse(l *lease, cost int64) (done func(), err error) {
+	done = func() {}
+	if cost >= largePush {
+		h.parsing <- struct{}{}
+		done = func() { <-h.parsing }
+	}
+	if err := l.take(cost); err != nil {
+		done()
+		return nil, err
+	}
+	return done, nil
 }
 
 // fail sets the failure time of a group whose push was refused with why, and

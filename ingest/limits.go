@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/pushbridge/pushbridge/group"
@@ -142,38 +141,3 @@ func (e *SlowError) Error() string {
 
 // ErrInFlight says that the pushes being worked on leave no memory for one more.
 var ErrInFlight = errors.New("too many pushes in flight: try again (--" + FlagMaxInFlightBytes + " is the bound)")
-
-// budget counts bytes that pushes hold while they are read and parsed.
-type budget struct {
-	limit int64
-	used  atomic.Int64
-}
-
-// lease is one push's part of a budget.
-type lease struct {
-	b *budget
-	n int64
-}
-
-// take adds n bytes to the lease, or says why it cannot: a push that alone
-// would pass the bound is too large, any other may come again.
-func (l *lease) take(n int64) error {
-	if l.n+n > l.b.limit {
-		return &TooLargeError{What: "memory needed to parse the push", Limit: l.b.limit, Flag: FlagMaxInFlightBytes}
-	}
-	if l.b.used.Add(n) > l.b.limit {
-		l.b.used.Add(-n)
-		return ErrInFlight
-	}
-	l.n += n
-	return nil
-}
-
-// give returns n bytes early.
-func (l *lease) give(n int64) {
-	l.n -= n
-	l.b.used.Add(-n)
-}
-
-// close returns the rest.
-func (l *lease) close() { l.give(l.n) }

@@ -17,18 +17,49 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// What a line and a label of the text format cost once parsed, in bytes: the
-// messages, their pointers, and a share of what is built from them.
+// What text costs once parsed, in bytes: the messages, their pointers, and a share
+// of what is built from them. What a line longer than a few pages costs is many
+// times its length: the parser collects each text in a buffer that grows, copies
+// it once or twice, and quotes it when it is wrong.
 const (
-	textLineCost  = 640
-	textLabelCost = 160
+	textLineCost   = 640
+	textLabelCost  = 160
+	textFamilyCost = 512
+	longLine       = 16 << 10
+	longLineFactor = 8
 )
 
 // textCost estimates the memory that parsing b takes.
 func textCost(b []byte) int64 {
-	return int64(len(b)) +
-		textLineCost*int64(bytes.Count(b, []byte("\n"))+1) +
-		textLabelCost*int64(bytes.Count(b, []byte("=")))
+	cost := int64(len(b)) + textLabelCost*int64(bytes.Count(b, []byte("=")))
+	longest, last := 0, []byte(nil)
+	for len(b) > 0 {
+		line := b
+		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+			line = b[:i]
+		}
+		b = b[min(len(line)+1, len(b)):]
+		longest = max(longest, len(line))
+		cost += textLineCost
+		if name := nameOf(line); len(name) > 0 && name[0] != '#' && !bytes.Equal(name, last) {
+			cost += textFamilyCost
+			last = name
+		}
+	}
+	if longest > longLine {
+		cost += longLineFactor * int64(longest)
+	}
+	return cost
+}
+
+// nameOf returns about what stands before the labels or the value in line.
+func nameOf(line []byte) []byte {
+	for i, c := range line {
+		if c == '{' || c == ' ' {
+			return line[:i]
+		}
+	}
+	return line
 }
 
 // textParser is a parser with the reader that it keeps, whose position tells
@@ -85,7 +116,9 @@ func parseLines(b []byte, o textOptions) ([]*dto.MetricFamily, error) {
 	if err != nil {
 		return nil, textError(b, len(b)-src.Len()-p.in.Buffered(), err) // p may be unusable
 	}
-	pool.Put(p)
+	if len(b) <= pooledBuffer { // or a long line has left a long buffer in it
+		pool.Put(p)
+	}
 	return sorted(families), nil
 }
 
