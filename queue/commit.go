@@ -17,12 +17,12 @@ const checkInterval = time.Second
 // touches its fields.
 type committer[R any] struct {
 	l       *Log[R]
-	at      Place   // behind the last durable record
-	skipped skips   // ephemeral records published
-	entries []Entry // scratch: of the batch
-	stored  []int   // scratch: which of the batch they are
-	ready   bool    // the store has nothing to do in front of the next batch
-	retries int     // attempts to make it so since the last batch that was committed
+	at      Place // behind the last durable record
+	skipped skips // ephemeral records published
+	batch   Batch // of the present Commit
+	stored  []R   // its records
+	ready   bool  // the store has nothing to do in front of the next batch
+	retries int   // attempts to make it so since the last batch that was committed
 	retry   *time.Timer
 }
 
@@ -96,6 +96,7 @@ func (c *committer[R]) commitBatch(batch []queued[R]) {
 		return
 	}
 	items, err := c.write(batch)
+	c.tidy()
 	if err != nil {
 		c.fail(batch, err)
 		return
@@ -108,29 +109,33 @@ func (c *committer[R]) commitBatch(batch []queued[R]) {
 	c.l.store.Publish()
 	c.l.ring.publish(items)
 	c.l.intake.release(batch)
-	if cap(c.entries) > maxScratch {
-		c.entries, c.stored = nil, nil
-	}
 }
 
 // maxScratch is the largest scratch space, in records, that is kept.
 const maxScratch = 1 << 14
 
+// tidy lets go of the records of the batch, which must not outlive the ring.
+func (c *committer[R]) tidy() {
+	clear(c.stored)
+	if cap(c.stored) > maxScratch {
+		c.batch.Records, c.stored = nil, nil
+	}
+}
+
 // write makes the batch durable and returns it as items for the ring.
 func (c *committer[R]) write(batch []queued[R]) ([]ringItem[R], error) {
 	l := c.l
-	c.entries, c.stored = c.entries[:0], c.stored[:0]
-	for i, q := range batch {
+	b := &c.batch
+	b.Records, c.stored = b.Records[:0], c.stored[:0]
+	b.Floor, b.Bytes, b.Rolled = l.Floor(), 0, false
+	for _, q := range batch {
 		if !q.ephemeral {
-			c.entries = append(c.entries, Entry{Time: l.codec.Time(q.record), Samples: uint64(l.codec.Samples(q.record))})
-			c.stored = append(c.stored, i)
+			b.Records = append(b.Records, Entry{Time: l.codec.Time(q.record), Samples: uint64(l.codec.Samples(q.record))})
+			c.stored = append(c.stored, q.record)
 		}
 	}
-	b := Batch{Records: c.entries, Floor: l.Floor(), Encode: func(dst []byte, i int) []byte {
-		return l.codec.Encode(dst, batch[c.stored[i]].record)
-	}}
 	if len(b.Records) > 0 {
-		if err := l.store.Commit(&b); err != nil {
+		if err := l.store.Commit(b); err != nil {
 			return nil, err
 		}
 		c.ready, c.retries = true, 0

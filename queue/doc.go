@@ -1,39 +1,45 @@
-// Package queue is the durable log between pushes and destinations: one log,
-// and for every destination a reader and a cursor. It knows bytes, not meaning:
-// what a record is comes with a Codec.
+// Package queue is the durable log between pushes and destinations: one log, and for
+// every destination a reader and a cursor. It knows bytes, not meaning: what a record
+// is comes with a Codec. Where the bytes are is the business of a Store: queue/disk
+// keeps them in a directory, Memory keeps none. queue/queuetest holds every store to
+// what stands here.
 //
 // # Promises
 //
-//  1. A record is reported done only after it is on disk (with Always, the
-//     default; see FsyncMode for what the other modes can lose).
+//  1. A record is reported done only after the store has made it durable (on disk, with
+//     disk.Always, the default; see disk.FsyncMode for what the other modes can lose).
 //  2. Records are reported done, published and read in the order of their
-//     sequences. A sequence is never used twice.
+//     sequences. A sequence is never used twice for what anybody has seen.
 //  3. A reader sees only records that were reported done, each once, or a
 //     GapError that says which sequences and how many samples are missing.
-//  4. Opening never deletes what can be read. A torn tail is cut; damage inside
-//     costs the frames that it touches, and they are named.
-//  5. A failed write or fsync fails everything that waits, and the log goes on in
-//     a new segment as soon as the disk allows it. No descriptor is synced again
-//     after its fsync failed.
-//  6. Memory is bounded by RingBytes and MaxQueuedBytes, disk by MaxBytes and
-//     MinFreeBytes, whatever the backlog. What a bound costs is counted exactly,
-//     and costs only the readers that lag.
+//  4. Opening never destroys what can be read. A torn tail is cut; damage inside
+//     costs the records that it touches, and they are named.
+//  5. A failed write fails everything that waits, and what was built on it is refused.
+//     The log goes on as soon as the store allows it.
+//  6. Memory is bounded by RingBytes and MaxQueuedBytes, and the store keeps its own
+//     bounds, whatever the backlog. What a bound costs is counted exactly, and costs
+//     only the readers that lag.
 //
 // # Use
 //
 // Open reads what is there. Before Run, ReadSnapshot and Replay rebuild the
-// state, and OpenCursor brings back each destination's position: segments are
-// kept for cursors that are open when Run starts. Then Run commits:
+// state, and OpenCursor brings back each destination's position: the log is kept for
+// cursors that are open when Run starts, and for orphans. Then Run commits:
 //
-//	l, err := queue.Open(queue.Options{Dir: "data", Abort: store.Abort}, codec)
+//	l, err := queue.Open(disk.New(disk.Options{Dir: "data"}), queue.Options{}, codec)
 //	seq, floor, err := l.ReadSnapshot(load)
 //	err = l.Replay(seq, fold)
 //	c, isNew, err := l.OpenCursor("mimir", 4)
 //	go l.Run(ctx)
-//	l.Append(r, func(seq uint64, err error) { … })
+//	err = l.Append(r, generation, func(seq uint64, err error) { … })
 //	item, err := l.NewReader(acked).Next(ctx)
 //
 // Stop by cancelling Run's context after the readers have stopped, then Close.
 //
-// The bytes on disk are described in docs/queue-format.md.
+// # Where to look
+//
+// store.go is what a store must do. intake.go is where records wait, commit.go and
+// failure.go are the loop that commits them, ring.go and reader.go how they are read.
+// cursor.go, cursors.go, resume.go, orphan.go and ledger.go are about destinations,
+// house.go and snapshot.go about what goes and when, totals.go about the books.
 package queue
