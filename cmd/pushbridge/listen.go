@@ -102,7 +102,7 @@ func (f *frontend) run(ctx context.Context, h http.Handler) error {
 		srv := f.server(h)
 		f.servers = append(f.servers, srv)
 		serving.Go(func() error {
-			err := web.Serve(l, srv, &web.FlagConfig{WebConfigFile: &f.config}, f.log)
+			err := web.Serve(l, srv, &web.FlagConfig{WebConfigFile: &f.config}, slog.New(discreet{f.log.Handler()}))
 			if errors.Is(err, http.ErrServerClosed) {
 				return nil
 			}
@@ -170,3 +170,28 @@ func (f *frontend) close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// discreet keeps out of the log what the toolkit quotes of its configuration file,
+// which it reads again at each request: it may be the hash of a password.
+type discreet struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (d discreet) Handle(ctx context.Context, r slog.Record) error {
+	out := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "err" {
+			a = slog.Any(a.Key, config.Explain(errors.New(a.Value.String())))
+		}
+		out.AddAttrs(a)
+		return true
+	})
+	return d.Handler.Handle(ctx, out)
+}
+
+// WithAttrs implements slog.Handler.
+func (d discreet) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return discreet{d.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (d discreet) WithGroup(name string) slog.Handler { return discreet{d.Handler.WithGroup(name)} }
