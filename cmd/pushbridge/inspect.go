@@ -20,7 +20,7 @@ const flagJSON = "json"
 func queueCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "queue",
-		Usage: "Looks at a storage directory.",
+		Usage: "Looks at a storage directory, and drops what nobody wants any more.",
 		Subcommands: []*cli.Command{{
 			Name:        "inspect",
 			Usage:       "Lists segments, snapshots, where destinations are and what became of their samples, and damage.",
@@ -30,7 +30,7 @@ func queueCommand() *cli.Command {
 			Action: func(c *cli.Context) error {
 				return inspect(c.App.Writer, c.Args().First(), c.Bool(flagJSON))
 			},
-		}},
+		}, forgetCommand()},
 	}
 }
 

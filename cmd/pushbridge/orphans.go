@@ -36,7 +36,7 @@ func (d *destinations) orphan(one *destination) error {
 func (d *destinations) logOrphan(id string, samples uint64, since time.Time) {
 	d.log.Warn("destination is not configured any more: what it was not sent is kept, and goes out when it is configured again",
 		"destination", id, "samples", samples, "until", since.Add(d.orphanRetention).UTC().Format(time.RFC3339),
-		"forget", "pushbridge queue forget")
+		"forget", "pushbridge queue forget DIR DESTINATION")
 }
 
 // errNoDestinations is refused because a file that is empty for a moment, or cut

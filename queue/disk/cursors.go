@@ -131,11 +131,10 @@ func (cs *cursors) remove(id string) error {
 // askedToForget reports whether there is the file that asks for it.
 func (cs *cursors) askedToForget(id string) bool {
 	f, err := cs.d.fs.Open(cs.d.path(cursorName(id) + forgetSuffix))
-	if err != nil {
-		return false
+	if err == nil {
+		_ = f.Close() // is empty
 	}
-	_ = f.Close() // is empty
-	return true
+	return err == nil || errors.Is(err, os.ErrPermission) // somebody else's is a request, too
 }
 
 // cursor writes the file of one cursor.
