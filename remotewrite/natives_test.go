@@ -3,6 +3,7 @@ package remotewrite
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,9 +50,9 @@ func TestReceiverWithoutNativeHistograms(t *testing.T) {
 
 // A receiver that was set up anew gets them after four hours.
 func TestNativeHistogramsAreTriedAgain(t *testing.T) {
-	on := false
+	var on atomic.Bool
 	answer := func(q *request, n int) reply {
-		if on {
+		if on.Load() {
 			return reply{}
 		}
 		return nativesOff(q, n)
@@ -60,7 +61,7 @@ func TestNativeHistogramsAreTriedAgain(t *testing.T) {
 	bubble(t, s, func(t *testing.T, b *bench) {
 		b.putDTO(groupingKey("job", "j"), nativeFamily(true))
 		settled(t, b.d)
-		on = true
+		on.Store(true)
 		time.Sleep(probeInterval)
 		b.putDTO(groupingKey("job", "j"), nativeFamily(true))
 		settled(t, b.d)

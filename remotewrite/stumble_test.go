@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,9 +102,9 @@ func TestStumblingEnds(t *testing.T) {
 
 // An outage that says 500 for an hour drops nothing and cuts nothing for good.
 func TestOutageIsNotStumbling(t *testing.T) {
-	up := false
+	var up atomic.Bool
 	answer := func(*request, int) reply {
-		if up {
+		if up.Load() {
 			return reply{}
 		}
 		return reply{status: 500}
@@ -114,7 +115,7 @@ func TestOutageIsNotStumbling(t *testing.T) {
 			b.put("a 1", "job", fmt.Sprint(i))
 		}
 		time.Sleep(time.Hour)
-		up = true
+		up.Store(true)
 		books := settled(t, b.d)
 		if books.Delivered != 502+30 {
 			t.Errorf("books %+v", books)
