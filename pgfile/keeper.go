@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/wholefile"
 )
@@ -29,6 +31,8 @@ type Options struct {
 	TTL    func(group.Labels) time.Duration // of a group after a push that does not say it
 	Now    func() time.Time
 	Logger *slog.Logger
+
+	Registerer prometheus.Registerer // none
 }
 
 // Import carries out changes that somebody else has accepted already, and returns
@@ -41,9 +45,10 @@ type Import func(ctx context.Context, changes []group.Change, now time.Time, ref
 // others, and read only when another one has written it. To tell, the hashes of
 // what was written are remembered.
 type Keeper struct {
-	o      Options
-	log    *slog.Logger
-	merged chan struct{} // closed when the file was looked at
+	o       Options
+	log     *slog.Logger
+	metrics *metrics
+	merged  chan struct{} // closed when the file was looked at
 
 	// Of the goroutine of Run:
 	settled bool   // what the file has is in the state, as far as possible
@@ -54,7 +59,7 @@ type Keeper struct {
 
 // NewKeeper returns a keeper that has not looked at the file yet.
 func NewKeeper(o Options) *Keeper {
-	return &Keeper{o: o, log: o.Logger, merged: make(chan struct{})}
+	return &Keeper{o: o, log: o.Logger, metrics: newMetrics(o.Registerer), merged: make(chan struct{})}
 }
 
 // minSaveInterval is how often changes are looked for with an interval of 0.
@@ -68,6 +73,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
+	k.tidy()
 	k.merge(ctx)
 	close(k.merged)
 	tick := time.NewTicker(max(k.o.Interval, minSaveInterval))
@@ -79,6 +85,15 @@ func (k *Keeper) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			k.keepUp(ctx)
+		}
+	}
+}
+
+// tidy removes what a process left behind that was killed while it wrote.
+func (k *Keeper) tidy() {
+	for _, file := range []string{k.o.File, k.o.Hashes} {
+		if err := wholefile.RemoveUnfinished(file); err != nil {
+			k.log.Warn("cannot remove what was left of an unfinished file", "file", file, "err", err)
 		}
 	}
 }
@@ -99,6 +114,7 @@ func (k *Keeper) keepUp(ctx context.Context) {
 		k.merge(ctx)
 	}
 	if !k.settled {
+		k.metrics.wrote(false)
 		return
 	}
 	groups := k.o.Store.Groups()
@@ -108,8 +124,10 @@ func (k *Keeper) keepUp(ctx context.Context) {
 	}
 	if err := k.save(groups); err != nil {
 		k.log.Error("persistence file is not written", "file", k.o.File, "err", err)
+		k.metrics.wrote(false)
 		return
 	}
+	k.metrics.wrote(true)
 	k.saved = mark
 	k.log.Debug("persistence file is written", "file", k.o.File, "groups", len(groups))
 }

@@ -8,13 +8,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 )
 
 // Write puts a file in place. One that is replaced passes its permissions on. ready, if not nil, is called when everything is on disk and
 // only the name is missing.
 func Write(file string, write func(io.Writer) error, ready func() error) (err error) {
 	dir := filepath.Dir(file)
-	temporary, err := os.CreateTemp(dir, filepath.Base(file)+".in_progress.")
+	temporary, err := os.CreateTemp(dir, filepath.Base(file)+unfinished)
 	if err != nil {
 		return err
 	}
@@ -35,6 +37,31 @@ func Write(file string, write func(io.Writer) error, ready func() error) (err er
 		return err
 	}
 	return syncDir(dir)
+}
+
+// unfinished stands behind the name of a file, and before a number, while it is
+// written.
+const unfinished = ".in_progress."
+
+// RemoveUnfinished removes what processes left behind that were killed in Write. None
+// may be writing file at the same time.
+func RemoveUnfinished(file string) error {
+	if file == "" {
+		return nil
+	}
+	dir := filepath.Dir(file)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, e := range entries {
+		number, ok := strings.CutPrefix(e.Name(), filepath.Base(file)+unfinished)
+		if _, err := strconv.ParseUint(number, 10, 64); ok && err == nil && e.Type().IsRegular() {
+			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // fillAndSync writes f, which is to replace a file, and closes it.

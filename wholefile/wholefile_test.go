@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,5 +57,34 @@ func TestWrite(t *testing.T) {
 	check("two", 0o644)
 	if err := Write(filepath.Join(dir, "none", "file"), text("one"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Only what Write may have left of the very file is removed.
+func TestRemoveUnfinished(t *testing.T) {
+	dir := t.TempDir()
+	others := []string{"file", "file.bad", "file.in_progress.", "file.in_progress.mine", "file.in_progress.1.gz", "other.in_progress.12"}
+	for _, name := range append([]string{"file.in_progress.12", "file.in_progress.3405691582"}, others...) {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(RemoveUnfinished(filepath.Join(dir, "file")), RemoveUnfinished("")); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	slices.Sort(others)
+	if diff := cmp.Diff(others, left); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
+	}
+	if err := RemoveUnfinished(filepath.Join(dir, "none", "file")); err != nil {
+		t.Errorf("without the directory: %v", err)
 	}
 }

@@ -18,6 +18,8 @@ func (g *gateway) newKeeper() *pgfile.Keeper {
 		TTL:      g.defaultTTL,
 		Now:      g.now,
 		Logger:   g.log.With("component", "persistence"),
+
+		Registerer: g.registry,
 	}
 	if g.storageDir != "" {
 		o.Hashes = filepath.Join(g.storageDir, "persistence.sha256")
