@@ -74,8 +74,8 @@ func (h *house) covered() (newest, all uint64) {
 	if len(kept) > 0 {
 		newest = kept[0].Seq
 	}
-	if len(kept) >= keepSnapshots {
-		all = kept[keepSnapshots-1].Seq
+	if len(kept) >= KeepSnapshots {
+		all = kept[KeepSnapshots-1].Seq
 	}
 	return newest, all
 }

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// keepSnapshots is how many a store keeps at least: when the newest turns out damaged,
+// KeepSnapshots is how many snapshots a store keeps: when the newest turns out damaged,
 // the one before and the log behind it have everything.
-const keepSnapshots = 2
+const KeepSnapshots = 2
 
 // snapshotRetry is the pause after a failed attempt.
 const snapshotRetry = 10 * time.Second

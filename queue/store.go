@@ -241,8 +241,7 @@ type Snapshots interface {
 	Snapshots() []Snapshot
 
 	// WriteSnapshot stores what write writes. When it returns nil that is durable and
-	// the newest. On an error those before are as they were. How many are kept is the
-	// store's business, but not fewer than are needed for a damaged one to cost nothing.
+	// the newest, and KeepSnapshots are left. On an error those before are as they were.
 	WriteSnapshot(s Snapshot, write func(io.Writer) error) error
 
 	// ReadSnapshot gives read the content of the newest snapshot that is whole, and

@@ -248,7 +248,7 @@ func TestNoCursor(t *testing.T) {
 	if most > 8 {
 		t.Errorf("there were %d segments", most)
 	}
-	if n := len(b.sim.list(snapshotSuffix)); n != keepSnapshots {
+	if n := len(b.sim.list(snapshotSuffix)); n != queue.KeepSnapshots {
 		t.Errorf("%d snapshots are kept", n)
 	}
 }

@@ -9,10 +9,6 @@ import (
 	"github.com/pushbridge/pushbridge/queue"
 )
 
-// keepSnapshots is how many are kept: when the newest turns out damaged, the one
-// before and the log behind it have everything.
-const keepSnapshots = 2
-
 // snapshots are those that there are.
 type snapshots struct {
 	d *directory
@@ -69,11 +65,11 @@ func (s *snapshots) add(info snapshotInfo) []snapshotInfo {
 	defer s.mu.Unlock()
 	s.kept = slices.DeleteFunc(s.kept, func(k snapshotInfo) bool { return k.name == info.name }) // replaced
 	s.kept = slices.Insert(s.kept, 0, info)
-	if len(s.kept) <= keepSnapshots {
+	if len(s.kept) <= queue.KeepSnapshots {
 		return nil
 	}
-	old := slices.Clone(s.kept[keepSnapshots:])
-	s.kept = s.kept[:keepSnapshots]
+	old := slices.Clone(s.kept[queue.KeepSnapshots:])
+	s.kept = s.kept[:queue.KeepSnapshots]
 	return old
 }
 
