@@ -131,6 +131,16 @@ func staleNative(float bool) (*histogram.Histogram, *histogram.FloatHistogram) {
 	return staleHist, nil
 }
 
+// Marker returns the stale marker that ends s at its time.
+func (s Series) Marker() Series {
+	s.Value, s.Stale = staleNaN, true
+	s.Start, s.Exemplars, s.Family.Help = 0, nil, ""
+	if s.native() {
+		s.Hist, s.FloatHist = staleNative(s.FloatHist != nil)
+	}
+	return s
+}
+
 // Markers appends the series of ended to dst that have another label set than
 // all of live, each label set once. One that has the label set of another kind of
 // series, native or not, or of another type or unit where those go along, is a

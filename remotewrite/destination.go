@@ -33,6 +33,13 @@ type Options struct {
 	// hole that an outage leaves in groups that nobody pushes to is filled.
 	Backfill func() *Restatement
 
+	// Former are the names under which series were sent before, if those are other
+	// ones than now: Run ends what has other names now, with the state that State
+	// returns, and then calls FormerEnded.
+	Former      []Naming
+	State       func() *Restatement
+	FormerEnded func()
+
 	External      group.Labels          // labels that every series gets, unless it has them
 	Escaping      model.EscapingScheme  // of names that are not [a-zA-Z_:][a-zA-Z0-9_:]*; 0: as is
 	Natives       Natives               // in which forms native histograms go out
@@ -258,4 +265,7 @@ func (d *Destination) initialDone() {
 		}
 	}
 	d.owed.Store(false)
+	if len(d.o.Former) > 0 && d.o.FormerEnded != nil {
+		d.o.FormerEnded()
+	}
 }

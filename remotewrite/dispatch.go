@@ -26,6 +26,10 @@ type dispatcher struct {
 
 	initial *Restatement // to be handed out; nil when it was
 
+	// Until the state is handed out, what ends does so under its names of before too.
+	renaming bool
+	upTo     uint64 // sequence from which on the state is asked for
+
 	fill backfill
 }
 
@@ -46,8 +50,12 @@ func (x *dispatcher) run(ctx, hard context.Context) {
 		if err := x.handOutInitial(hard); err != nil {
 			return
 		}
+	} else if len(x.d.o.Former) > 0 {
+		x.renaming, x.upTo = true, x.d.o.Log.Head()
+		x.d.initialLeft.Add(1)
 	}
 	for {
+		x.askState()
 		it, err := x.next(ctx, hard)
 		var gap *queue.GapError
 		switch {
@@ -175,10 +183,24 @@ func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) e
 	if err := x.put(ctx, s, out); err != nil {
 		return err
 	}
-	if !it.Ephemeral {
-		x.moveTo(it.Seq)
+	if it.Ephemeral {
+		return nil
 	}
-	return nil
+	x.moveTo(it.Seq)
+	if !x.renaming {
+		return nil
+	}
+	return x.put(ctx, s, item{
+		record: it.Record, seq: it.Seq, kind: passing, aside: endedAside, samples: x.d.samplesAside(it.Record, endedAside),
+	})
+}
+
+// askState asks for the state that ends what has other names now, once the backlog
+// is handed out: a state that waits takes memory.
+func (x *dispatcher) askState() {
+	if x.renaming && x.initial == nil && x.at >= x.upTo {
+		x.initial = x.d.o.State()
+	}
 }
 
 // put puts it into the inbox of s and waits while that is full.
@@ -204,13 +226,17 @@ func (x *dispatcher) put(ctx context.Context, s *shard, it item) error {
 
 // handOutInitial hands out the first state once everything in front of it was.
 func (x *dispatcher) handOutInitial(ctx context.Context) error {
-	if !x.due(&x.initial, x.d.o.Initial) {
+	ask, beside := x.d.o.Initial, nothingAside
+	if x.renaming {
+		ask, beside = x.d.o.State, stateAside
+	}
+	if !x.due(&x.initial, ask) {
 		return nil
 	}
 	for _, r := range x.initial.Records {
 		s := x.d.shardOf(r.Labels.Job())
 		x.d.initialLeft.Add(1)
-		it := item{record: r, seq: x.at, kind: passing, samples: r.Samples(), initial: true}
+		it := item{record: r, seq: x.at, kind: passing, samples: r.Samples() + x.d.samplesAside(r, beside), initial: true, aside: beside}
 		if it.samples == 0 {
 			x.d.initialDone()
 			continue
@@ -219,7 +245,10 @@ func (x *dispatcher) handOutInitial(ctx context.Context) error {
 			return err
 		}
 	}
-	x.initial = nil
+	if x.renaming {
+		x.d.log.Info("series that have other names or labels by the configuration of now are ended", "groups", len(x.initial.Records))
+	}
+	x.initial, x.renaming = nil, false
 	x.d.initialDone()
 	return nil
 }

@@ -20,8 +20,10 @@ func (c *Config) ID() string {
 	if c.Name != "" {
 		return c.Name
 	}
-	return hashed(c.place(canonical(c.url())))
+	return c.placeID()
 }
+
+func (c *Config) placeID() string { return hashed(c.place(canonical(c.url()))) }
 
 // FormerIDs are what earlier versions called the same destination: the spelling of
 // the url counted.

@@ -25,7 +25,8 @@ type item struct {
 	kind    kind
 	samples int  // record.Samples()
 	bytes   int  // record.Size()
-	initial bool // belongs to the first state of a new destination
+	initial bool // belongs to the first state of a new destination, or to that after a change of names
+	aside   aside
 
 	// mark tells the series of this record from those of others that are converted
 	// beside it: convert.Series.Record.

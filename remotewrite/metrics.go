@@ -23,6 +23,7 @@ type metrics struct {
 	fallbacks  prometheus.Counter
 	cuts       prometheus.Counter
 	duplicates prometheus.Counter
+	renamed    prometheus.Counter
 	stuck      prometheus.Gauge
 	ahead      prometheus.Gauge
 
@@ -119,6 +120,7 @@ func newMetrics(c *Config, intake *Intake) *metrics {
 		fallbacks:      mk.ownCounter("fallbacks_total", "How often the receiver turned out not to understand remote write 2.0."),
 		cuts:           mk.ownCounter("cut_requests_total", "Requests with a part of a batch that was refused as a whole."),
 		duplicates:     mk.ownCounter("repeated_exemplars_total", "Exemplars not sent because they were sent before."),
+		renamed:        mk.ownCounter("renamed_markers_total", "Stale markers for series that have other names or labels since external labels, relabel rules or the forms of histograms have changed."),
 		stuck:          mk.ownGauge("stuck_batches", "Batches, or parts of them, that get nothing but server errors while others succeed: parts that are tried by themselves, and batches that have waited for ten minutes."),
 		ahead:          mk.ownGauge("clock_ahead_seconds", "How far ahead of the clock the latest sample was that was dropped for it; 0 when the latest record was not."),
 	}

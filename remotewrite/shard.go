@@ -32,6 +32,7 @@ type shard struct {
 
 	conv    convert.Converter
 	relabel *relabeler
+	formers []former
 	seen    sampleSet
 	sent    sentExemplars
 	sender  sender
@@ -64,6 +65,9 @@ func newShard(d *Destination, n int) *shard {
 		in:      newInbox(d.config.Queue.Capacity),
 		gone:    make(chan struct{}),
 		relabel: newRelabeler(d.o.External, d.config.WriteRelabelConfigs, d.o.escaping()),
+	}
+	for i := range d.o.Former {
+		s.formers = append(s.formers, newFormer(&d.o.Former[i]))
 	}
 	s.sender = sender{d: d, shard: n, back: newBackoff(&d.config.Queue), exemplars: &s.sent, notes: &unnoted{}}
 	return s
@@ -229,23 +233,13 @@ func (s *shard) load(it item) {
 	s.marks++
 	it.mark = s.marks
 	l := loaded{item: it, from: len(s.series)}
-	o := s.d.convertOptions(s.protocol)
-	live, skipped := s.conv.Append(s.series, it.record, o)
-	live = live[:l.from+len(s.relabel.all(live[l.from:], &l.drops))]
-	ended, skippedEnded := s.conv.AppendEnded(s.ended[:0], it.record, o)
-	s.ended = s.relabel.all(ended, &l.drops)
-	n := len(live)
-	live = s.conv.Markers(live, s.ended, live[l.from:])
-	l.drops[markerNotNeeded] += uint64(len(s.ended) - (len(live) - n))
+	live := s.convert(&l)
 	inOrder(live[l.from:], it.record.Time)
-	n = len(live)
+	n := len(live)
 	live = s.seen.compact(live, l.from)
 	l.drops[duplicateSeries] += uint64(n - len(live))
 	for i := range live[l.from:] {
 		live[l.from+i].Record = it.mark
-	}
-	for i := range skipped {
-		l.drops[reasonOfSkip(convert.Reason(i))] += uint64(skipped[i] + skippedEnded[i])
 	}
 	s.exemplars(live[l.from:])
 	if s.protocol == Protocol1 {
@@ -253,6 +247,27 @@ func (s *shard) load(it item) {
 	}
 	s.series, l.to = live, len(live)
 	s.append(l)
+}
+
+// convert appends what l is sent as to s.series.
+func (s *shard) convert(l *loaded) []convert.Series {
+	if l.item.aside == endedAside {
+		return s.endedOnly(l)
+	}
+	o := s.d.convertOptions(s.protocol)
+	live, skipped := s.conv.Append(s.series, l.item.record, o)
+	live = live[:l.from+len(s.relabel.all(live[l.from:], &l.drops))]
+	l.skip(&skipped)
+	ended, skipped := s.conv.AppendEnded(s.ended[:0], l.item.record, o)
+	s.ended = s.relabel.all(ended, &l.drops)
+	l.skip(&skipped)
+	n := len(live)
+	live = s.conv.Markers(live, s.ended, live[l.from:])
+	l.drops[markerNotNeeded] += uint64(len(s.ended) - (len(live) - n))
+	if l.item.aside == stateAside {
+		live = s.endFormer(live, l)
+	}
+	return live
 }
 
 // append adds a converted record. Samples that are not newer than their series,
@@ -386,6 +401,9 @@ func (s *shard) unload() {
 	s.seen.clear()
 	s.sent.forget()
 	s.relabel.reset()
+	for i := range s.formers {
+		s.formers[i].relabel.reset()
+	}
 	s.conv.Reset()
 }
 

@@ -29,6 +29,7 @@ type destinations struct {
 	log    *slog.Logger
 	failed chan error // of a destination that cannot go on
 
+	namings         *namings
 	backfill        bool          // fill the holes of outages
 	orphanRetention time.Duration // how long what waits is kept without a section
 
@@ -62,6 +63,7 @@ func newDestinations(g *gateway, intake *remotewrite.Intake) *destinations {
 		},
 		queue: g.queue, store: g.store, writer: g.writer,
 		log: g.log.With("component", "remotewrite"), failed: make(chan error, 1),
+		namings:  newNamings(g.storageDir, g.log.With("component", "remotewrite")),
 		backfill: g.settings.refreshBackfill, orphanRetention: g.settings.orphanRetention,
 	}
 }
@@ -78,7 +80,11 @@ func (d *destinations) prepare(c *config.Config) error {
 	if len(c.Destinations) == 0 {
 		d.log.Info("no remote write destination is configured: metrics wait to be scraped")
 	}
-	return d.keepOrphans()
+	if err := d.keepOrphans(); err != nil {
+		return err
+	}
+	d.namings.keep(d.queue.Cursors())
+	return nil
 }
 
 // open makes a destination with its position in the log: the given one of its
@@ -101,6 +107,7 @@ func (d *destinations) open(c *config.Config, section *remotewrite.Config, curso
 	if cursor.IsNew() {
 		o.Initial = d.initial
 	}
+	d.endFormer(section, &o)
 	if d.backfill {
 		o.Backfill = d.initial
 	}
@@ -112,6 +119,14 @@ func (d *destinations) open(c *config.Config, section *remotewrite.Config, curso
 		section: section, traits: t, external: c.ExternalLabels,
 		cursor: cursor, sender: sender, done: make(chan struct{}),
 	}, nil
+}
+
+// endFormer makes a destination end what it was sent under other names before.
+func (d *destinations) endFormer(section *remotewrite.Config, o *remotewrite.Options) {
+	id := section.ID()
+	now := remotewrite.NamingOf(section, o)
+	o.Former = d.namings.change(id, now, o.Cursor.IsNew())
+	o.State, o.FormerEnded = d.initial, func() { d.namings.ended(id) }
 }
 
 // initial is the current state, once, for a destination that is new.
