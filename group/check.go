@@ -21,17 +21,25 @@ type transition struct {
 	unsent   []uint32 // numbers of the metrics of part that it does not deliver
 }
 
-// checker works out transitions, with scratch space. Guarded by the store's
-// lock; the index's hasher must have been prepared for the group.
+// checker works out transitions, with scratch space; its hasher must have been
+// prepared for the group. What looks at the store needs the store's lock.
 type checker struct {
+	s          *Store
+	hash       hasher
+	components components
+
 	view, claim []uint64 // hashes of part's metrics, see index
 	empty       []bool   // the metric has empty labels, so that the two mean different things
 	empties     bool     // one of empty is set
 	unsent      []bool   // the metric is not delivered
 	sorted      []uint64
+	twins       map[uint64][]int     // metrics of the push by claim, of claims that it has twice
+	underWay    bool                 // what the check found is for a large change to decide
 	looked      map[lookupKey]lookup // see slotHasSeries
 	a, b        []Label
 }
+
+func newChecker(s *Store, h hasher) *checker { return &checker{s: s, hash: h} }
 
 // newTransition says what a change replaces.
 func newTransition(kind Kind, old *Group, labels Labels, part *Part) transition {
@@ -79,23 +87,44 @@ func (s *Shape) find(name string) (*Family, bool) {
 }
 
 // check refuses a transition after which the view would not be consistent, and
-// finds what it must not deliver. It changes nothing.
-func (s *Store) check(t *transition) error {
-	clear(s.checker.looked)
+// finds what it must not deliver. It changes nothing. errUnderWay says that a large
+// change decides it.
+func (c *checker) check(t *transition) error {
+	c.begin()
+	err := c.checkAll(t)
+	if c.underWay {
+		return errUnderWay
+	}
+	return err
+}
+
+// begin forgets the transition before.
+func (c *checker) begin() {
+	clear(c.looked)
+	c.underWay = false
+}
+
+func (c *checker) checkAll(t *transition) error {
 	if t.part != nil {
 		if err := t.checkGrouping(); err != nil {
 			return err
 		}
-		s.hashPart(t.part)
-		if err := s.checkNames(t); err != nil {
+		c.hashPart(t.part)
+		if err := c.checkNames(t, 0, len(t.part.Shape.families)); err != nil {
 			return err
 		}
-		if err := s.checkSeries(t); err != nil {
+		if err := c.checkTwice(t); err != nil {
 			return err
 		}
-		s.findUnsent(t)
+		if err := c.checkSeries(t, 0, len(c.view)); err != nil {
+			return err
+		}
+		if c.mayBeUnsent() {
+			c.findTwins()
+			c.findUnsent(t, 0, len(c.view))
+		}
 	}
-	return s.checkOwn(t)
+	return c.checkOwn(t)
 }
 
 // checkGrouping refuses grouping labels that a component of a pushed family has
@@ -115,18 +144,17 @@ func (t *transition) checkGrouping() error {
 }
 
 // hashPart hashes the metrics of p.
-func (s *Store) hashPart(p *Part) {
-	c, x := &s.checker, &s.index
+func (c *checker) hashPart(p *Part) {
 	c.view, c.claim, c.empty, c.empties = c.view[:0], c.claim[:0], c.empty[:0], false
 	c.unsent = slices.Grow(c.unsent[:0], len(p.Shape.metrics))[:len(p.Shape.metrics)]
 	clear(c.unsent)
-	x.hash.use(p.Shape)
+	c.hash.use(p.Shape)
 	for i := range p.Shape.families {
 		f := &p.Shape.families[i]
-		name := x.hash.string(f.Name)
+		name := c.hash.string(f.Name)
 		for j, metrics := 0, p.Shape.Metrics(f); j < len(metrics); j++ {
-			v, d := x.hash.sums(&metrics[j])
-			view, claim := x.keys(name, v, d)
+			v, d := c.hash.sums(&metrics[j])
+			view, claim := c.hash.keys(name, v, d)
 			c.view, c.claim, c.empty = append(c.view, view), append(c.claim, claim), append(c.empty, v != d)
 			c.empties = c.empties || v != d
 		}
@@ -136,26 +164,34 @@ func (s *Store) hashPart(p *Part) {
 // errTwice is the reason for a series that one push has twice.
 var errTwice = errors.New("was pushed twice with the same name and labels")
 
-// checkSeries refuses series that the push has twice or that another group has.
-func (s *Store) checkSeries(t *transition) error {
-	if !s.o.CheckConsistency {
+// checkTwice refuses series that the push has twice.
+func (c *checker) checkTwice(t *transition) error {
+	if !c.s.o.CheckConsistency {
 		return nil
 	}
-	c := &s.checker
-	p := t.part
-	if n, ok := s.findTwice(t); ok {
-		return &InvalidError{Family: p.Shape.familyOf(n).Name, Metric: s.metricName(t, n), Err: errTwice}
+	if n, ok := c.findTwice(t); ok {
+		return &InvalidError{Family: t.part.Shape.familyOf(n).Name, Metric: c.metricName(t, n), Err: errTwice}
 	}
-	for n := range p.Shape.metrics {
+	return nil
+}
+
+// checkSeries refuses series that another group has, of the metrics with numbers
+// from on, below to.
+func (c *checker) checkSeries(t *transition, from, to int) error {
+	if !c.s.o.CheckConsistency {
+		return nil
+	}
+	p := t.part
+	for n := from; n < to; n++ {
 		h := c.view[n]
-		if _, hit := s.index.series.first.get(h); !hit {
+		if _, hit := c.s.index.series.first.get(h); !hit {
 			continue
 		}
 		owner := uint32(0)
-		if s.index.series.any(h, t.slot, func(o uint32) bool { owner = o; return s.slotHas(o, t, n, false) }) {
+		if c.s.index.series.any(h, t.slot, func(o uint32) bool { owner = o; return c.slotHas(o, t, n, false) }) {
 			return &ConflictError{
-				Family: p.Shape.familyOf(n).Name, Metric: s.metricName(t, n),
-				Other: s.labelsOf(owner), Reason: "exists already with the same name and labels",
+				Family: p.Shape.familyOf(n).Name, Metric: c.metricName(t, n),
+				Other: c.s.labelsOf(owner), Reason: "exists already with the same name and labels",
 			}
 		}
 	}
@@ -163,15 +199,14 @@ func (s *Store) checkSeries(t *transition) error {
 }
 
 // findTwice returns a metric that equals one before it in the push.
-func (s *Store) findTwice(t *transition) (int, bool) {
-	c := &s.checker
+func (c *checker) findTwice(t *transition) (int, bool) {
 	c.sorted = append(c.sorted[:0], c.view...)
 	slices.Sort(c.sorted)
 	for i := 1; i < len(c.sorted); i++ {
 		if c.sorted[i] != c.sorted[i-1] {
 			continue
 		}
-		if n, ok := s.firstTwice(t, c.sorted[i]); ok {
+		if n, ok := c.firstTwice(t, c.sorted[i]); ok {
 			return n, true
 		}
 	}
@@ -180,14 +215,14 @@ func (s *Store) findTwice(t *transition) (int, bool) {
 
 // firstTwice returns the first of the metrics with hash h that equals one
 // before it.
-func (s *Store) firstTwice(t *transition, h uint64) (int, bool) {
+func (c *checker) firstTwice(t *transition, h uint64) (int, bool) {
 	var same []int
-	for n, v := range s.checker.view {
+	for n, v := range c.view {
 		if v != h {
 			continue
 		}
 		for _, o := range same {
-			if s.sameMetric(t, n, o, false) {
+			if c.sameMetric(t, n, o, false) {
 				return n, true
 			}
 		}
@@ -197,8 +232,8 @@ func (s *Store) firstTwice(t *transition, h uint64) (int, bool) {
 }
 
 // sameMetric compares two metrics of the push.
-func (s *Store) sameMetric(t *transition, n, o int, delivered bool) bool {
-	c, shape := &s.checker, t.part.Shape
+func (c *checker) sameMetric(t *transition, n, o int, delivered bool) bool {
+	shape := t.part.Shape
 	if shape.familyOf(n) != shape.familyOf(o) {
 		return false
 	}
@@ -230,7 +265,7 @@ func (s *Shape) familyOf(n int) *Family {
 	return &s.families[i]
 }
 
-func (s *Store) metricName(t *transition, n int) string {
+func (c *checker) metricName(t *transition, n int) string {
 	shape := t.part.Shape
 	return metricString(shape.familyOf(n).Name, t.labels.AppendView(nil, shape, &shape.metrics[n]))
 }

@@ -8,18 +8,19 @@ import (
 
 // checkNames applies the rules on names and types. Unchecked, a family that
 // breaks them is not delivered: its components may be other families' series.
-func (s *Store) checkNames(t *transition) error {
-	for i := range t.part.Shape.families {
+func (c *checker) checkNames(t *transition, from, to int) error {
+	for i := from; i < to; i++ {
 		f := &t.part.Shape.families[i]
-		reason, other := s.checkName(t, f)
+		reason, other := c.checkName(t, f)
 		if reason == "" {
 			continue
 		}
-		if s.o.CheckConsistency {
-			return &ConflictError{Family: f.Name, Reason: reason, Other: s.groupWithName(t, other)}
+		c.underWay = c.underWay || c.s.large.touches(c, other)
+		if c.s.o.CheckConsistency {
+			return &ConflictError{Family: f.Name, Reason: reason, Other: c.s.groupWithName(t, other)}
 		}
 		for n := range f.count {
-			s.checker.unsent[f.first+n] = true
+			c.unsent[f.first+n] = true
 		}
 	}
 	return nil
@@ -27,17 +28,17 @@ func (s *Store) checkNames(t *transition) error {
 
 // checkName returns what is wrong with the name or type of f, and the name that
 // it collides with.
-func (s *Store) checkName(t *transition, f *Family) (reason, other string) {
-	if types := s.typesIn(t, f.Name) &^ f.Type.set(); types != 0 {
+func (c *checker) checkName(t *transition, f *Family) (reason, other string) {
+	if types := c.typesIn(t, f.Name) &^ f.Type.set(); types != 0 {
 		return fmt.Sprintf("is a %s, but a %s of that name exists", f.Type.word(), types.first().word()), f.Name
 	}
 	if base, types := composedBase(f.Name); types != 0 {
-		if both := s.typesIn(t, base) & types; both != 0 {
+		if both := c.typesIn(t, base) & types; both != 0 {
 			return fmt.Sprintf("collides with %s %q", both.first().word(), Brief(base)), base
 		}
 	}
 	for _, x := range suffixes {
-		if name := f.Name + x.text; x.types&f.Type.set() != 0 && s.typesIn(t, name) != 0 {
+		if name := f.Name + x.text; x.types&f.Type.set() != 0 && c.typesIn(t, name) != 0 {
 			return fmt.Sprintf("is a %s and collides with metric family %q", f.Type.word(), Brief(name)), name
 		}
 	}
@@ -45,9 +46,9 @@ func (s *Store) checkName(t *transition, f *Family) (reason, other string) {
 }
 
 // typesIn returns the types that a name will have.
-func (s *Store) typesIn(t *transition, name string) typeSet {
+func (c *checker) typesIn(t *transition, name string) typeSet {
 	set := typeSet(0)
-	info := s.index.names.byName[name]
+	info := c.s.index.names.byName[name]
 	if info != nil {
 		set = info.types()
 		if m, ok := t.replacedMember(name); ok && info.count[m.Of().Type] == 1 {

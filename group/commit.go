@@ -20,7 +20,7 @@ func (s *Store) addOwnFamilies() {
 
 func (s *Store) addGatewayLocked() {
 	for _, f := range s.own {
-		s.index.addGateway(f)
+		s.index.addGateway(&s.checker.hash, f)
 	}
 }
 
@@ -28,21 +28,21 @@ func (s *Store) addGatewayLocked() {
 // scratch space that only a huge push needs.
 func (s *Store) tidyLocked() {
 	s.countConflictsLocked()
-	if cap(s.checker.view) > maxScratch {
-		s.checker = checker{}
-	}
-	if cap(s.components.live) > maxScratch {
-		s.components = components{}
-	}
-	if cap(s.index.hash.symbols) > maxScratch {
-		s.index.hash.symbols, s.index.hash.names, s.index.hash.shape = nil, nil, nil
+	if c := s.checker; max(cap(c.view), cap(c.components.live), cap(c.hash.symbols)) > maxScratch {
+		s.checker = newChecker(s, c.hash.fresh())
 	}
 }
 
 // maxScratch is the largest scratch space, in elements, that is kept.
 const maxScratch = 1 << 16
 
-func (s *Store) countConflictsLocked() { s.conflicts.Store(int64(s.index.conflicts())) }
+// countConflictsLocked publishes the number of conflicts. While a large change is
+// under way the index holds more than there is.
+func (s *Store) countConflictsLocked() {
+	if s.large == nil {
+		s.conflicts.Store(int64(s.index.conflicts()))
+	}
+}
 
 // Commit makes r visible. It is called for each record of the log, in sequence
 // order, once the record is durable.
@@ -67,8 +67,14 @@ func (s *Store) Commit(r *Record, seq uint64) {
 		return
 	}
 	delete(s.dirty, e)
-	if e.pending == nil {
-		s.dropLocked(r.Labels.ID(), e)
+	s.dropIfAbsentLocked(r.Labels.ID(), e)
+}
+
+// dropIfAbsentLocked removes an entry that stands for nothing any more.
+func (s *Store) dropIfAbsentLocked(id string, e *entry) {
+	held := s.large != nil && s.large.entry == e
+	if e.pending == nil && e.committed == nil && e.inFlight == 0 && !held && s.entries[id] == e {
+		s.dropLocked(id, e)
 	}
 }
 
@@ -89,12 +95,13 @@ func (s *Store) Abort(generation uint64) {
 		return
 	}
 	s.generation = generation
+	s.voidLargeLocked()
 	dirty := maps.Clone(s.dirty)
 	for e := range dirty {
-		s.index.changeGroup(e.slot, e.pending, false)
+		s.index.changeGroup(&s.checker.hash, e.slot, e.pending, false)
 	}
 	for e := range dirty {
-		s.index.changeGroup(e.slot, e.committed, true)
+		s.index.changeGroup(&s.checker.hash, e.slot, e.committed, true)
 		s.abortLocked(e)
 	}
 	s.settleIndexLocked()
@@ -179,7 +186,7 @@ func (s *Store) FinishRestore(floor int64) {
 			continue
 		}
 		e.last = floor
-		s.index.changeGroup(e.slot, e.pending, true)
+		s.index.changeGroup(&s.checker.hash, e.slot, e.pending, true)
 		n.put(e.slot, e.committed)
 	}
 	s.state.Store(n)

@@ -26,7 +26,7 @@
 //
 // A change goes through Apply, which checks it, finds what it ends, stamps it and
 // calls enqueue, all in one critical section, so that the order of the log is the
-// order of the checks. The group then has a pending version, which later checks
+// order of the checks; a large one does the same in steps, see largeChange. The group then has a pending version, which later checks
 // see and readers do not. Once the record is durable, Commit makes that version
 // visible. When records fail, Abort throws away everything that is pending, and the
 // log refuses what was made from it: that is what a record's Generation is for.

@@ -113,7 +113,7 @@ type target struct {
 	was   *Group
 }
 
-// chunkSize is how many groups are deleted under one hold of the lock.
+// chunkSize is how many groups are looked at under one hold of the lock.
 const chunkSize = 128
 
 // deleteAll deletes at one shared timestamp, so that floors do not run ahead of
@@ -129,29 +129,51 @@ func (s *Store) deleteAll(due []target, now time.Time, enqueue func(*Record)) in
 	}
 	s.mu.Unlock()
 	for len(due) > 0 {
-		chunk := due[:min(chunkSize, len(due))]
-		due = due[len(chunk):]
-		n += s.deleteChunk(chunk, ts, enqueue)
+		chunk, weight := 0, 0
+		for chunk < min(chunkSize, len(due)) && weight < s.o.largeFrom {
+			weight += due[chunk].was.weight()
+			chunk++
+		}
+		n += s.deleteChunk(due[:chunk], ts, now, enqueue)
+		due = due[chunk:]
 	}
 	return n
 }
 
-func (s *Store) deleteChunk(chunk []target, ts int64, enqueue func(*Record)) int {
+func (s *Store) deleteChunk(chunk []target, ts int64, now time.Time, enqueue func(*Record)) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.tidyLocked()
 	n := 0
 	for _, t := range chunk {
-		if t.entry.pending != t.was {
-			continue
+		err := s.retryLocked(func() error { return s.deleteTargetLocked(t, ts, now, enqueue) })
+		if err == nil {
+			n++
 		}
-		at := max(ts, t.entry.last+endGap) // refreshed meanwhile
-		t.entry.last = at
-		s.highest.Store(max(s.highest.Load(), at))
-		s.deleteLocked(t.entry, at, enqueue)
-		n++
 	}
 	return n
+}
+
+// deleteTargetLocked deletes a group, not before ts. It returns ErrAbsent when the
+// group has another version by now.
+func (s *Store) deleteTargetLocked(t target, ts int64, now time.Time, enqueue func(*Record)) error {
+	large := s.admitLocked(t.was.ID, t.was.weight)
+	switch {
+	case t.entry.pending != t.was:
+		return ErrAbsent
+	case large:
+		return s.changeLarge(t.was.ID, &Record{Kind: KindDelete, Labels: t.was.Labels}, ts, now, enqueue)
+	}
+	s.deleteLocked(t.entry, s.stampEndLocked(t.entry, ts), enqueue)
+	return nil
+}
+
+// stampEndLocked is stampLocked for groups that end at one time, unless they were
+// refreshed meanwhile.
+func (s *Store) stampEndLocked(e *entry, ts int64) int64 {
+	e.last = max(ts, e.last+endGap)
+	s.highest.Store(max(s.highest.Load(), e.last))
+	return e.last
 }
 
 // makeRoomLocked ends the oldest of the groups that exist only because of
@@ -162,9 +184,15 @@ func (s *Store) makeRoomLocked(now time.Time, enqueue func(*Record)) {
 	}
 	var oldest *entry
 	for e := range s.failed {
+		if s.large != nil && s.large.entry == e {
+			continue // being pushed to
+		}
 		if oldest == nil || e.pending.Fail < oldest.pending.Fail {
 			oldest = e
 		}
+	}
+	if oldest == nil {
+		return
 	}
 	s.deleteLocked(oldest, s.stampLocked(oldest, oldest.pending.Labels, now, stamp{ends: true}), enqueue)
 }

@@ -32,8 +32,10 @@ func (g *Group) Member(name string) (Member, bool) {
 	return g.Members[i], true
 }
 
-func (g *Group) find(name string) (int, bool) {
-	return slices.BinarySearchFunc(g.Members, name, func(m Member, n string) int { return strings.Compare(m.Of().Name, n) })
+func (g *Group) find(name string) (int, bool) { return findMember(g.Members, name) }
+
+func findMember(members []Member, name string) (int, bool) {
+	return slices.BinarySearchFunc(members, name, func(m Member, n string) int { return strings.Compare(m.Of().Name, n) })
 }
 
 // Shows returns which of its own series the group shows: a family that was
@@ -75,12 +77,16 @@ func (g *Group) next(r *Record, t *shapes) *Group {
 	n := &Group{Push: r.Push, Fail: r.Fail, TTL: r.TTL, Expect: r.Expect, Last: r.Time, Hide: r.Hide}
 	var old []Member
 	if g != nil {
-		n.ID, n.Labels, n.Born, n.Seq, old = g.ID, g.Labels, g.Born, g.Seq, g.Members
+		n.ID, n.Labels, n.Born, old = g.ID, g.Labels, g.Born, g.Members
 	} else {
 		n.ID, n.Labels = r.Labels.own()
 		n.Born = r.Time
 	}
 	n.Members = r.fold(old, t)
+	if len(old) > 0 && len(n.Members) == len(old) && &n.Members[0] == &old[0] {
+		n.samples = g.samples // all stays, however much it is
+		return n
+	}
 	for _, m := range n.Members {
 		n.samples += m.Samples()
 	}
@@ -91,8 +97,8 @@ func (g *Group) next(r *Record, t *shapes) *Group {
 func (r *Record) fold(old []Member, t *shapes) []Member {
 	switch r.Kind {
 	case KindPut:
-		i := slices.IndexFunc(old, isFailTime)
-		if i < 0 || slices.ContainsFunc(r.Members, isFailTime) {
+		i, had := findMember(old, FailTimeName)
+		if _, has := findMember(r.Members, FailTimeName); has || !had {
 			return r.Members
 		}
 		return compact(merge(old[i:i+1], r.Members), old, t)
@@ -102,7 +108,7 @@ func (r *Record) fold(old []Member, t *shapes) []Member {
 		}
 		return compact(merge(old, r.Members), old, t)
 	case KindFail:
-		if slices.ContainsFunc(old, isFailTime) {
+		if _, had := findMember(old, FailTimeName); had {
 			return compact(slices.DeleteFunc(slices.Clone(old), isFailTime), old, t)
 		}
 		return old

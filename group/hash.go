@@ -11,6 +11,7 @@ import (
 type hasher struct {
 	seed maphash.Seed
 	k    [2]uint64 // secret, so that nobody can push series that meet
+	mask uint64    // of what keys returns; fewer bits in tests, to make them meet
 
 	shape   *Shape
 	labels  Labels
@@ -34,8 +35,11 @@ func newHasher() hasher {
 	// The keys come from another seed: as hashes of strings under this one they
 	// would cancel out where those strings occur.
 	keys := maphash.MakeSeed()
-	return hasher{seed: maphash.MakeSeed(), k: [2]uint64{maphash.String(keys, "0"), maphash.String(keys, "1")}}
+	return hasher{seed: maphash.MakeSeed(), k: [2]uint64{maphash.String(keys, "0"), maphash.String(keys, "1")}, mask: ^uint64(0)}
 }
+
+// fresh returns a hasher with the same secrets and scratch space of its own.
+func (h *hasher) fresh() hasher { return hasher{seed: h.seed, k: h.k, mask: h.mask} }
 
 func (h *hasher) string(s string) uint64 { return maphash.String(h.seed, s) }
 
@@ -58,6 +62,21 @@ func (h *hasher) group(l Labels) {
 			h.view += pair
 		}
 	}
+}
+
+// keys returns the view and claim hashes of the metric with sums v and d in a family whose name
+// has the hash name.
+func (h *hasher) keys(name, v, d uint64) (view, claim uint64) {
+	view = h.mix(name, v) & h.mask
+	if v == d {
+		return view, view
+	}
+	return view, h.mix(name, d) & h.mask
+}
+
+// ownKeys returns the hashes of a series that has the labels of the group alone.
+func (h *hasher) ownKeys(name string) (view, claim uint64) {
+	return h.keys(h.string(name), h.view, h.series)
 }
 
 // use prepares h for shape s in the group.

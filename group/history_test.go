@@ -47,6 +47,9 @@ func newHistory(t testing.TB, seed uint64) *history {
 		h.mask = 0x1f // series meet by chance all the time
 	}
 	h.timed = r.IntN(4) == 0
+	if r.IntN(2) == 0 { // half of all changes, or all, are large
+		h.o.largeFrom, h.o.step = pick(r, 1, 5), pick(r, 1, 3, 100)
+	}
 	h.newStore()
 	return h
 }
@@ -57,7 +60,7 @@ func ownForTest() []OwnFamily {
 
 func (h *history) newStore() {
 	h.s, h.stamps, h.generation = NewStore(h.o), map[string]int64{}, 0
-	h.s.index.mask = h.mask
+	h.s.checker.hash.mask = h.mask
 	h.s.ownOnce.Do(h.s.addOwnFamilies)
 }
 
@@ -445,7 +448,7 @@ func (h *history) restart() {
 		if err := h.s.LoadSnapshot(bytes.NewReader(h.base)); err != nil {
 			h.fail("load: %v", err)
 		}
-		h.s.index.mask = h.mask
+		h.s.checker.hash.mask = h.mask
 	}
 	seq := h.seq - uint64(len(h.disk))
 	for _, b := range h.disk {
@@ -465,7 +468,7 @@ func (h *history) restart() {
 func (h *history) finishRestore() {
 	h.s.FinishRestore(h.floor)
 	if h.mask != ^uint64(0) { // FinishRestore makes a new index
-		h.s.index.mask = h.mask
+		h.s.checker.hash.mask = h.mask
 		x := rebuilt(h.s)
 		h.s.index = *x
 	}

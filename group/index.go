@@ -10,7 +10,6 @@ const gatewaySlot = 0
 // name has: what keeps the check of a push independent of what is stored
 // (promise P7). It describes the pending versions. Guarded by the store's lock.
 type index struct {
-	hash  hasher
 	names names
 
 	// series has the owner of each series of the view. The key is a hash of name
@@ -23,15 +22,11 @@ type index struct {
 	// both, and are found in series.
 	claims owners
 
-	mask    uint64 // of hashes; fewer bits in tests, to make them meet
-	checked bool   // what is added was found to be unlike all that is there
+	checked bool // what is added was found to be unlike all that is there
 }
 
 func newIndex() index {
-	x := index{
-		hash: newHasher(), names: names{byName: map[string]*nameInfo{}},
-		series: newOwners(), claims: newOwners(), mask: ^uint64(0),
-	}
+	x := index{names: names{byName: map[string]*nameInfo{}}, series: newOwners(), claims: newOwners()}
 	// Every group has these, so a push must not make them anything else.
 	for _, o := range ownSeries {
 		x.names.change(o.name, Gauge, gatewaySlot, true)
@@ -40,12 +35,11 @@ func newIndex() index {
 }
 
 // addGateway adds a family that the gateway exposes itself.
-func (x *index) addGateway(f OwnFamily) {
+func (x *index) addGateway(h *hasher, f OwnFamily) {
 	x.names.change(f.Name, f.Type, gatewaySlot, true)
-	name := x.hash.string(f.Name)
 	for _, l := range f.Series {
-		x.hash.group(l)
-		view, _ := x.keys(name, x.hash.view, x.hash.series)
+		h.group(l)
+		view, _ := h.ownKeys(f.Name)
 		x.series.add(view, gatewaySlot)
 	}
 }
@@ -120,27 +114,17 @@ func (o *owners) any(h uint64, slot uint32, f func(owner uint32) bool) bool {
 	return slices.ContainsFunc(o.more[h], func(s uint32) bool { return s != slot && f(s) })
 }
 
-// keys returns the view and claim hashes of the metric with sums v and d in a family whose name
-// has the hash name.
-func (x *index) keys(name, v, d uint64) (view, claim uint64) {
-	view = x.hash.mix(name, v) & x.mask
-	if v == d {
-		return view, view
-	}
-	return view, x.hash.mix(name, d) & x.mask
-}
-
 // change adds members to the index, or removes them. The hasher must have been
 // prepared for their group.
-func (x *index) change(slot uint32, members []Member, add bool) {
+func (x *index) change(h *hasher, slot uint32, members []Member, add bool) {
 	for _, m := range members {
 		f := m.Of()
 		x.names.change(f.Name, f.Type, slot, add)
-		x.hash.use(m.Part.Shape)
-		name := x.hash.string(f.Name)
+		h.use(m.Part.Shape)
+		name := h.string(f.Name)
 		for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
-			v, d := x.hash.sums(&metrics[i])
-			view, claim := x.keys(name, v, d)
+			v, d := h.sums(&metrics[i])
+			view, claim := h.keys(name, v, d)
 			x.changeSeries(slot, view, add)
 			if v != d && !m.Part.IsUnsent(uint32(f.First()+i)) {
 				x.changeClaim(slot, claim, add)
@@ -150,14 +134,14 @@ func (x *index) change(slot uint32, members []Member, add bool) {
 }
 
 // changeOwn adds or removes series of the group's own.
-func (x *index) changeOwn(slot uint32, which, hide Own, add bool) {
+func (x *index) changeOwn(h *hasher, slot uint32, which, hide Own, add bool) {
 	for _, o := range ownSeries {
 		if which&o.own == 0 {
 			continue
 		}
-		view, claim := x.keys(x.hash.string(o.name), x.hash.view, x.hash.series)
+		view, claim := h.ownKeys(o.name)
 		x.changeSeries(slot, view, add)
-		if x.hash.view != x.hash.series && hide&o.own == 0 {
+		if h.view != h.series && hide&o.own == 0 {
 			x.changeClaim(slot, claim, add)
 		}
 	}
@@ -190,13 +174,13 @@ func (x *index) changeClaim(slot uint32, h uint64, add bool) {
 
 // changeGroup adds a whole version to the index, or removes it. A nil group has
 // nothing.
-func (x *index) changeGroup(slot uint32, g *Group, add bool) {
+func (x *index) changeGroup(h *hasher, slot uint32, g *Group, add bool) {
 	if g == nil {
 		return
 	}
-	x.hash.group(g.Labels)
-	x.change(slot, g.Members, add)
-	x.changeOwn(slot, g.Shows(), g.Hide, add)
+	h.group(g.Labels)
+	x.change(h, slot, g.Members, add)
+	x.changeOwn(h, slot, g.Shows(), g.Hide, add)
 }
 
 // seriesWithHash returns the identities of a slot's series whose hash is h.
@@ -204,22 +188,22 @@ func (s *Store) seriesWithHash(slot uint32, h uint64) []string {
 	if slot == gatewaySlot {
 		return s.gatewayWithHash(h)
 	}
-	g, x := s.slots[slot].pending, &s.index
-	x.hash.group(g.Labels)
+	g, x := s.slots[slot].pending, &s.checker.hash
+	x.group(g.Labels)
 	var out []string
 	for _, m := range g.Members {
 		f := m.Of()
-		x.hash.use(m.Part.Shape)
-		name := x.hash.string(f.Name)
+		x.use(m.Part.Shape)
+		name := x.string(f.Name)
 		for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
-			v, d := x.hash.sums(&metrics[i])
+			v, d := x.sums(&metrics[i])
 			if view, _ := x.keys(name, v, d); view == h {
 				out = append(out, metricString(f.Name, g.Labels.AppendView(nil, m.Part.Shape, &metrics[i])))
 			}
 		}
 	}
 	for _, o := range ownSeries {
-		view, _ := x.keys(x.hash.string(o.name), x.hash.view, x.hash.series)
+		view, _ := x.ownKeys(o.name)
 		if view == h && g.Shows()&o.own != 0 {
 			out = append(out, metricString(o.name, g.Labels.AppendView(nil, nil, &Metric{})))
 		}
@@ -231,9 +215,8 @@ func (s *Store) gatewayWithHash(h uint64) []string {
 	var out []string
 	for _, f := range s.own {
 		for _, l := range f.Series {
-			s.index.hash.group(l)
-			view, _ := s.index.keys(s.index.hash.string(f.Name), s.index.hash.view, s.index.hash.series)
-			if view == h {
+			s.checker.hash.group(l)
+			if view, _ := s.checker.hash.ownKeys(f.Name); view == h {
 				out = append(out, metricString(f.Name, withInstance(l)))
 			}
 		}

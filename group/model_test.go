@@ -289,13 +289,13 @@ func printIndex(s *Store, x *index) string {
 // rebuilt is the index of s made anew from the groups.
 func rebuilt(s *Store) *index {
 	x := newIndex()
-	x.hash, x.mask = s.index.hash, s.index.mask
+	h := s.checker.hash.fresh()
 	for _, f := range s.own {
-		x.addGateway(f)
+		x.addGateway(&h, f)
 	}
 	for _, e := range s.slots {
 		if e != nil {
-			x.changeGroup(e.slot, e.pending, true)
+			x.changeGroup(&h, e.slot, e.pending, true)
 		}
 	}
 	keep := s.index

@@ -64,6 +64,18 @@ func (n *names) change(name string, t Type, slot uint32, add bool) {
 	}
 }
 
+// reserve adds a family to the names for a group that may not come to have it.
+func (n *names) reserve(name string, t Type, slot uint32) {
+	info := n.byName[name]
+	if info == nil {
+		n.change(name, t, slot, true)
+		return
+	}
+	had := info.slot
+	n.change(name, t, slot, true)
+	info.slot = had
+}
+
 // toggled counts the clashes that came or went with a type of a name; sign says
 // which.
 func (n *names) toggled(name string, t Type, info *nameInfo, sign int) {

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"errors"
 	"slices"
 	"time"
 )
@@ -117,21 +118,35 @@ func (s *Store) reconsiderChunk(first int, rules *Rules, now time.Time, enqueue 
 	defer s.tidyLocked()
 	last := min(first+chunkSize, len(s.slots))
 	for _, e := range s.slots[min(first, last):last] {
-		if e == nil || e.pending == nil {
+		if e == nil {
 			continue
 		}
-		old, expect := e.pending, int64(s.policyLocked(e, rules).Expect)
-		if old.Expect == expect {
-			continue
+		// One that is refused is in nobody's way as it is.
+		if s.retryLocked(func() error { return s.reconsiderLocked(e, rules, now, enqueue) }) == nil {
+			changed++
 		}
-		r := &Record{
-			Kind: KindPost, Labels: old.Labels, Push: old.Push, Fail: old.Fail, TTL: old.TTL, Hide: old.Hide,
-			Expect: expect, Part: &Part{Shape: emptyShape},
-		}
-		if err := s.transitLocked(old.ID, old, r, now, enqueue); err != nil {
-			continue // it is in nobody's way as it is
-		}
-		changed++
 	}
 	return changed, last < len(s.slots)
+}
+
+// errAlike says that a group need not change.
+var errAlike = errors.New("the rules say what the group has")
+
+func (s *Store) reconsiderLocked(e *entry, rules *Rules, now time.Time, enqueue func(*Record)) error {
+	for s.large != nil && s.large.entry == e {
+		s.idle.Wait()
+	}
+	old := e.pending
+	if old == nil {
+		return errAlike
+	}
+	expect := int64(s.policyLocked(e, rules).Expect)
+	if old.Expect == expect {
+		return errAlike
+	}
+	r := &Record{
+		Kind: KindPost, Labels: old.Labels, Push: old.Push, Fail: old.Fail, TTL: old.TTL, Hide: old.Hide,
+		Expect: expect, Part: &Part{Shape: emptyShape},
+	}
+	return s.transitLocked(old.ID, old, r, now, enqueue)
 }

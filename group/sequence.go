@@ -37,6 +37,15 @@ func (s *Store) Apply(c Change, now time.Time, enqueue func(*Record)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.tidyLocked()
+	return s.retryLocked(func() error {
+		if s.admitLocked(id, func() int { return s.weightLocked(id, &c) }) {
+			return s.applyLarge(id, c, now, enqueue)
+		}
+		return s.applyLocked(id, c, now, enqueue)
+	})
+}
+
+func (s *Store) applyLocked(id string, c Change, now time.Time, enqueue func(*Record)) error {
 	switch c.Kind {
 	case KindPut, KindPost:
 		return s.pushLocked(id, c, now, enqueue)
@@ -73,23 +82,27 @@ func checkKey(l Labels) error {
 }
 
 func (s *Store) pushLocked(id string, c Change, now time.Time, enqueue func(*Record)) error {
+	old := s.pendingLocked(id)
+	r := s.pushRecordLocked(id, old, &c, now)
+	r.Members = r.Part.Members()
+	if err := errors.Join(s.checkGroupsLocked(old), s.checkSize(old, r)); err != nil {
+		return err
+	}
+	return s.transitLocked(id, old, r, now, enqueue)
+}
+
+// pushRecordLocked begins the record of a push. Its members are for the caller to add.
+func (s *Store) pushRecordLocked(id string, old *Group, c *Change, now time.Time) *Record {
 	if c.Part == nil {
 		c.Part = &Part{Shape: emptyShape}
 	}
-	old := s.pendingLocked(id)
-	r := &Record{
-		Kind: c.Kind, Labels: c.Labels, Push: cmp.Or(c.Push, now.UnixNano()), TTL: int64(c.TTL),
-		Part: c.Part, Members: c.Part.Members(),
-	}
+	r := &Record{Kind: c.Kind, Labels: c.Labels, Push: cmp.Or(c.Push, now.UnixNano()), TTL: int64(c.TTL), Part: c.Part}
 	if old != nil {
 		r.Labels, r.Fail, r.Hide = old.Labels, old.Fail, old.Hide
 	}
 	r.Fail = cmp.Or(c.Fail, r.Fail)
 	r.Expect = s.expectLocked(id, r.Labels)
-	if err := s.checkLimits(old, r); err != nil {
-		return err
-	}
-	return s.transitLocked(id, old, r, now, enqueue)
+	return r
 }
 
 func (s *Store) failLocked(id string, c Change, now time.Time, enqueue func(*Record)) error {
@@ -100,7 +113,7 @@ func (s *Store) failLocked(id string, c Change, now time.Time, enqueue func(*Rec
 	} else {
 		r.Expect = s.expectLocked(id, r.Labels)
 	}
-	if err := s.checkLimits(old, r); err != nil {
+	if err := s.checkGroupsLocked(old); err != nil {
 		return err
 	}
 	if err := s.transitLocked(id, old, r, now, enqueue); err != nil {
@@ -129,10 +142,21 @@ func (s *Store) pendingLocked(id string) *Group {
 	return nil
 }
 
-func (s *Store) checkLimits(old *Group, r *Record) error {
-	if limit := s.o.MaxGroups; limit > 0 && old == nil && len(s.entries) >= limit {
-		return fmt.Errorf("%w: there are %d groups already", ErrLimit, limit)
+// checkGroupsLocked refuses a group too many. A group that a large change is about to
+// make counts once it is there.
+func (s *Store) checkGroupsLocked(old *Group) error {
+	limit := s.o.MaxGroups
+	if limit == 0 || old != nil || len(s.entries) < limit {
+		return nil
 	}
+	if s.large != nil && s.large.old == nil {
+		return errUnderWay
+	}
+	return fmt.Errorf("%w: there are %d groups already", ErrLimit, limit)
+}
+
+// checkSize refuses a group that would be too large.
+func (s *Store) checkSize(old *Group, r *Record) error {
 	limit := s.o.MaxSeriesPerGroup
 	if limit == 0 || r.Part == nil {
 		return nil
@@ -158,43 +182,52 @@ func (s *Store) transitLocked(id string, old *Group, r *Record, now time.Time, e
 	adds := false
 	var t transition
 	same := sameSeries(old, r)
+	c := s.checker
 	if !same {
 		t = newTransition(r.Kind, old, r.Labels, r.Part)
-		if e := s.entries[id]; e != nil {
-			t.slot = e.slot
-		} else {
-			t.slot = noSlot
-		}
-		s.index.hash.group(r.Labels)
-		if err := s.check(&t); err != nil {
+		t.slot = s.slotOfLocked(id)
+		c.hash.group(r.Labels)
+		if err := c.check(&t); err != nil {
 			return err
 		}
 		r.Hide = t.hide
 		if r.Part != nil {
 			r.Part.Unsent = t.unsent
 		}
-		r.Ended, adds = s.diffLocked(&t, r.Expect)
+		r.Ended, adds = c.diff(&t, r.Expect)
 	}
 	if r.Kind == KindFail && old == nil {
 		s.makeRoomLocked(now, enqueue)
-		s.index.hash.group(r.Labels)
+		c.hash.group(r.Labels)
 	}
 	e := s.entryLocked(id)
 	if !same && t.hasTimes() {
-		s.orderTimed(e, &t, r)
+		s.timeLocked(e, r, c.orderTimed(&t, e.last, *s.floors.of(r.Labels)))
 	}
+	s.stampRecordLocked(e, r, now, adds)
+	if !same {
+		t.slot = e.slot
+		s.index.checked = s.o.CheckConsistency
+		s.index.apply(&c.hash, &t, r)
+		s.index.checked = false
+	}
+	s.enqueueLocked(e, r, old.next(r, &s.shapes), enqueue)
+	return nil
+}
+
+// slotOfLocked returns the slot of a group, noSlot when there is none.
+func (s *Store) slotOfLocked(id string) uint32 {
+	if e := s.entries[id]; e != nil {
+		return e.slot
+	}
+	return noSlot
+}
+
+func (s *Store) stampRecordLocked(e *entry, r *Record, now time.Time, adds bool) {
 	r.Time = s.stampLocked(e, r.Labels, now, stamp{adds: adds, ends: len(r.Ended) > 0})
 	if r.Part != nil {
 		r.Part.Time, r.Part.Pushed = r.Time, r.Push
 	}
-	if !same {
-		t.slot = e.slot
-		s.index.checked = s.o.CheckConsistency
-		s.index.apply(&t, r)
-		s.index.checked = false
-	}
-	s.enqueueLocked(e, r, enqueue)
-	return nil
 }
 
 // noSlot is the owner number of a group that is not there yet.
@@ -229,10 +262,10 @@ func sameSeries(old *Group, r *Record) bool {
 	return true
 }
 
-// diffLocked returns what a transition ends, and whether it adds anything.
-func (s *Store) diffLocked(t *transition, expect int64) (ended []Ended, adds bool) {
-	c := &s.components
-	c.begin(&s.index.hash)
+// diff returns what a transition ends, and whether it adds anything.
+func (k *checker) diff(t *transition, expect int64) (ended []Ended, adds bool) {
+	c := &k.components
+	c.begin(&k.hash)
 	if t.part != nil {
 		c.addLive(t.part, t.unsent)
 	}
@@ -263,39 +296,45 @@ func (s *Store) diffLocked(t *transition, expect int64) (ended []Ended, adds boo
 func ownEnded(name string) Ended { return Ended{Family: name, Type: Gauge, What: ComponentValue} }
 
 // apply brings the index in step with a transition.
-func (x *index) apply(t *transition, r *Record) {
-	x.change(t.slot, t.replaced, false)
+func (x *index) apply(h *hasher, t *transition, r *Record) {
+	x.change(h, t.slot, t.replaced, false)
 	if t.old == nil {
-		x.changeOwn(t.slot, t.shows, t.hide, true)
+		x.changeOwn(h, t.slot, t.shows, t.hide, true)
 	} else if shows := t.old.Shows(); shows != t.shows || t.old.Hide != t.hide {
-		x.changeOwn(t.slot, shows, t.old.Hide, false)
-		x.changeOwn(t.slot, t.shows, t.hide, true)
+		x.changeOwn(h, t.slot, shows, t.old.Hide, false)
+		x.changeOwn(h, t.slot, t.shows, t.hide, true)
 	}
-	x.change(t.slot, r.Members, true)
+	x.change(h, t.slot, r.Members, true)
 }
 
 // deleteLocked ends a group at time ts.
 func (s *Store) deleteLocked(e *entry, ts int64, enqueue func(*Record)) {
-	g := e.pending
+	g, c := e.pending, s.checker
 	r := &Record{Kind: KindDelete, Labels: g.Labels, Time: ts}
-	c := &s.components
-	s.index.hash.group(g.Labels)
-	c.begin(&s.index.hash)
+	c.hash.group(g.Labels)
+	r.Ended = c.endAll(g)
+	if t := (transition{labels: g.Labels, replaced: g.Members}); t.hasTimes() {
+		s.timeLocked(e, r, c.orderTimed(&t, e.last, 0))
+	}
+	s.index.changeGroup(&c.hash, e.slot, g, false)
+	s.enqueueLocked(e, r, nil, enqueue)
+}
+
+// endAll returns what the end of a group ends.
+func (k *checker) endAll(g *Group) []Ended {
+	c := &k.components
+	c.begin(&k.hash)
 	c.seal()
-	r.Ended = c.appendEnded(nil, g.Members)
+	ended := c.appendEnded(nil, g.Members)
 	for _, o := range ownSeries {
 		if g.Hide&o.own == 0 {
-			r.Ended = append(r.Ended, ownEnded(o.name))
+			ended = append(ended, ownEnded(o.name))
 		}
 	}
 	if shipsOverdue(g.Expect, g.Hide) {
-		r.Ended = append(r.Ended, ownEnded(OverdueName))
+		ended = append(ended, ownEnded(OverdueName))
 	}
-	if t := (transition{labels: g.Labels, replaced: g.Members}); t.hasTimes() {
-		s.orderTimed(e, &t, r)
-	}
-	s.index.changeGroup(e.slot, g, false)
-	s.enqueueLocked(e, r, enqueue)
+	return ended
 }
 
 // stamp says what a record does to series, as far as its timestamp depends on it.
@@ -321,12 +360,13 @@ func (s *Store) stampLocked(e *entry, l Labels, now time.Time, does stamp) int64
 	return ts
 }
 
-// enqueueLocked makes a complete record pending and passes it on.
-func (s *Store) enqueueLocked(e *entry, r *Record, enqueue func(*Record)) {
+// enqueueLocked makes a complete record pending, after which the group is next, and
+// passes it on.
+func (s *Store) enqueueLocked(e *entry, r *Record, next *Group, enqueue func(*Record)) {
+	s.changes++
 	if len(r.Ended) > 0 || r.Kind == KindDelete {
 		s.floors.raise(r.Labels, r.Time)
 	}
-	next := e.pending.next(r, &s.shapes)
 	if next != nil {
 		r.Labels = next.Labels // not the request's memory
 	}

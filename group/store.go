@@ -49,6 +49,10 @@ type Options struct {
 	// resolve itself.
 	MaxFailedGroups int
 
+	// See largeChange; 0 for the defaults, others in tests.
+	largeFrom, step int
+	longest         time.Duration
+
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil for no metrics
 	Now        func() time.Time      // for metrics only; nil for time.Now
@@ -98,8 +102,10 @@ type Store struct {
 	index      index
 	metrics    *metrics
 
-	checker    checker
-	components components
+	checker *checker
+	changes uint64       // how many records were sequenced
+	large   *largeChange // under way; nil: none
+	idle    sync.Cond    // large is nil again
 }
 
 // NewStore returns an empty store.
@@ -110,10 +116,15 @@ func NewStore(o Options) *Store {
 	if o.MaxFailedGroups == 0 {
 		o.MaxFailedGroups = 1000
 	}
+	if o.largeFrom == 0 {
+		o.largeFrom, o.step, o.longest = largeFrom, stepSize, longestHold
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	s := &Store{o: o, log: o.Logger}
+	s.idle.L = &s.mu
+	s.checker = newChecker(s, newHasher())
 	s.clearLocked()
 	s.metrics = newMetrics(s, o.Registerer)
 	return s

@@ -598,7 +598,7 @@ func TestHugePushKeepsNoScratch(t *testing.T) {
 	if err := g.s.Apply(Change{Kind: KindPut, Labels: labelsOf("job=j"), Part: b.Part()}, g.now, g.enqueue); err != nil {
 		t.Fatal(err)
 	}
-	if n := cap(g.s.checker.view) + cap(g.s.components.live) + cap(g.s.index.hash.symbols) + len(b.numbers); n > 0 {
+	if n := cap(g.s.checker.view) + cap(g.s.checker.components.live) + cap(g.s.checker.hash.symbols) + len(b.numbers); n > 0 {
 		t.Errorf("scratch space for %d elements is kept", n)
 	}
 }

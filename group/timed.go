@@ -32,31 +32,48 @@ func (p *Part) newestOf(n uint32) int64 {
 	return p.Times[n]
 }
 
-// orderTimed looks at a record that replaces or brings metrics with times of
-// their own, before it is stamped. Metrics that are not newer than their series
-// are noted as late; metrics without a time, which are stamped, come after what
-// they replace; and a series that goes without a marker leaves its time behind,
-// for when it comes back. The hasher must have been prepared for the group.
-func (s *Store) orderTimed(e *entry, t *transition, r *Record) {
-	had := s.timedBefore(t)
-	if r.Part != nil {
-		s.orderPart(e, t, r.Part, had)
+// timing is what explicit timestamps mean for the record of a transition.
+type timing struct {
+	late  []Late // of the part
+	after int64  // the record is stamped later than that
+	left  int64  // newest time of the series that go without a marker
+}
+
+// orderTimed looks at a transition that replaces or brings metrics with times of
+// their own, before it is stamped: last is the timestamp of the group's last record,
+// floor that of the job. Metrics that are not newer than their series are noted as
+// late; metrics without a time, which are stamped, come after what they replace; and
+// a series that goes without a marker leaves its time behind, for when it comes back.
+func (c *checker) orderTimed(t *transition, last, floor int64) timing {
+	had, x := c.timedBefore(t), timing{after: last}
+	if t.part != nil {
+		c.orderPart(t, had, floor, &x)
 	}
 	for _, newest := range had {
-		s.floors.raise(r.Labels, newest)
+		x.left = max(x.left, newest)
+	}
+	return x
+}
+
+// timeLocked carries out what orderTimed found.
+func (s *Store) timeLocked(e *entry, r *Record, x timing) {
+	e.last = max(e.last, x.after)
+	s.floors.raise(r.Labels, x.left)
+	if r.Part != nil {
+		r.Part.Late = x.late
 	}
 }
 
 // timedBefore returns, by identity at delivery, the newest time of the metrics
 // with a time of their own that a transition replaces.
-func (s *Store) timedBefore(t *transition) map[uint64]int64 {
+func (c *checker) timedBefore(t *transition) map[uint64]int64 {
 	had := map[uint64]int64{}
 	for _, m := range t.replaced {
 		p, f := m.Part, m.Of()
 		if p.Times == nil {
 			continue
 		}
-		s.eachIdentity(p, f, func(n uint32, id uint64) {
+		c.eachIdentity(p, f, func(n uint32, id uint64) {
 			if p.isTimed(n) {
 				had[id] = max(had[id], p.newestOf(n))
 			}
@@ -66,39 +83,38 @@ func (s *Store) timedBefore(t *transition) map[uint64]int64 {
 }
 
 // orderPart takes what lives on out of had.
-func (s *Store) orderPart(e *entry, t *transition, p *Part, had map[uint64]int64) {
-	floor := *s.floors.of(t.labels)
-	untimed := s.untimedBefore(t)
+func (c *checker) orderPart(t *transition, had map[uint64]int64, floor int64, x *timing) {
+	untimed, p := c.untimedBefore(t), t.part
 	for i := range p.Shape.families {
 		f := &p.Shape.families[i]
-		s.eachIdentity(p, f, func(n uint32, id uint64) {
+		c.eachIdentity(p, f, func(n uint32, id uint64) {
 			before, timed := had[id]
 			delete(had, id)
 			if !p.isTimed(n) {
-				e.last = max(e.last, before)
+				x.after = max(x.after, before)
 				return
 			}
 			switch {
 			case timed:
 			case untimed[id]:
-				before = e.last
+				before = x.after
 			default:
 				before = floor // it may have ended here or in another group
 			}
 			if p.Times[n] <= before {
-				p.Late = append(p.Late, Late{Metric: n, Newest: before})
+				x.late = append(x.late, Late{Metric: n, Newest: before})
 			}
 		})
 	}
-	slices.SortFunc(p.Late, func(a, b Late) int { return cmp.Compare(a.Metric, b.Metric) })
+	slices.SortFunc(x.late, func(a, b Late) int { return cmp.Compare(a.Metric, b.Metric) })
 }
 
 // untimedBefore returns the identities of the metrics that a transition replaces
 // and that have no time of their own.
-func (s *Store) untimedBefore(t *transition) map[uint64]bool {
+func (c *checker) untimedBefore(t *transition) map[uint64]bool {
 	had := map[uint64]bool{}
 	for _, m := range t.replaced {
-		s.eachIdentity(m.Part, m.Of(), func(n uint32, id uint64) {
+		c.eachIdentity(m.Part, m.Of(), func(n uint32, id uint64) {
 			if !m.Part.isTimed(n) {
 				had[id] = true
 			}
@@ -109,8 +125,8 @@ func (s *Store) untimedBefore(t *transition) map[uint64]bool {
 
 // eachIdentity calls f with the number and the identity at delivery of each
 // metric of a family.
-func (s *Store) eachIdentity(p *Part, fam *Family, f func(n uint32, id uint64)) {
-	h := &s.index.hash
+func (c *checker) eachIdentity(p *Part, fam *Family, f func(n uint32, id uint64)) {
+	h := &c.hash
 	h.use(p.Shape)
 	name := h.string(fam.Name)
 	for i, metrics := 0, p.Shape.Metrics(fam); i < len(metrics); i++ {

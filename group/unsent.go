@@ -4,63 +4,64 @@ import "slices"
 
 // findUnsent finds the metrics of a push whose delivery identity another series
 // owns already (rule L-6): they are shown, but not sent.
-func (s *Store) findUnsent(t *transition) {
-	c := &s.checker
-	if s.o.CheckConsistency && s.index.claims.first.len() == 0 && !c.empties {
-		return // no series anywhere has an empty label: the usual case
-	}
-	twice := c.repeatedClaims()
-	for n := range c.unsent {
-		c.unsent[n] = c.unsent[n] || s.claimed(t, n) || s.claimedBefore(t, n, twice)
+func (c *checker) findUnsent(t *transition, from, to int) {
+	for n := from; n < to; n++ {
+		c.unsent[n] = c.unsent[n] || c.claimed(t, n) || c.claimedBefore(t, n)
 		if c.unsent[n] {
 			t.unsent = append(t.unsent, uint32(n))
 		}
 	}
 }
 
-// claimed reports whether another group owns the delivery identity of metric n.
-func (s *Store) claimed(t *transition, n int) bool {
-	c := &s.checker
-	has := func(slot uint32) bool { return s.slotHas(slot, t, n, true) }
-	if s.index.claims.any(c.claim[n], t.slot, has) {
-		return true
-	}
-	if !c.empty[n] && s.o.CheckConsistency {
-		return false // checkSeries has looked
-	}
-	return s.index.series.any(c.claim[n], t.slot, has)
+// mayBeUnsent is false in the usual case: no series anywhere has an empty label.
+func (c *checker) mayBeUnsent() bool {
+	return !c.s.o.CheckConsistency || c.empties || c.s.index.claims.first.len() > 0
 }
 
-// repeatedClaims returns the metrics of the push by claim, for those claims that
-// occur twice.
-func (c *checker) repeatedClaims() map[uint64][]int {
+// claimed reports whether another group owns the delivery identity of metric n.
+func (c *checker) claimed(t *transition, n int) bool {
+	has := func(slot uint32) bool { return c.slotHas(slot, t, n, true) }
+	if c.s.index.claims.any(c.claim[n], t.slot, has) {
+		return true
+	}
+	if !c.empty[n] && c.s.o.CheckConsistency {
+		return false // checkSeries has looked
+	}
+	return c.s.index.series.any(c.claim[n], t.slot, has)
+}
+
+// findTwins finds the metrics whose claim the push has twice. There are none when
+// the views differ, and say the same as the claims.
+func (c *checker) findTwins() {
+	c.twins = nil
+	if c.s.o.CheckConsistency && !c.empties {
+		return
+	}
 	c.sorted = append(c.sorted[:0], c.claim...)
 	slices.Sort(c.sorted)
-	var twice map[uint64][]int
 	for i := 1; i < len(c.sorted); i++ {
 		if c.sorted[i] == c.sorted[i-1] {
-			if twice == nil {
-				twice = map[uint64][]int{}
+			if c.twins == nil {
+				c.twins = map[uint64][]int{}
 			}
-			twice[c.sorted[i]] = nil
+			c.twins[c.sorted[i]] = nil
 		}
 	}
 	for n, h := range c.claim {
-		if _, ok := twice[h]; ok {
-			twice[h] = append(twice[h], n)
+		if _, ok := c.twins[h]; ok {
+			c.twins[h] = append(c.twins[h], n)
 		}
 	}
-	return twice
 }
 
 // claimedBefore reports whether an earlier metric of the push, which is sent,
 // has the delivery identity of metric n.
-func (s *Store) claimedBefore(t *transition, n int, twice map[uint64][]int) bool {
-	for _, o := range twice[s.checker.claim[n]] {
+func (c *checker) claimedBefore(t *transition, n int) bool {
+	for _, o := range c.twins[c.claim[n]] {
 		if o >= n {
 			break
 		}
-		if !s.checker.unsent[o] && s.sameMetric(t, n, o, true) {
+		if !c.unsent[o] && c.sameMetric(t, n, o, true) {
 			return true
 		}
 	}
@@ -69,20 +70,24 @@ func (s *Store) claimedBefore(t *transition, n int, twice map[uint64][]int) bool
 
 // slotHas reports whether the pending group of a slot has metric n of the push:
 // shows it, or delivers it.
-func (s *Store) slotHas(slot uint32, t *transition, n int, delivered bool) bool {
-	c, shape := &s.checker, t.part.Shape
+func (c *checker) slotHas(slot uint32, t *transition, n int, delivered bool) bool {
+	shape := t.part.Shape
 	c.a = appendIdentity(c.a[:0], t.labels, shape, &shape.metrics[n], delivered)
-	return s.slotHasSeries(slot, shape.familyOf(n).Name, c.a, delivered)
+	return c.slotHasSeries(slot, shape.familyOf(n).Name, c.a, delivered)
 }
 
 // slotHasSeries is slotHas for a name and labels; labels are sorted, and may be
-// checker.a.
-func (s *Store) slotHasSeries(slot uint32, name string, labels []Label, delivered bool) bool {
+// checker.a. The series of a group that a large change is about are for that change
+// to decide.
+func (c *checker) slotHasSeries(slot uint32, name string, labels []Label, delivered bool) bool {
 	if slot == gatewaySlot {
-		return s.gatewayHas(name, labels, delivered)
+		return c.s.gatewayHas(name, labels, delivered)
 	}
-	g := s.slots[slot].pending
-	c := &s.checker
+	if l := c.s.large; l != nil && l.entry.slot == slot {
+		c.underWay = true
+		return true
+	}
+	g := c.s.slots[slot].pending
 	if o := ownNamed(name) & g.Shows(); o != 0 {
 		if delivered && g.Hide&o != 0 {
 			return false
@@ -94,7 +99,7 @@ func (s *Store) slotHasSeries(slot uint32, name string, labels []Label, delivere
 	if !ok {
 		return false
 	}
-	for _, n := range s.look(slot, g, m, labels, delivered) {
+	for _, n := range c.look(slot, g, m, labels, delivered) {
 		if delivered && m.Part.IsUnsent(n) {
 			continue
 		}
@@ -118,24 +123,22 @@ func ownNamed(name string) Own {
 // checkOwn refuses a group whose own series another group has, and finds those
 // whose delivery identity another group owns. Groups that differ in an empty
 // label only meet here.
-func (s *Store) checkOwn(t *transition) error {
+func (c *checker) checkOwn(t *transition) error {
 	t.hide = (OwnPushTime | OwnFailTime) &^ t.shows
-	x := &s.index
+	x := &c.s.index
 	for _, o := range ownSeries {
 		if t.shows&o.own == 0 || t.ownStays(o.own) {
 			continue
 		}
-		name := x.hash.string(o.name)
-		view, claim := x.keys(name, x.hash.view, x.hash.series)
-		if err := s.checkOwnView(t, o.name, view); err != nil {
+		view, claim := c.hash.ownKeys(o.name)
+		if err := c.checkOwnView(t, o.name, view); err != nil {
 			return err
 		}
-		c := &s.checker
 		has := func(slot uint32) bool {
 			c.a = appendIdentity(c.a[:0], t.labels, nil, &Metric{}, true)
-			return s.slotHasSeries(slot, o.name, c.a, true)
+			return c.slotHasSeries(slot, o.name, c.a, true)
 		}
-		if x.claims.any(claim, t.slot, has) || (x.hash.view != x.hash.series || !s.o.CheckConsistency) && x.series.any(claim, t.slot, has) {
+		if x.claims.any(claim, t.slot, has) || (c.hash.view != c.hash.series || !c.s.o.CheckConsistency) && x.series.any(claim, t.slot, has) {
 			t.hide |= o.own
 		}
 	}
@@ -147,16 +150,15 @@ func (t *transition) ownStays(o Own) bool {
 	return t.old != nil && t.old.Shows()&o != 0 && t.old.Hide&o == 0
 }
 
-func (s *Store) checkOwnView(t *transition, name string, view uint64) error {
-	c := &s.checker
-	if !s.o.CheckConsistency {
+func (c *checker) checkOwnView(t *transition, name string, view uint64) error {
+	if !c.s.o.CheckConsistency {
 		return nil
 	}
 	c.a = appendIdentity(c.a[:0], t.labels, nil, &Metric{}, false)
 	owner := uint32(0)
-	if s.index.series.any(view, t.slot, func(o uint32) bool { owner = o; return s.slotHasSeries(o, name, c.a, false) }) {
+	if c.s.index.series.any(view, t.slot, func(o uint32) bool { owner = o; return c.slotHasSeries(o, name, c.a, false) }) {
 		return &ConflictError{
-			Family: name, Metric: metricString(name, c.a), Other: s.labelsOf(owner),
+			Family: name, Metric: metricString(name, c.a), Other: c.s.labelsOf(owner),
 			Reason: "of this group exists already with the same labels",
 		}
 	}
@@ -188,15 +190,15 @@ type lookupKey struct {
 }
 
 // look returns the numbers of the metrics of m that may have these labels.
-func (s *Store) look(slot uint32, g *Group, m Member, labels []Label, delivered bool) []uint32 {
-	c, f := &s.checker, m.Of()
+func (c *checker) look(slot uint32, g *Group, m Member, labels []Label, delivered bool) []uint32 {
+	f := m.Of()
 	k := lookupKey{slot, f.Name, delivered}
 	found, ok := c.looked[k]
 	if !ok {
 		found = lookup{}
 		for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
 			c.b = appendIdentity(c.b[:0], g.Labels, m.Part.Shape, &metrics[i], delivered)
-			h := s.index.hash.labelsHash(c.b)
+			h := c.hash.labelsHash(c.b)
 			found[h] = append(found[h], uint32(f.First()+i))
 		}
 		if c.looked == nil {
@@ -204,5 +206,5 @@ func (s *Store) look(slot uint32, g *Group, m Member, labels []Label, delivered 
 		}
 		c.looked[k] = found
 	}
-	return found[s.index.hash.labelsHash(labels)]
+	return found[c.hash.labelsHash(labels)]
 }
