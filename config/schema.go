@@ -99,7 +99,7 @@ func named(c *remotewrite.Config) string {
 type node struct{ unmarshal func(any) error }
 
 // UnmarshalYAML implements yaml.Unmarshaler.
-func (n *node) UnmarshalYAML(unmarshal func(any) error) error { //nolint:unparam // the interface has an error
+func (n *node) UnmarshalYAML(unmarshal func(any) error) error {
 	n.unmarshal = unmarshal
 	return nil
 }
