@@ -68,7 +68,8 @@ func breakCursor(t *testing.T, dir string) (heal func()) {
 			t.Fatal(err)
 		}
 		return func() {
-			if err := os.RemoveAll(inTheWay); err != nil {
+			// At once, since the name is taken the moment that it is free.
+			if err := os.Rename(inTheWay, dir+".aside"); err != nil {
 				t.Error(err)
 			}
 		}

@@ -182,8 +182,9 @@ func (d *destinations) startLocked(one *destination) {
 }
 
 // reload makes the destinations those of c. One whose section is the same goes
-// on, and looks up anew where its receiver is. One that has changed sends what is on its way and goes on where it
-// was; what a removed one was not sent is kept for it.
+// on, and looks up anew where its receiver is. One that has changed sends what is
+// on its way and goes on where it was; what a removed one was not sent is kept for
+// it.
 func (d *destinations) reload(c *config.Config) error {
 	if err := d.check(c); err != nil { // before the lock, since it reads files
 		return err
