@@ -225,10 +225,13 @@ func (h *Handler) families(r *http.Request, l *lease) ([]*dto.MetricFamily, erro
 	families, err := parseText(text, textOptions{
 		utf8Names: h.utf8Names, maxLabels: h.limits.MaxLabels, gone: r.Context().Done(), patience: parsePatience,
 	})
-	if err != nil && oneLine && lengthKnown(r) {
+	if _, ok := errors.AsType[*MalformedError](err); !ok {
+		return families, err
+	}
+	if oneLine && lengthKnown(r) {
 		err = bodyErrorf("%w (the body has no line end at all: curl -d strips them, use --data-binary)", err)
 	}
-	return families, hintEncoding(r, text, err)
+	return nil, hintEncoding(r, text, err)
 }
 
 // largePush is what a push costs that waits for its turn to be parsed.

@@ -320,6 +320,7 @@ func TestStateLimits(t *testing.T) {
 		{"label name in the body", Limits{MaxLabelLength: 5}, []step{refused("b", "m{abcdef=\"1\"} 1\n", "--push.max-label-length=5")}, `{job="b"}`},
 		{"label value in the path", Limits{MaxLabelLength: 5}, []step{refused("abcdef", "m 1\n", "--push.max-label-length")}, ``},
 		{"labels of a series", Limits{MaxLabels: 2}, []step{put("a", "m{x=\"1\",y=\"=\"} 1\n"), refused("b", "m{x=\"1\",y=\"2\",z=\"3\"} 1\n", "--push.max-labels-per-series=2")}, `{job="a"} {job="b"}`},
+		{"labels of a series without line end", Limits{MaxLabels: 1}, []step{refused("b", "m{x=\"1\",y=\"2\",z=\"3\"} 1", "--push.max-labels-per-series=1")}, `{job="b"}`},
 		{"labels of a bucket", Limits{MaxLabels: 2}, []step{put("a", "# TYPE h histogram\nh_bucket{x=\"1\",y=\"2\",le=\"1\"} 1\nh_count{x=\"1\",y=\"2\"} 1\n")}, `{job="a"}`},
 		{"labels in protobuf", Limits{MaxLabels: 1}, []step{refused("b", `proto:name: "m" type: GAUGE metric { label { name: "x" value: "1" } label { name: "y" value: "2" } gauge { value: 1 } }`, "--push.max-labels-per-series=1")}, `{job="b"}`},
 		{"labels in the path", Limits{MaxLabels: 2}, []step{put("a/x/1", "m 1\n"), refused("b/x/1/y/2", "m 1\n", "--push.max-labels-per-series")}, `{job="a",x="1"}`},

@@ -34,7 +34,7 @@ func newQuietLog(log *slog.Logger) *quietLog {
 // Log writes a line of this reason, or counts it.
 func (q *quietLog) Log(ctx context.Context, level slog.Level, msg, reason string, attrs ...any) {
 	if level == slog.LevelDebug || q.due(level, msg, reason) {
-		q.log.Log(ctx, level, msg, append([]any{"reason", reason}, attrs...)...)
+		q.log.Log(ctx, level, msg, append([]any{"reason", reason}, attrs...)...) //nolint:sloglint // the messages of callers are constant
 	}
 }
 

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -106,9 +105,9 @@ func TestQuietLog(t *testing.T) {
 		q := newQuietLog(slog.New(slog.NewTextHandler(&log, nil)))
 		count := func(what string) int { return strings.Count(log.String(), what) }
 		for range 1000 {
-			q.Log(context.Background(), slog.LevelWarn, "refused", "one")
+			q.Log(t.Context(), slog.LevelWarn, "refused", "one")
 		}
-		q.Log(context.Background(), slog.LevelError, "refused", "two")
+		q.Log(t.Context(), slog.LevelError, "refused", "two")
 		synctest.Wait()
 		if count("reason=one") != quietLines || count("reason=two") != 1 {
 			t.Errorf("logged:\n%s", log.String())
@@ -123,7 +122,7 @@ func TestQuietLog(t *testing.T) {
 		if count("left out") != 1 {
 			t.Errorf("nothing was left out since:\n%s", log.String())
 		}
-		q.Log(context.Background(), slog.LevelWarn, "refused", "one")
+		q.Log(t.Context(), slog.LevelWarn, "refused", "one")
 		if count("msg=refused reason=one") != quietLines+1 {
 			t.Errorf("a new window lets lines through:\n%s", log.String())
 		}
