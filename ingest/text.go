@@ -63,22 +63,14 @@ func nameOf(line []byte) []byte {
 }
 
 // textParser is a parser with the reader that it keeps, whose position tells
-// where the parser stopped.
+// where the parser stopped. It parses one text: what it took may depend on what it
+// has seen before.
 type textParser struct {
 	expfmt.TextParser
 	in *bufio.Reader
 }
 
-var (
-	legacyParsers = newTextParsers(model.LegacyValidation)
-	utf8Parsers   = newTextParsers(model.UTF8Validation)
-)
-
-func newTextParsers(s model.ValidationScheme) *sync.Pool {
-	return &sync.Pool{New: func() any {
-		return &textParser{TextParser: expfmt.NewTextParser(s), in: bufio.NewReader(nil)}
-	}}
-}
+var textReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
 
 // textOptions say how text is parsed. The zero value has no bounds.
 type textOptions struct {
@@ -102,11 +94,15 @@ func parseText(b []byte, o textOptions) ([]*dto.MetricFamily, error) {
 }
 
 func parseLines(b []byte, o textOptions) ([]*dto.MetricFamily, error) {
-	pool := legacyParsers
+	scheme := model.LegacyValidation
 	if o.utf8Names {
-		pool = utf8Parsers
+		scheme = model.UTF8Validation
 	}
-	p := pool.Get().(*textParser)
+	p := &textParser{TextParser: expfmt.NewTextParser(scheme), in: textReaders.Get().(*bufio.Reader)}
+	defer func() {
+		p.in.Reset(nil) // and lets go of the text
+		textReaders.Put(p.in)
+	}()
 	src := &awaited{Reader: bytes.NewReader(b), gone: o.gone, patience: o.patience}
 	p.in.Reset(src)
 	families, err := p.parse()
@@ -114,10 +110,7 @@ func parseLines(b []byte, o textOptions) ([]*dto.MetricFamily, error) {
 		return nil, err
 	}
 	if err != nil {
-		return nil, textError(b, len(b)-src.Len()-p.in.Buffered(), err) // p may be unusable
-	}
-	if len(b) <= pooledBuffer { // or a long line has left a long buffer in it
-		pool.Put(p)
+		return nil, textError(b, len(b)-src.Len()-p.in.Buffered(), err)
 	}
 	return sorted(families), nil
 }

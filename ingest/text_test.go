@@ -104,6 +104,19 @@ func TestText(t *testing.T) {
 	}
 }
 
+// TestParserForgets holds that a text is taken or refused whatever was parsed
+// before it: the parser panics on this one unless it has labels left over.
+func TestParserForgets(t *testing.T) {
+	for range 100 {
+		if _, err := parseText([]byte("# TYPE s summary\ns{l=\"v\"} 1\n"), textOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parseText([]byte("# TYPE m summary\n# TYPE g gauge\n{\"m\",l=\"v\"} 1\n"), textOptions{}); err == nil {
+			t.Fatal("taken with the labels of the text before")
+		}
+	}
+}
+
 // TestTooManyLabels has so many that comparing each with all others would take
 // minutes.
 func TestTooManyLabels(t *testing.T) {
