@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,11 +98,29 @@ func checkBrief(t *testing.T, code, want int, answer, log string) {
 	}
 }
 
+// lockedBuffer is written to by timers.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // TestQuietLog holds that lines are few, each reason has its own, and what was
 // left out is said.
 func TestQuietLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log lockedBuffer
 		q := newQuietLog(slog.New(slog.NewTextHandler(&log, nil)))
 		count := func(what string) int { return strings.Count(log.String(), what) }
 		for range 1000 {
