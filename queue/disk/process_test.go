@@ -185,7 +185,8 @@ func TestFullDisk(t *testing.T) {
 	stop()
 }
 
-// limitFileSize fails writes beyond 64 KiB of a file.
+// limitFileSize fails writes beyond 1 MiB of a file, also of the one where the go
+// command has tests note which files they open: that is far smaller.
 func limitFileSize(t *testing.T) (dir string, fill, free func()) {
 	var old unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &old); err != nil {
@@ -199,7 +200,7 @@ func limitFileSize(t *testing.T) (dir string, fill, free func()) {
 	}
 	free = func() { once.Do(func() { set(old.Cur); signal.Reset(syscall.SIGXFSZ) }) }
 	t.Cleanup(free)
-	return t.TempDir(), func() { signal.Ignore(syscall.SIGXFSZ); set(64 << 10) }, free
+	return t.TempDir(), func() { signal.Ignore(syscall.SIGXFSZ); set(1 << 20) }, free
 }
 
 // fillDisk puts a file on the file system that leaves 100 KiB.
