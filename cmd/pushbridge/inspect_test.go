@@ -36,9 +36,9 @@ data: store cafe
 opened last by pid 7
 records 3-9, 6 in all, 60 samples, 3.0 MiB
 
-DESTINATION  PENDING RECORDS  PENDING SAMPLES  MISSING RECORDS  OLDEST UNSENT  FROM                  CLOSED  ACKNOWLEDGED/SENT BY SHARD
-mimir        4                40               0                5              2026-03-01T12:00:00Z  no      4/5 9/9
-thanos       0                0                0                -              -                     yes     9/9
+DESTINATION  PENDING RECORDS  PENDING SAMPLES  MISSING RECORDS  OLDEST UNSENT  FROM                  CLOSED  NOT CONFIGURED SINCE  ACKNOWLEDGED/SENT BY SHARD
+mimir        4                40               0                5              2026-03-01T12:00:00Z  no      -                     4/5 9/9
+thanos       0                0                0                -              -                     yes     -                     9/9
 
 SAMPLES SINCE THE BEGINNING  ACCEPTED  DELIVERED  IN DOUBT  PENDING  DROPPED
 mimir                        93        30         5         36       20 disk_bound, 2 refused
