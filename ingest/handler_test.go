@@ -274,7 +274,6 @@ func TestFaults(t *testing.T) {
 		{"native histogram with missing buckets", native(`positive_span { offset: 0 length: 3 } positive_delta: 1 positive_delta: 0`), 400, "metric h:"},
 		{"native histogram with a negative bucket", native(`positive_span { offset: 0 length: 2 } positive_delta: 1 positive_delta: -2`), 400, "metric h:"},
 		{"native histogram whose count is too small", native(`positive_span { offset: 0 length: 2 } positive_delta: 5 positive_delta: 0`), 400, "metric h:"},
-		{"empty push_failure_time_seconds", `name: "push_failure_time_seconds" type: GAUGE`, 400, "has no metrics"},
 		{"push_failure_time_seconds that is no gauge", `name: "push_failure_time_seconds" type: COUNTER metric { counter { value: 1 } }`, 400, "is a counter, but a gauge of that name exists"},
 		{"label value that is not UTF-8", `name: "m" type: GAUGE metric { label { name: "x" value: "\xff" } gauge { value: 1 } }`, 400, "is not valid UTF-8"},
 		{"family name that is not UTF-8", `name: "\xff" type: GAUGE metric { gauge { value: 1 } }`, 400, "is not valid UTF-8"},

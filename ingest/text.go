@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,14 +63,6 @@ func nameOf(line []byte) []byte {
 	return line
 }
 
-// textParser is a parser with the reader that it keeps, whose position tells
-// where the parser stopped. It parses one text: what it took may depend on what it
-// has seen before.
-type textParser struct {
-	expfmt.TextParser
-	in *bufio.Reader
-}
-
 var textReaders = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
 
 // textOptions say how text is parsed. The zero value has no bounds.
@@ -98,19 +91,20 @@ func parseLines(b []byte, o textOptions) ([]*dto.MetricFamily, error) {
 	if o.utf8Names {
 		scheme = model.UTF8Validation
 	}
-	p := &textParser{TextParser: expfmt.NewTextParser(scheme), in: textReaders.Get().(*bufio.Reader)}
+	p := expfmt.NewTextParser(scheme) // for one text: what it takes may depend on what it has seen before
+	in := textReaders.Get().(*bufio.Reader)
 	defer func() {
-		p.in.Reset(nil) // and lets go of the text
-		textReaders.Put(p.in)
+		in.Reset(nil) // and lets go of the text
+		textReaders.Put(in)
 	}()
 	src := &awaited{Reader: bytes.NewReader(b), gone: o.gone, patience: o.patience}
-	p.in.Reset(src)
-	families, err := p.parse()
+	in.Reset(src)
+	families, err := guarded(p.TextToMetricFamilies, in)
 	if errors.Is(err, errGone) {
 		return nil, err
 	}
 	if err != nil {
-		return nil, textError(b, len(b)-src.Len()-p.in.Buffered(), err)
+		return nil, textError(b, len(b)-src.Len()-in.Buffered(), err)
 	}
 	return sorted(families), nil
 }
@@ -141,16 +135,18 @@ func (a *awaited) Read(p []byte) (int, error) {
 	return a.Reader.Read(p)
 }
 
-// parse turns a panic of the parser into an error: it has them for quoted names
-// of summaries and histograms that do not follow their own TYPE line.
-func (p *textParser) parse() (families map[string]*dto.MetricFamily, err error) {
+// guarded turns a panic of the parser, which is not ours, into an error: no text
+// may cost more than the push that brought it. The parser keeps a *bufio.Reader as
+// it is, so that its position tells where it stopped.
+func guarded(
+	parse func(io.Reader) (map[string]*dto.MetricFamily, error), in *bufio.Reader,
+) (families map[string]*dto.MetricFamily, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("the parser cannot cope with this text: %v", v)
 		}
 	}()
-	// The parser keeps a *bufio.Reader as it is, so that its position is ours.
-	return p.TextToMetricFamilies(p.in)
+	return parse(in)
 }
 
 func sorted(m map[string]*dto.MetricFamily) []*dto.MetricFamily {
