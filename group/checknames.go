@@ -46,8 +46,8 @@ func (c *checker) checkName(t *transition, f *Family) (reason, other string) {
 }
 
 // typesIn returns the types that a name will have.
-func (c *checker) typesIn(t *transition, name string) typeSet {
-	set := typeSet(0)
+func (c *checker) typesIn(t *transition, name string) TypeSet {
+	set := TypeSet(0)
 	info := c.s.index.names.byName[name]
 	if info != nil {
 		set = info.types()
@@ -77,7 +77,7 @@ func (t Type) word() string {
 	return t.String()
 }
 
-func (s typeSet) first() Type {
+func (s TypeSet) first() Type {
 	for t := range Type(typeCount) {
 		if s&t.set() != 0 {
 			return t

@@ -16,9 +16,16 @@ func (s *Store) addOwnFamilies() {
 	s.own = own
 	s.addGatewayLocked()
 	s.countConflictsLocked()
+	for _, f := range s.hiddenLocked() {
+		s.log.Warn("metric family is not shown: the gateway has metrics of its own that it collides with",
+			"family", Brief(f.Name), "type", f.Type.word(), "groups", f.Groups, "group", f.Group.String())
+	}
 }
 
 func (s *Store) addGatewayLocked() {
+	if s.o.CheckConsistency { // without, a view that is not consistent is what was asked for
+		s.index.names.setOwn(s.own)
+	}
 	for _, f := range s.own {
 		s.index.addGateway(&s.checker.hash, f)
 	}

@@ -26,17 +26,17 @@ type index struct {
 }
 
 func newIndex() index {
-	x := index{names: names{byName: map[string]*nameInfo{}}, series: newOwners(), claims: newOwners()}
+	x := index{names: newNames(), series: newOwners(), claims: newOwners()}
 	// Every group has these, so a push must not make them anything else.
 	for _, o := range ownSeries {
-		x.names.change(o.name, Gauge, gatewaySlot, true)
+		x.names.count(o.name, Gauge, gatewaySlot, true)
 	}
 	return x
 }
 
 // addGateway adds a family that the gateway exposes itself.
 func (x *index) addGateway(h *hasher, f OwnFamily) {
-	x.names.change(f.Name, f.Type, gatewaySlot, true)
+	x.names.count(f.Name, f.Type, gatewaySlot, true)
 	for _, l := range f.Series {
 		h.group(l)
 		view, _ := h.ownKeys(f.Name)

@@ -42,6 +42,7 @@ type largeChange struct {
 	t     transition
 	r     *Record
 	next  *Group // what the group will be
+	hides bool   // see names.hides
 	same  bool   // see sameSeries
 	adds  bool
 	time  timing
@@ -130,7 +131,7 @@ func (s *Store) applyLarge(id string, c Change, now time.Time, enqueue func(*Rec
 func (s *Store) changeLarge(id string, r *Record, at int64, now time.Time, enqueue func(*Record)) error {
 	e := s.entryLocked(id)
 	l := &largeChange{
-		id: id, entry: e, at: at, old: e.pending, r: r, c: newChecker(s, s.checker.hash.fresh()), checked: s.changes,
+		id: id, entry: e, at: at, old: e.pending, r: r, hides: s.index.names.hides(), c: newChecker(s, s.checker.hash.fresh()), checked: s.changes,
 	}
 	s.large = l
 	s.mu.Unlock()
@@ -179,7 +180,7 @@ func (s *Store) prepareLarge(l *largeChange) error {
 		return err
 	}
 	l.next = old.next(r, &s.shapes)
-	if l.same = sameSeries(old, r); l.same {
+	if l.same = !l.hides && sameSeries(old, r); l.same {
 		return nil
 	}
 	l.t = newTransition(r.Kind, old, r.Labels, r.Part)

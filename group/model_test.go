@@ -281,6 +281,9 @@ func printIndex(s *Store, x *index) string {
 	for n, info := range x.names.byName {
 		lines = append(lines, fmt.Sprintf("name %s %v %d", n, info.count, info.total))
 	}
+	for f, n := range x.names.hidden {
+		lines = append(lines, fmt.Sprintf("hidden %s %v %d", f.name, f.typ, n))
+	}
 	lines = append(lines, fmt.Sprint("conflicts ", x.series.extra, x.names.clashes))
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
@@ -290,6 +293,9 @@ func printIndex(s *Store, x *index) string {
 func rebuilt(s *Store) *index {
 	x := newIndex()
 	h := s.checker.hash.fresh()
+	if s.o.CheckConsistency {
+		x.names.setOwn(s.own)
+	}
 	for _, f := range s.own {
 		x.addGateway(&h, f)
 	}

@@ -14,7 +14,11 @@ const typeCount = int(GaugeHistogram) + 1
 type names struct {
 	byName  map[string]*nameInfo
 	clashes int
+	own     OwnNames          // of the gateway
+	hidden  map[typedName]int // families that are not shown, and not in byName
 }
+
+func newNames() names { return names{byName: map[string]*nameInfo{}, hidden: map[typedName]int{}} }
 
 type nameInfo struct {
 	count [typeCount]uint32 // families by type
@@ -22,24 +26,33 @@ type nameInfo struct {
 	slot  uint32 // of the group that had the name last; a hint for messages
 }
 
-// typeSet is a set of types, one bit each.
-type typeSet uint8
-
-func (t Type) set() typeSet { return 1 << t }
+func (t Type) set() TypeSet { return 1 << t }
 
 const (
-	allHistograms = typeSet(1<<Histogram | 1<<GaugeHistogram)
+	allHistograms = TypeSet(1<<Histogram | 1<<GaugeHistogram)
 	composed      = allHistograms | 1<<Summary
 )
 
 // suffixes of component names, and the types that use them.
 var suffixes = [...]struct {
 	text  string
-	types typeSet
+	types TypeSet
 }{{"_count", composed}, {"_sum", composed}, {"_bucket", allHistograms}}
 
-// change adds a family to the names, or removes it.
+// change adds a family of a group to the names, or removes it.
 func (n *names) change(name string, t Type, slot uint32, add bool) {
+	switch {
+	case !n.hidesFamily(name, t):
+		n.count(name, t, slot, add)
+	case add:
+		n.hide(typedName{strings.Clone(name), t}, 1)
+	default:
+		n.hide(typedName{name, t}, -1)
+	}
+}
+
+// count adds a family to the names, or removes it.
+func (n *names) count(name string, t Type, slot uint32, add bool) {
 	info := n.byName[name]
 	if add {
 		if info == nil {
@@ -98,13 +111,13 @@ func (n *names) toggled(name string, t Type, info *nameInfo, sign int) {
 }
 
 // types returns the types that a name has.
-func (n *names) types(name string) typeSet { return n.byName[name].types() }
+func (n *names) types(name string) TypeSet { return n.byName[name].types() }
 
-func (i *nameInfo) types() typeSet {
+func (i *nameInfo) types() TypeSet {
 	if i == nil {
 		return 0
 	}
-	s := typeSet(0)
+	s := TypeSet(0)
 	for t, c := range i.count {
 		if c > 0 {
 			s |= Type(t).set()
@@ -115,7 +128,7 @@ func (i *nameInfo) types() typeSet {
 
 // composedBase returns, for a name with a suffix of a component, the name
 // without it and the types of that name that would clash.
-func composedBase(name string) (string, typeSet) {
+func composedBase(name string) (string, TypeSet) {
 	for _, s := range suffixes {
 		if base, ok := strings.CutSuffix(name, s.text); ok {
 			return base, s.types

@@ -181,7 +181,7 @@ func (s *Store) checkSize(old *Group, r *Record) error {
 func (s *Store) transitLocked(id string, old *Group, r *Record, now time.Time, enqueue func(*Record)) error {
 	adds := false
 	var t transition
-	same := sameSeries(old, r)
+	same := !s.index.names.hides() && sameSeries(old, r)
 	c := s.checker
 	if !same {
 		t = newTransition(r.Kind, old, r.Labels, r.Part)

@@ -107,7 +107,7 @@ shared{instance="i",job="b"} 2
 	if groups[0].Labels.Job() != "a" {
 		want = swapGroups(want)
 	}
-	if diff := cmp.Diff(want, text(t, newView(groups, own), model.UnderscoreEscaping)); diff != "" {
+	if diff := cmp.Diff(want, text(t, newView(groups, own, nil), model.UnderscoreEscaping)); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)
 	}
 }
@@ -143,7 +143,7 @@ func TestExposition_SameAsExpfmt(t *testing.T) {
 			g.Push, g.Fail = r.Int64(), int64(r.IntN(2))*r.Int64()
 			groups = append(groups, g)
 		}
-		v := newView(groups, randomFamilies(r))
+		v := newView(groups, randomFamilies(r), nil)
 		for _, scheme := range []model.EscapingScheme{
 			model.UnderscoreEscaping, model.NoEscaping, model.DotsEscaping, model.ValueEncodingEscaping,
 		} {
@@ -410,7 +410,7 @@ func TestExposition_Abort(t *testing.T) {
 func TestExposition_Protobuf(t *testing.T) {
 	mf := gauge("m", "Help.", 1, "a", "b")
 	mf.Unit = new("seconds")
-	v := newView([]*group.Group{groupOf(t, 1, "job=j", mf)}, []*dto.MetricFamily{gauge("m", "Own.", 5)})
+	v := newView([]*group.Group{groupOf(t, 1, "job=j", mf)}, []*dto.MetricFamily{gauge("m", "Own.", 5)}, nil)
 	var b bytes.Buffer
 	if err := v.write(&b, expfmt.FmtProtoDelim); err != nil {
 		t.Fatal(err)
@@ -454,7 +454,7 @@ func TestExposition_ClientGone(t *testing.T) {
 	for i := range 2000 {
 		groups = append(groups, groupOf(t, int64(i), fmt.Sprintf("job=%d", i), gauge("m", "", 1, "a", strings.Repeat("x", 100))))
 	}
-	v := newView(groups, nil)
+	v := newView(groups, nil, nil)
 	for _, format := range []expfmt.Format{expfmt.FmtText, expfmt.FmtProtoDelim} {
 		if err := v.write(&failingWriter{left: 100_000}, format); !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("%s: got %v, want %v", format, err, io.ErrClosedPipe)
@@ -474,7 +474,7 @@ func BenchmarkExposition(b *testing.B) {
 			lines, n := 0, int64(0)
 			for b.Loop() {
 				c := &countWriter{}
-				if err := newView(groups, nil).write(c, expfmt.FmtText); err != nil {
+				if err := newView(groups, nil, nil).write(c, expfmt.FmtText); err != nil {
 					b.Fatal(err)
 				}
 				lines, n = c.lines, c.bytes

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -41,17 +43,32 @@ type family struct {
 }
 
 // newView sorts out what the groups and the gateway itself have.
-func newView(groups []*group.Group, own []*dto.MetricFamily) *view {
+func newView(groups []*group.Group, own []*dto.MetricFamily, reserved group.OwnNames) *view {
 	v := &view{groups: slices.Clone(groups), own: own}
 	slices.SortFunc(v.groups, func(a, b *group.Group) int { return strings.Compare(a.ID, b.ID) })
-	v.pushed = v.collect()
+	v.pushed = v.collect(ownNames(own, reserved))
 	slices.SortFunc(v.pushed, func(a, b pushedFamily) int { return strings.Compare(a.name, b.name) })
 	return v
 }
 
+// ownNames says which pushed families are not shown: those that metrics of the gateway
+// itself collide with, or may collide with by another configuration. They were stored when
+// it did not have those yet.
+func ownNames(own []*dto.MetricFamily, reserved group.OwnNames) group.OwnNames {
+	names := group.OwnNames{}
+	maps.Copy(names, reserved)
+	for _, mf := range own {
+		names.Add(mf.GetName(), groupType(mf.GetType()))
+	}
+	return names
+}
+
+// notShown stands where the number of a family would.
+const notShown = math.MaxUint32
+
 // collect finds the families of all groups. It counts first, so that all refs
 // fit one allocation.
-func (v *view) collect() []pushedFamily {
+func (v *view) collect(own group.OwnNames) []pushedFamily {
 	ids := make(map[string]uint32)
 	var out []pushedFamily
 	var count []int
@@ -75,7 +92,12 @@ func (v *view) collect() []pushedFamily {
 	members := make([]uint32, 0, total) // the family of each member, group by group
 	for _, g := range v.groups {
 		for _, m := range g.Members {
-			id := idOf(m.Of().Name)
+			f := m.Of()
+			if own[f.Name].Has(f.Type) {
+				members = append(members, notShown)
+				continue
+			}
+			id := idOf(f.Name)
 			members = append(members, id)
 			count[id]++
 		}
@@ -97,6 +119,9 @@ func allot(fs []pushedFamily, count []int, total int) {
 func (v *view) fill(fs []pushedFamily, members []uint32) {
 	for gi, g := range v.groups {
 		for mi := range g.Members {
+			if members[mi] == notShown {
+				continue
+			}
 			f := &fs[members[mi]]
 			f.refs = append(f.refs, famRef{group: uint32(gi), member: uint32(mi)})
 		}
@@ -207,6 +232,23 @@ func dtoType(t group.Type) dto.MetricType {
 	case group.Untyped:
 	}
 	return dto.MetricType_UNTYPED
+}
+
+func groupType(t dto.MetricType) group.Type {
+	switch t {
+	case dto.MetricType_COUNTER:
+		return group.Counter
+	case dto.MetricType_GAUGE:
+		return group.Gauge
+	case dto.MetricType_SUMMARY:
+		return group.Summary
+	case dto.MetricType_HISTOGRAM:
+		return group.Histogram
+	case dto.MetricType_GAUGE_HISTOGRAM:
+		return group.GaugeHistogram
+	case dto.MetricType_UNTYPED:
+	}
+	return group.Untyped
 }
 
 // eachSeries calls pushed for each group's part of f, and stamp for each push

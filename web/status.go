@@ -57,6 +57,7 @@ type pageView struct {
 	Started  stampView
 	NotReady string
 	Conflict int // inconsistencies for which /metrics is refused
+	Hidden   []group.HiddenFamily
 	AdminAPI bool
 
 	Total, Failed  int // of all groups
@@ -91,7 +92,7 @@ func (h *Handler) page(query url.Values) pageView {
 	now := h.o.Now()
 	v := pageView{
 		Assets: h.assets.version, Version: h.o.Build["version"], AdminAPI: h.o.AdminAPI,
-		Started: moment(h.o.Started, now), Conflict: h.o.Store.LiveConflicts(),
+		Started: moment(h.o.Started, now), Conflict: h.o.Store.LiveConflicts(), Hidden: h.o.Store.Hidden(),
 		Query: strings.TrimSpace(query.Get("q")), FailedOnly: query.Get("failed") != "",
 		Flags: pairs(h.o.Flags), Build: pairs(h.o.Build),
 	}

@@ -245,3 +245,20 @@ func BenchmarkStatus_Page(b *testing.B) {
 		v.showList(groups, url.Values{"q": {"job 99"}}, testTime)
 	}
 }
+
+// TestStatus_Hidden names the families that /metrics does not show.
+func TestStatus_Hidden(t *testing.T) {
+	part, err := group.FromDTO(parseText(t, "own 1\n"), group.BuildOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := group.NewStore(group.Options{CheckConsistency: true, OwnFamilies: func() []group.OwnFamily {
+		return []group.OwnFamily{{Name: "own", Type: group.Gauge}}
+	}})
+	s.Restore(&group.Record{Kind: group.KindPut, Labels: keyOf("job=a"), Part: part, Members: part.Members()}, 1)
+	s.FinishRestore(0)
+	page := pageOf(t, newTestHandler(&gateway{Store: s}), "/")
+	if !strings.Contains(page, "Not shown in /metrics:</strong> own, of 1 groups, for instance {job=&#34;a&#34;}") {
+		t.Error("the page does not name what is hidden")
+	}
+}

@@ -9,15 +9,25 @@ import (
 	"github.com/pushbridge/pushbridge/group"
 )
 
-// ownFamilies describes the gateway's own metrics to the consistency check: a
-// push must not collide with them.
+// ownFamilies describes the gateway's own metrics to the consistency check, those that
+// it does not show yet too: a push must not collide with them.
 func ownFamilies(g prometheus.Gatherer, log *slog.Logger) []group.OwnFamily {
 	families, err := g.Gather()
 	if err != nil {
 		log.Error("own metrics cannot be gathered", "err", err)
 	}
-	own := make([]group.OwnFamily, 0, len(families)+1)
-	own = append(own, group.OwnFamily{Name: group.OverdueName, Type: group.Gauge}) // also while no group has it
+	own := make([]group.OwnFamily, 0, 2*len(families))
+	shown := map[string]bool{group.OverdueName: true} // its series are those of groups
+	for _, f := range families {
+		shown[f.GetName()] = true
+	}
+	for t, names := range reservedFamilies {
+		for _, name := range names {
+			if !shown[name] || name == group.OverdueName {
+				own = append(own, group.OwnFamily{Name: name, Type: t})
+			}
+		}
+	}
 	for _, f := range families {
 		if f.GetName() == group.OverdueName {
 			continue
