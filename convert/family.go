@@ -15,9 +15,6 @@ const (
 	failTimeHelp = "Last Unix time when changing this group in the Pushgateway failed."
 )
 
-// OverdueHelp is the help text of pushbridge_group_overdue.
-const OverdueHelp = "Whether the group was not pushed to for longer than the configuration expects."
-
 // metric is one metric at work.
 type metric struct {
 	*group.Metric
@@ -119,7 +116,7 @@ func (c *Converter) appendPushTimes(dst []Series, r *group.Record) []Series {
 // overdue says whether the group should have been pushed to by the time of the
 // record: the value changes with the time, and so refreshing brings it about.
 func (c *Converter) overdue(r *group.Record) Series {
-	s := c.ownSeries(group.OverdueName, OverdueHelp)
+	s := c.ownSeries(group.OverdueName, group.OverdueHelp)
 	if group.Overdue(r.Time*1e6, r.Push, r.Expect) {
 		s.Value = 1
 	}

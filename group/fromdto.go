@@ -33,11 +33,12 @@ const (
 	OverdueName  = "pushbridge_group_overdue" // of groups that are expected to be pushed
 )
 
-// Help texts of the first two, as Pushgateway words them: dashboards and tools
-// compare whole views.
+// Their help texts. The first two are Pushgateway's to the letter: dashboards and
+// tools compare whole views.
 const (
 	PushTimeHelp = "Last Unix time when changing this group in the Pushgateway succeeded."
 	FailTimeHelp = "Last Unix time when changing this group in the Pushgateway failed."
+	OverdueHelp  = "Whether the group was not pushed to for longer than the configuration expects."
 )
 
 var builders = sync.Pool{New: func() any { return NewBuilder() }}

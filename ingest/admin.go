@@ -41,7 +41,7 @@ func apiOptions(w http.ResponseWriter) {
 }
 
 func (h *Handler) wipe(w http.ResponseWriter, r *http.Request) {
-	if err := h.writer.Wipe(carriedOut(r), h.now()); err != nil {
+	if err := h.gateway.Wipe(carriedOut(r), h.now()); err != nil {
 		h.refuse(w, r, nil, err)
 		return
 	}

@@ -75,7 +75,7 @@ func TestContentEncoding(t *testing.T) {
 		{name: "trash behind gzip", encoding: "gzip", body: gz + "trash that is long enough", status: 400, say: "gzip: invalid header"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			g := newGateway(t, Options{})
+			g := newRig(t, Options{})
 			w := g.do("PUT", "/metrics/job/a", tc.body, "Content-Encoding: "+tc.encoding)
 			if w.Code != tc.status || !strings.Contains(w.Body.String(), tc.say) {
 				t.Errorf("got %d %q, want %d %q", w.Code, w.Body, tc.status, tc.say)
@@ -89,7 +89,7 @@ func TestContentEncoding(t *testing.T) {
 }
 
 func TestEncodingOfEveryRoute(t *testing.T) {
-	g := newGateway(t, Options{AdminAPI: true})
+	g := newRig(t, Options{AdminAPI: true})
 	for _, tc := range []struct {
 		name   string
 		method string
@@ -112,7 +112,7 @@ func TestEncodingOfEveryRoute(t *testing.T) {
 }
 
 func TestDecodeBodyAroundOthers(t *testing.T) {
-	g := newGateway(t, Options{})
+	g := newRig(t, Options{})
 	var got string
 	reader := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)
@@ -150,7 +150,7 @@ func TestBodyLimits(t *testing.T) {
 		{name: "one push needs more than the memory for all", limits: Limits{MaxInFlightBytes: 10_000}, body: many, status: 413, say: "--push.max-inflight-bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			g := newGateway(t, Options{Limits: tc.limits})
+			g := newRig(t, Options{Limits: tc.limits})
 			for _, announced := range []bool{true, false} {
 				var body io.Reader = strings.NewReader(tc.body)
 				if !announced {
@@ -167,7 +167,7 @@ func TestBodyLimits(t *testing.T) {
 }
 
 func TestInFlightBound(t *testing.T) {
-	g := newGateway(t, Options{Limits: Limits{MaxInFlightBytes: 20_000}})
+	g := newRig(t, Options{Limits: Limits{MaxInFlightBytes: 20_000}})
 	other := lease{b: g.budget}
 	if err := other.take(19_000); err != nil {
 		t.Fatal(err)
@@ -186,7 +186,7 @@ func TestInFlightBound(t *testing.T) {
 // TestGzipBomb pushes 1 MiB that decompresses to 1 GiB.
 func TestGzipBomb(t *testing.T) {
 	member := gzipped(t, strings.Repeat("\x00", 16<<20))
-	g := newGateway(t, Options{})
+	g := newRig(t, Options{})
 	bomb := strings.Repeat(member, 64)
 	allocated := allocated(func() {
 		if w := g.do("PUT", "/metrics/job/a", bomb, "Content-Encoding: gzip"); w.Code != 413 {
@@ -202,7 +202,7 @@ func TestGzipBomb(t *testing.T) {
 // TestLineBomb pushes a gzip body of some kilobytes that decompresses within its
 // limit, and would take gigabytes once parsed.
 func TestLineBomb(t *testing.T) {
-	g := newGateway(t, Options{})
+	g := newRig(t, Options{})
 	bomb := gzipped(t, strings.Repeat("a 1\n", 3<<20))
 	allocated := allocated(func() {
 		if w := g.do("PUT", "/metrics/job/a", bomb, "Content-Encoding: gzip"); w.Code != 413 {
@@ -233,7 +233,7 @@ func TestShorterThanContentLength(t *testing.T) {
 		{"gzip", "gzip", gzipped(t, "some_metric 1\n")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			g := newGateway(t, Options{})
+			g := newRig(t, Options{})
 			status, answer := rawPut(t, g, tc.body, len(tc.body)+7, tc.encoding)
 			if tc.encoding == "gzip" {
 				// The gzip stream is complete; what may follow it never comes.
@@ -287,7 +287,7 @@ func TestUnendedLine(t *testing.T) {
 				{"announced", strings.NewReader(tc.body), tc.announced, tc.say},
 				{"chunked", io.MultiReader(strings.NewReader(tc.body)), tc.chunked, tc.sayUnlength},
 			} {
-				g := newGateway(t, Options{})
+				g := newRig(t, Options{})
 				w := g.send("PUT", "/metrics/job/a", way.body, "Content-Encoding: "+tc.encoding)
 				if w.Code != way.status || !strings.Contains(w.Body.String(), way.say) {
 					t.Errorf("%s: got %d %q, want %d %q", way.name, w.Code, w.Body, way.status, way.say)
@@ -305,7 +305,7 @@ func TestCutProtobuf(t *testing.T) {
 	first := delimited(t, `name: "a" type: GAUGE metric { gauge { value: 1 } }`)
 	body := first + delimited(t, `name: "b" type: GAUGE metric { gauge { value: 1 } }`)
 	for n := 1; n < len(body); n++ {
-		g := newGateway(t, Options{})
+		g := newRig(t, Options{})
 		w := g.do("PUT", "/metrics/job/a", body[:n], "Content-Type: "+protoType)
 		if want := n == len(first); (w.Code == 200) != want {
 			t.Errorf("%d of %d bytes: got %d %q", n, len(body), w.Code, w.Body)
@@ -341,7 +341,7 @@ func FuzzBody(f *testing.F) {
 	f.Add([]byte(gzipped(f, "m 1\n")), uint8(1))
 	f.Add([]byte(snapped(f, "m 1\n")), uint8(2))
 	f.Fuzz(func(t *testing.T, b []byte, encoding uint8) {
-		g := newGateway(t, Options{Limits: Limits{MaxBodyBytes: 1 << 10, MaxDecodedBytes: 1 << 12, MaxInFlightBytes: 1 << 20}})
+		g := newRig(t, Options{Limits: Limits{MaxBodyBytes: 1 << 10, MaxDecodedBytes: 1 << 12, MaxInFlightBytes: 1 << 20}})
 		r := httptest.NewRequestWithContext(t.Context(), "PUT", "/metrics/job/a", bytes.NewReader(b))
 		r.Header.Set("Content-Encoding", []string{"", "gzip", "snappy"}[encoding%3])
 		w := httptest.NewRecorder()

@@ -13,7 +13,7 @@ import (
 // Pushes are answered 503 at once while too much waits for the disk, and taken
 // when it has caught up.
 func TestBusyLog(t *testing.T) {
-	g := newIdleGateway(t, Options{})
+	g := newIdleRig(t, Options{})
 	large := &group.Record{Kind: group.KindClock, Labels: make(group.Labels, 1<<18)}
 	for g.log.Err() == nil {
 		if err := g.log.Append(large, 0, nil); err != nil {

@@ -40,7 +40,7 @@ func TestCosts(t *testing.T) {
 		{name: "protobuf, empty metrics", proto: `name: "m" type: GAUGE ` + strings.Repeat(`metric { gauge { } } `, 50_000)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			g := newGateway(t, Options{Limits: Limits{MaxInFlightBytes: 1 << 40}})
+			g := newRig(t, Options{Limits: Limits{MaxInFlightBytes: 1 << 40}})
 			kind := "text/plain"
 			if tc.proto != "" {
 				tc.body, kind = delimited(t, tc.proto), protoType

@@ -8,7 +8,6 @@
 //	body.go     the body, decompressed, within its limits
 //	text.go, proto.go   the body -> metric families
 //	handler.go  the steps in order, and the one place that maps errors to statuses
-//	writer.go   a change -> store and log, and the wait until it is kept
 //
 // Around them upload.go sees to it that bodies come on and refusals are heard,
 // budget.go counts the memory, and quiet.go keeps the log short.
@@ -28,8 +27,7 @@
 //
 // # Use
 //
-// NewWriter joins a store and a log; it serves every change, also those that do
-// not come over HTTP. NewHandler serves the push API below {prefix}/metrics/job
+// NewHandler serves, on a gateway, the push API below {prefix}/metrics/job
 // and the wipe below {prefix}/api/v1/admin. Handler.Owns says which paths those
 // are. Handler.DecodeBody belongs around every other route outside /api too,
 // because Pushgateway undoes content encodings there.

@@ -43,7 +43,7 @@ func (h *Handler) deleteMatched(w http.ResponseWriter, r *http.Request) {
 		h.answerJSON(w, http.StatusOK, listed(keys))
 		return
 	}
-	n, err := h.writer.DeleteAll(carriedOut(r), keys, h.now())
+	n, err := h.gateway.DeleteAll(carriedOut(r), keys, h.now())
 	if err != nil {
 		h.refuseJSON(w, r, err)
 		return
@@ -80,7 +80,7 @@ func queryErrorf(format string, args ...any) error {
 // matching returns the keys of the groups that any of selectors selects.
 func (h *Handler) matching(selectors []group.Matchers) []group.Labels {
 	var keys []group.Labels
-	for _, g := range h.writer.Store().Groups() {
+	for _, g := range h.gateway.State().Groups() {
 		if slices.ContainsFunc(selectors, func(m group.Matchers) bool { return m.Match(g.Labels) }) {
 			keys = append(keys, g.Labels)
 		}

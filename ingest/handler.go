@@ -13,8 +13,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/model"
 
+	"github.com/pushbridge/pushbridge/gateway"
 	"github.com/pushbridge/pushbridge/group"
-	"github.com/pushbridge/pushbridge/queue"
 )
 
 // Options are the settings of a Handler. The zero value works.
@@ -36,7 +36,7 @@ type Options struct {
 
 // Handler answers the write side of the Pushgateway API.
 type Handler struct {
-	writer    *Writer
+	gateway   *gateway.Gateway
 	prefix    string
 	unchecked bool
 	utf8Names bool
@@ -59,10 +59,10 @@ type Handler struct {
 	decoded http.Handler // what ServeHTTP does once the body is decoded
 }
 
-// NewHandler returns a Handler that changes the state through w.
-func NewHandler(w *Writer, o Options) *Handler {
+// NewHandler returns a Handler that changes the state through g.
+func NewHandler(g *gateway.Gateway, o Options) *Handler {
 	h := &Handler{
-		writer: w, prefix: o.Prefix, unchecked: o.Unchecked, utf8Names: o.UTF8Names, adminAPI: o.AdminAPI,
+		gateway: g, prefix: o.Prefix, unchecked: o.Unchecked, utf8Names: o.UTF8Names, adminAPI: o.AdminAPI,
 		limits: o.Limits.withDefaults(), ttl: o.TTL, logger: o.Logger, now: o.Now,
 	}
 	if h.logger == nil {
@@ -91,7 +91,7 @@ func NewHandler(w *Writer, o Options) *Handler {
 func (h *Handler) push(w http.ResponseWriter, r *http.Request) {
 	c, err := h.change(r)
 	if err == nil {
-		err = h.writer.Ready() // before the body is read: that would be for nothing
+		err = h.gateway.Ready() // before the body is read: that would be for nothing
 	}
 	if err != nil {
 		h.refuse(w, r, c.Labels, err)
@@ -102,7 +102,7 @@ func (h *Handler) push(w http.ResponseWriter, r *http.Request) {
 	c.Part, err = h.part(r, l)
 	now, ctx := h.now(), carriedOut(r)
 	if err == nil {
-		err = h.writer.Do(ctx, c, now)
+		err = h.gateway.Do(ctx, c, now)
 	}
 	if setsFailureTime(err) {
 		err = h.fail(ctx, c.Labels, now, err)
@@ -149,7 +149,7 @@ func (h *Handler) groupingKey(r *http.Request) (group.Labels, error) {
 func (h *Handler) ttlOf(r *http.Request, key group.Labels) (time.Duration, error) {
 	q := r.URL.Query()
 	if r.URL.RawQuery == "" || !q.Has("ttl") {
-		if rules := h.writer.Store().Rules(); rules != nil {
+		if rules := h.gateway.State().Rules(); rules != nil {
 			return rules.Of(key).TTL, nil
 		}
 		return h.ttl, nil
@@ -259,7 +259,7 @@ func (h *Handler) toParse(l *lease, cost int64) (done func(), err error) {
 // promise, except at a limit.
 func (h *Handler) fail(ctx context.Context, key group.Labels, now time.Time, why error) error {
 	c := group.Change{Kind: group.KindFail, Labels: key, Err: why}
-	err := h.writer.Do(ctx, c, now)
+	err := h.gateway.Do(ctx, c, now)
 	if h.unchecked && !errors.Is(why, group.ErrLimit) {
 		return err
 	}
@@ -283,7 +283,7 @@ func setsFailureTime(err error) bool {
 func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
 	key, err := h.groupingKey(r)
 	if err == nil {
-		err = h.writer.Do(carriedOut(r), group.Change{Kind: group.KindDelete, Labels: key}, h.now())
+		err = h.gateway.Do(carriedOut(r), group.Change{Kind: group.KindDelete, Labels: key}, h.now())
 	}
 	if err != nil && !errors.Is(err, group.ErrAbsent) {
 		h.refuse(w, r, key, err)
@@ -337,9 +337,9 @@ func classify(err error) (status int, why reason, retryAfter string) {
 		return http.StatusBadRequest, reasonConflict, ""
 	}
 	switch {
-	case errors.Is(err, ErrInFlight), errors.Is(err, queue.ErrBusy):
+	case errors.Is(err, ErrInFlight), errors.Is(err, gateway.ErrBusy):
 		return http.StatusServiceUnavailable, reasonBusy, "1"
-	case errors.Is(err, ErrNotKept):
+	case errors.Is(err, gateway.ErrNotKept):
 		return http.StatusServiceUnavailable, reasonUnavailable, "5"
 	case errors.Is(err, context.Canceled):
 		return http.StatusServiceUnavailable, reasonGone, "1"

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/pushbridge/pushbridge/gateway"
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue"
 )
@@ -25,7 +26,7 @@ type step struct {
 	say     string // part of the answer's body; empty: the body is empty
 }
 
-func (s step) run(t *testing.T, g *gateway) {
+func (s step) run(t *testing.T, g *rig) {
 	t.Helper()
 	method, path, _ := strings.Cut(s.request, " ")
 	contentType := "text/plain"
@@ -143,7 +144,7 @@ func TestAnswers(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			g := newGateway(t, tc.options)
+			g := newRig(t, tc.options)
 			for _, s := range tc.steps {
 				s.run(t, g)
 			}
@@ -243,7 +244,7 @@ func TestGroups(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			g := newGateway(t, Options{})
+			g := newRig(t, Options{})
 			for _, s := range tc.steps {
 				s.run(t, g)
 			}
@@ -280,7 +281,7 @@ func TestFaults(t *testing.T) {
 		{"classic histogram whose buckets and count disagree", `name: "h" type: HISTOGRAM metric { histogram { sample_count: 1 bucket { upper_bound: 1 cumulative_count: 5 } } }`, 200, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			g := newGateway(t, Options{})
+			g := newRig(t, Options{})
 			w := g.do("PUT", "/metrics/job/a", delimited(t, tc.family), "Content-Type: "+protoType)
 			if w.Code != tc.status || !strings.Contains(w.Body.String(), tc.say) {
 				t.Errorf("got %d %q, want %d %q", w.Code, w.Body, tc.status, tc.say)
@@ -293,7 +294,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestRefusedPushesAreBounded(t *testing.T) {
-	g := newGateway(t, Options{})
+	g := newRig(t, Options{})
 	for i := range 2000 {
 		if w := g.do("PUT", fmt.Sprintf("/metrics/job/%d", i), "m 1 1\n"); w.Code != 400 {
 			t.Fatalf("got %d %q", w.Code, w.Body)
@@ -327,7 +328,7 @@ func TestStateLimits(t *testing.T) {
 		{"without checks", Limits{MaxSeries: 1}, []step{refused("a", "m 1\nn 1\n", "--push.max-series-per-group=1")}, `{job="a"}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			g := newGateway(t, Options{Limits: tc.limits, Unchecked: tc.name == "without checks"})
+			g := newRig(t, Options{Limits: tc.limits, Unchecked: tc.name == "without checks"})
 			for _, s := range tc.steps {
 				s.run(t, g)
 			}
@@ -339,7 +340,7 @@ func TestStateLimits(t *testing.T) {
 }
 
 func TestUnavailable(t *testing.T) {
-	g := newGateway(t, Options{AdminAPI: true})
+	g := newRig(t, Options{AdminAPI: true})
 	put("a", "m 1\n").run(t, g)
 	g.stopLog()
 	for _, request := range []string{"PUT /metrics/job/a", "POST /metrics/job/a", "DELETE /metrics/job/a", "PUT /api/v1/admin/wipe"} {
@@ -376,8 +377,8 @@ func TestClassify(t *testing.T) {
 		{&group.ConflictError{}, 400, reasonConflict, ""},
 		{fmt.Errorf("wrapped: %w", &group.ConflictError{}), 400, reasonConflict, ""},
 		{ErrInFlight, 503, reasonBusy, "1"},
-		{fmt.Errorf("%w: %w", ErrNotKept, queue.ErrBusy), 503, reasonBusy, "1"},
-		{fmt.Errorf("%w: %w", ErrNotKept, queue.ErrFull), 503, reasonUnavailable, "5"},
+		{fmt.Errorf("%w: %w", gateway.ErrNotKept, queue.ErrBusy), 503, reasonBusy, "1"},
+		{fmt.Errorf("%w: %w", gateway.ErrNotKept, queue.ErrFull), 503, reasonUnavailable, "5"},
 		{errors.New("x"), 500, reasonInternal, ""},
 	} {
 		status, why, retryAfter := classify(tc.err)
@@ -390,7 +391,7 @@ func TestClassify(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	shared := RequestCounter(reg)
-	g := newGateway(t, Options{Registerer: reg, AdminAPI: true})
+	g := newRig(t, Options{Registerer: reg, AdminAPI: true})
 	put("a", "m 1\n").run(t, g)
 	refused("a", "m\n", "line 1").run(t, g)
 	del.run(t, g)
@@ -453,7 +454,7 @@ func TestTTL(t *testing.T) {
 		{"negative", "?ttl=-1h", 0, "ttl in the query"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			g := newGateway(t, Options{TTL: time.Hour})
+			g := newRig(t, Options{TTL: time.Hour})
 			s := put("a"+tc.query, "m 1\n")
 			if tc.say != "" {
 				s.status, s.say = 400, tc.say
@@ -471,7 +472,7 @@ func TestTTL(t *testing.T) {
 // TestOneTime holds that one push has one time.
 func TestOneTime(t *testing.T) {
 	now := time.Unix(1_700_000_000, 123_456_789)
-	g := newGateway(t, Options{Now: func() time.Time { return now }})
+	g := newRig(t, Options{Now: func() time.Time { return now }})
 	put("a", "m 1\n").run(t, g)
 	refused("a", "m 1 1\n", inconsistent).run(t, g)
 	g.settle()
@@ -488,7 +489,7 @@ func FuzzPush(f *testing.F) {
 	f.Add([]byte("a{x=\"\"} 1\na 2\npush_failure_time_seconds 3\n"), false)
 	f.Add([]byte(delimited(f, `name: "h" type: HISTOGRAM metric { histogram { sample_count: 2 schema: 1 positive_span { length: 2 } positive_delta: 1 positive_delta: 0 } }`)), true)
 	f.Add([]byte(delimited(f, `name: "s" type: SUMMARY metric { label { name: "a.b" value: "c" } summary { quantile { quantile: 0.5 value: 1 } } }`)), true)
-	shared := newGateway(f, Options{})
+	shared := newRig(f, Options{})
 	f.Fuzz(func(t *testing.T, body []byte, protobuf bool) {
 		g := *shared
 		g.t = t

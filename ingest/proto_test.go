@@ -90,7 +90,7 @@ func TestContentType(t *testing.T) {
 		{"none", "", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			g := newGateway(t, Options{})
+			g := newRig(t, Options{})
 			w := g.do("PUT", "/metrics/job/a", body, "Content-Type: "+tc.contentType)
 			if (w.Code == 200) != tc.protobuf || w.Code != 200 && w.Code != 400 {
 				t.Errorf("protobuf body: got %d %q", w.Code, w.Body)
@@ -103,7 +103,7 @@ func TestContentType(t *testing.T) {
 	}
 	for _, contentType := range []string{"text/plain", "text/plain; version=0.0.4", "application/openmetrics-text", "application/x-www-form-urlencoded", "application/json", "!"} {
 		t.Run("text by "+contentType, func(t *testing.T) {
-			w := newGateway(t, Options{}).do("POST", "/metrics/job/a", "m 1\n# EOF\n", "Content-Type: "+contentType)
+			w := newRig(t, Options{}).do("POST", "/metrics/job/a", "m 1\n# EOF\n", "Content-Type: "+contentType)
 			if w.Code != 200 {
 				t.Errorf("got %d %q", w.Code, w.Body)
 			}
@@ -113,7 +113,7 @@ func TestContentType(t *testing.T) {
 
 // TestLengthPrefix pushes a message that claims to be larger than any memory.
 func TestLengthPrefix(t *testing.T) {
-	g := newGateway(t, Options{})
+	g := newRig(t, Options{})
 	body := string(binary.AppendUvarint(nil, 1<<62)) + "abc"
 	allocated := allocated(func() {
 		if w := g.do("PUT", "/metrics/job/a", body, "Content-Type: "+protoType); w.Code != 413 || !strings.Contains(w.Body.String(), "--push.max-decoded-bytes") {
@@ -127,7 +127,7 @@ func TestLengthPrefix(t *testing.T) {
 
 // TestProtoBomb pushes two bytes for each of millions of empty metrics.
 func TestProtoBomb(t *testing.T) {
-	g := newGateway(t, Options{})
+	g := newRig(t, Options{})
 	family := append([]byte("\x0a\x01a"), bytes.Repeat([]byte("\x22\x00"), 6<<20)...)
 	body := gzipped(t, string(append(binary.AppendUvarint(nil, uint64(len(family))), family...)))
 	allocated := allocated(func() {

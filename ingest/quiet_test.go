@@ -56,7 +56,7 @@ func TestQuotesAreCut(t *testing.T) {
 			var log bytes.Buffer
 			tc.options.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			tc.options.AdminAPI = true
-			g := newGateway(t, tc.options)
+			g := newRig(t, tc.options)
 			if strings.HasPrefix(tc.path, "?") {
 				w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "DELETE", GroupsPath+tc.path, nil)
 				g.ServeGroups(w, r)

@@ -61,7 +61,7 @@ func TestRoutes(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, prefix := range []string{"", "/pre/fix"} {
-				g := newGateway(t, Options{Prefix: prefix, AdminAPI: true})
+				g := newRig(t, Options{Prefix: prefix, AdminAPI: true})
 				w := g.do(tc.method, prefix+tc.path, "")
 				want := tc.want
 				if want.Location != "" {
@@ -80,7 +80,7 @@ func TestRoutes(t *testing.T) {
 }
 
 func TestOwns(t *testing.T) {
-	g := newGateway(t, Options{Prefix: "/x"})
+	g := newRig(t, Options{Prefix: "/x"})
 	for path, want := range map[string]bool{
 		"/x/metrics/job/a":        true,
 		"/x/METRICS/JOB":          true,

@@ -67,7 +67,7 @@ func TestClientStopsSending(t *testing.T) {
 		for _, gone := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s %d gone %t", tc.request, tc.code, gone), func(t *testing.T) {
 				reg := prometheus.NewRegistry()
-				g := newIdleGateway(t, Options{AdminAPI: true, Registerer: reg})
+				g := newIdleRig(t, Options{AdminAPI: true, Registerer: reg})
 				noticed, done := make(chan struct{}), make(chan struct{})
 				conn := dial(t, Uploads(0, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					defer close(done)
@@ -120,7 +120,7 @@ func TestExpect(t *testing.T) {
 		{"no route", "/metrics/jobs", "", 1000, 404, "not found"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			conn := dial(t, Uploads(0, newGateway(t, Options{})))
+			conn := dial(t, Uploads(0, newRig(t, Options{})))
 			fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n", tc.path, tc.length)
 			if tc.encoding != "" {
 				fmt.Fprintf(conn, "Content-Encoding: %s\r\n", tc.encoding)
@@ -133,7 +133,7 @@ func TestExpect(t *testing.T) {
 		})
 	}
 	t.Run("taken", func(t *testing.T) {
-		conn := dial(t, Uploads(0, newGateway(t, Options{})))
+		conn := dial(t, Uploads(0, newRig(t, Options{})))
 		_, _ = io.WriteString(conn, "PUT /metrics/job/a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
 		in := bufio.NewReader(conn)
 		if line, err := in.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" {
@@ -161,7 +161,7 @@ func TestRefusedUploadIsHeard(t *testing.T) {
 	} {
 		for _, chunked := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, chunked %t", tc.name, chunked), func(t *testing.T) {
-				g := newGateway(t, Options{Limits: Limits{MaxBodyBytes: 1 << 20}})
+				g := newRig(t, Options{Limits: Limits{MaxBodyBytes: 1 << 20}})
 				conn := dial(t, Uploads(0, g))
 				w := bufio.NewWriter(conn)
 				fmt.Fprintf(w, "PUT %s HTTP/1.1\r\nHost: x\r\n", tc.path)
@@ -179,7 +179,7 @@ func TestRefusedUploadIsHeard(t *testing.T) {
 			})
 		}
 		t.Run(tc.name+", listening at once", func(t *testing.T) {
-			conn := dial(t, Uploads(0, newGateway(t, Options{Limits: Limits{MaxBodyBytes: 1 << 20}})))
+			conn := dial(t, Uploads(0, newRig(t, Options{Limits: Limits{MaxBodyBytes: 1 << 20}})))
 			fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", tc.path, len(body))
 			if code, _, text := hear(t, conn); code != tc.code || !strings.Contains(text, tc.tell) {
 				t.Errorf("heard %d %q", code, text)
@@ -191,7 +191,7 @@ func TestRefusedUploadIsHeard(t *testing.T) {
 // TestConnectionIsKept has a short body that is not read: the next request on the
 // connection is understood.
 func TestConnectionIsKept(t *testing.T) {
-	conn := dial(t, Uploads(0, newGateway(t, Options{})))
+	conn := dial(t, Uploads(0, newRig(t, Options{})))
 	for range 3 {
 		_, _ = io.WriteString(conn, "PUT /metrics/job/a/b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nm 1\n")
 		if code, last, text := hear(t, conn); code != 400 || last {
@@ -203,7 +203,7 @@ func TestConnectionIsKept(t *testing.T) {
 // TestStalledUpload has a client that announces much and sends little.
 func TestStalledUpload(t *testing.T) {
 	for _, head := range []string{"Content-Length: 1000000\r\n\r\nm ", "Transfer-Encoding: chunked\r\n\r\n2\r\nm "} {
-		g := newGateway(t, Options{})
+		g := newRig(t, Options{})
 		conn := dial(t, Uploads(time.Millisecond, g))
 		_, _ = io.WriteString(conn, "PUT /metrics/job/a HTTP/1.1\r\nHost: x\r\n"+head)
 		code, last, text := hear(t, conn)
@@ -221,7 +221,7 @@ func TestStalledUpload(t *testing.T) {
 // take, and little sent: others are taken.
 func TestStalledUploadsHoldLittle(t *testing.T) {
 	const stalled = 100
-	g := newGateway(t, Options{Limits: Limits{MaxInFlightBytes: 4 << 20}})
+	g := newRig(t, Options{Limits: Limits{MaxInFlightBytes: 4 << 20}})
 	srv := httptest.NewServer(Uploads(0, g))
 	defer srv.Close()
 	for range stalled {

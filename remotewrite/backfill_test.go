@@ -32,7 +32,7 @@ func TestBackfill(t *testing.T) {
 
 func longestHole(t *testing.T, fill bool, parity int) time.Duration {
 	t.Helper()
-	g := newGateway(t, gatewayOptions{dir: t.TempDir(), queue: queue.Options{RingBytes: 4096}})
+	g := newRig(t, rigOptions{dir: t.TempDir(), queue: queue.Options{RingBytes: 4096}})
 	g.start()
 	var down atomic.Bool
 	r := &receiver{answer: func(*request, int) reply {
@@ -56,7 +56,7 @@ func longestHole(t *testing.T, fill bool, parity int) time.Duration {
 		time.Sleep(time.Minute)
 		g.put(fmt.Sprintf("busy %d", minute), "job", "busy")
 		for slot := range group.RefreshSlots * ((minute + parity) % 2) { // every two minutes: a turn that comes just after a push does nothing
-			g.store.Refresh(slot, time.Minute, g.now(), g.enqueue, g.emit)
+			g.Refresh(slot, time.Minute)
 		}
 		synctest.Wait()
 	}

@@ -140,7 +140,7 @@ func BenchmarkRingToWire(b *testing.B) {
 }
 
 func ringToWire(b *testing.B, c Config, size int) {
-	g := newGateway(b, gatewayOptions{})
+	g := newRig(b, rigOptions{})
 	d := g.destination(c, Options{External: groupingKey("cluster", "eu-1")})
 	g.start()
 	s, rec := d.shards[0], benchRecord(b, size)

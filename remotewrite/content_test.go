@@ -16,7 +16,7 @@ import (
 )
 
 // putDTO pushes families that text cannot say.
-func (g *gateway) putDTO(labels group.Labels, families ...*dto.MetricFamily) {
+func (g *rig) putDTO(labels group.Labels, families ...*dto.MetricFamily) {
 	g.t.Helper()
 	if err := g.apply(group.Change{Kind: group.KindPut, Labels: labels, Part: partOfDTO(g.t, families...)}); err != nil {
 		g.t.Fatal(err)

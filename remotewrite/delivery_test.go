@@ -45,7 +45,7 @@ func (l *logBuffer) lines(with string) []string {
 // bench is a gateway in memory with one destination and a receiver, for tests in
 // a synctest bubble.
 type bench struct {
-	*gateway
+	*rig
 	d    *Destination
 	r    *receiver
 	log  *logBuffer
@@ -70,7 +70,7 @@ func bubble(t *testing.T, s setup, f func(t *testing.T, b *bench)) {
 		if s.config != nil {
 			s.config(&c)
 		}
-		b := &bench{gateway: newGateway(t, gatewayOptions{}), r: &receiver{answer: s.answer}, log: &logBuffer{}}
+		b := &bench{rig: newRig(t, rigOptions{}), r: &receiver{answer: s.answer}, log: &logBuffer{}}
 		o := s.options
 		o.Transport = b.r
 		o.Logger = slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -210,7 +210,7 @@ func TestNamesAreLookedUpAnew(t *testing.T) {
 				count(&after, func() int { return http.StatusNoContent }))
 			c := configFor(t, "http://receiver/")
 			c.ProtobufMessage, c.Metadata.Send, c.Queue.MaxShards = Message1, false, 1
-			g := newGateway(t, gatewayOptions{})
+			g := newRig(t, rigOptions{})
 			d := g.destination(c, Options{Transport: m})
 			g.start()
 			defer running(t, d)()

@@ -34,7 +34,7 @@ func TestDestinationDelivers(t *testing.T) {
 			defer srv.Close()
 			c := configFor(t, srv.URL)
 			c.ProtobufMessage = m
-			g := newGateway(t, gatewayOptions{dir: t.TempDir()})
+			g := newRig(t, rigOptions{dir: t.TempDir()})
 			d := g.destination(c, Options{})
 			g.start()
 			stop := running(t, d)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -60,7 +59,7 @@ func boundedLife(t *testing.T, dir string, r *moody) *life {
 	t.Helper()
 	c := configFor(t, "http://receiver/")
 	c.ProtobufMessage, c.Metadata.Send, c.Queue.Capacity = Message1, false, 10
-	l := &life{dir: dir, gateway: newGateway(t, gatewayOptions{dir: dir, queue: queue.Options{RingBytes: 1 << 12}, disk: disk.Options{
+	l := &life{dir: dir, rig: newRig(t, rigOptions{dir: dir, queue: queue.Options{RingBytes: 1 << 12}, disk: disk.Options{
 		Fsync: disk.Off, MinFreeBytes: -1, MaxBytes: 32 << 10,
 	}})}
 	l.d = l.destination(c, Options{Transport: r})
@@ -79,7 +78,7 @@ func (l *life) push(t *testing.T, n int, jobs ...string) {
 		job := jobs[rand.IntN(len(jobs))]
 		l.put(fmt.Sprintf("a{x=\"%d%s\"} %d", i, randomText(300), i), "job", job)
 		if i%20 == 19 {
-			if err := l.log.WriteSnapshot(l.log.Head(), l.log.Floor(), func(io.Writer) error { return nil }); err != nil {
+			if err := l.Snapshot(); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(2 * time.Second) // the log keeps house
@@ -144,7 +143,7 @@ func TestLedgerOfLostSamples(t *testing.T) {
 				for _, live := range row.lives {
 					l := boundedLife(t, dir, r)
 					live(t, l, r)
-					pushed += l.pushed
+					pushed += l.pushed.Load()
 					dir = l.die(t, r)
 				}
 				checkLedger(t, dir, r, pushed)
@@ -190,7 +189,7 @@ func TestLedgerOverManyLives(t *testing.T) {
 						r.refuse(jobs[:rng.IntN(len(jobs)+1)]...)
 						l.push(t, rng.IntN(80), jobs[rng.IntN(len(jobs)):]...)
 					}
-					pushed += l.pushed
+					pushed += l.pushed.Load()
 					if rng.IntN(4) == 0 {
 						l.end()
 					} else {

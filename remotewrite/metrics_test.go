@@ -228,8 +228,8 @@ func TestBooksBalanceAtEachLook(t *testing.T) {
 			}
 			books, _ := b.d.books.snapshot()
 			checkBooks(t, books)
-			if books.Accepted < last || books.Accepted != b.pushed {
-				t.Fatalf("accepted %d after %d, pushed %d", books.Accepted, last, b.pushed)
+			if books.Accepted < last || books.Accepted != b.pushed.Load() {
+				t.Fatalf("accepted %d after %d, pushed %d", books.Accepted, last, b.pushed.Load())
 			}
 			last = books.Accepted
 		}

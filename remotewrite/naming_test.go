@@ -20,7 +20,7 @@ func renamedLife(t *testing.T, dir string, r *receiver, change func(*Config, *Op
 	c.ProtobufMessage, c.Metadata.Send = Message1, false
 	o := Options{Transport: r, Former: before}
 	change(&c, &o)
-	l := &life{dir: dir, gateway: newGateway(t, gatewayOptions{dir: dir, disk: disk.Options{Fsync: disk.Off, MinFreeBytes: -1}})}
+	l := &life{dir: dir, rig: newRig(t, rigOptions{dir: dir, disk: disk.Options{Fsync: disk.Off, MinFreeBytes: -1}})}
 	ended := make(chan struct{})
 	o.State, o.FormerEnded = l.initial, func() { close(ended) }
 	l.d = l.destination(c, o)
@@ -120,7 +120,7 @@ func TestBacklogEndsUnderItsNamesOfBefore(t *testing.T) {
 		l.stop()
 		l.put("m 2", "job", "j")
 		l.delete("job", "j")
-		l.gateway.stop()
+		l.rig.stop()
 		l = renamedLife(t, filepath.Join(dir, "a"), r, as("b"), was)
 		settled(t, l.d)
 		same(t, []string{"m{cluster=a,job=j} 1", "m{cluster=b,job=j} 2", "m{cluster=b,job=j} stale", "m{cluster=a,job=j} stale"}, r.got())

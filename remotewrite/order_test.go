@@ -100,7 +100,7 @@ func underFaults(t *testing.T, dir string, seed uint64, m ProtobufMessage) {
 		c.Queue.MaxShards = []int{4, 4, 1, 3}[rnd.IntN(4)]
 		c.Queue.MaxSamplesPerSend = maxSamples
 		c.Queue.Capacity = []int{10000, 50}[rnd.IntN(2)]
-		g := newGateway(t, gatewayOptions{dir: filepath.Join(dir, fmt.Sprint(life)), now: now, disk: disk.Options{Fsync: disk.Off, MaxBytes: -1, MinFreeBytes: -1}, queue: queue.Options{RingBytes: 1 << 14}})
+		g := newRig(t, rigOptions{dir: filepath.Join(dir, fmt.Sprint(life)), now: now, disk: disk.Options{Fsync: disk.Off, MaxBytes: -1, MinFreeBytes: -1}, queue: queue.Options{RingBytes: 1 << 14}})
 		d := g.destination(c, Options{Transport: &r.receiver})
 		g.start()
 		stop := running(t, d)
@@ -135,7 +135,7 @@ func underFaults(t *testing.T, dir string, seed uint64, m ProtobufMessage) {
 }
 
 // randomPush changes a group and returns what must be stored for it.
-func randomPush(g *gateway, rnd *rand.Rand, clock *atomic.Int64, tag string) []string {
+func randomPush(g *rig, rnd *rand.Rand, clock *atomic.Int64, tag string) []string {
 	job, instance := fmt.Sprint("j", rnd.IntN(6)), fmt.Sprint("i", rnd.IntN(3))
 	value := fmt.Sprintf("%d%d", rnd.IntN(1000)+1, len(tag))
 	switch rnd.IntN(12) {

@@ -3,7 +3,6 @@ package remotewrite
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
@@ -23,7 +22,7 @@ import (
 
 // life is one life of a process over a directory.
 type life struct {
-	*gateway
+	*rig
 	d    *Destination
 	stop func()
 	dir  string
@@ -36,7 +35,7 @@ func newLife(t *testing.T, dir string, r http.RoundTripper, change func(*Config)
 	if change != nil {
 		change(&c)
 	}
-	l := &life{dir: dir, gateway: newGateway(t, gatewayOptions{dir: dir, disk: disk.Options{Fsync: disk.Off, MinFreeBytes: -1}})}
+	l := &life{dir: dir, rig: newRig(t, rigOptions{dir: dir, disk: disk.Options{Fsync: disk.Off, MinFreeBytes: -1}})}
 	l.d = l.destination(c, Options{Transport: r})
 	l.start()
 	l.stop = running(t, l.d)
@@ -55,7 +54,7 @@ func (l *life) killed(t *testing.T) string {
 
 func (l *life) end() {
 	l.stop()
-	l.gateway.stop()
+	l.rig.stop()
 }
 
 func TestNewDestinationGetsTheStateFirst(t *testing.T) {
@@ -252,7 +251,7 @@ func TestGapIsCounted(t *testing.T) {
 		r := downWhile(&down)
 		c := configFor(t, "http://receiver/")
 		c.ProtobufMessage, c.Metadata.Send, c.Queue.Capacity = Message1, false, 10
-		g := newGateway(t, gatewayOptions{dir: dir, queue: queue.Options{RingBytes: 1 << 12}, disk: disk.Options{
+		g := newRig(t, rigOptions{dir: dir, queue: queue.Options{RingBytes: 1 << 12}, disk: disk.Options{
 			Fsync: disk.Off, MinFreeBytes: -1, MaxBytes: 64 << 10,
 		}})
 		reg := prometheus.NewPedanticRegistry()
@@ -263,13 +262,13 @@ func TestGapIsCounted(t *testing.T) {
 		for i := range 400 {
 			g.put(fmt.Sprintf("a{x=\"%d%s\"} %d", i, randomText(300), i), "job", "j")
 			if i%50 == 0 {
-				if err := g.log.WriteSnapshot(g.log.Head(), g.log.Floor(), func(io.Writer) error { return nil }); err != nil {
+				if err := g.Snapshot(); err != nil {
 					t.Fatal(err)
 				}
 			}
 			time.Sleep(time.Second)
 		}
-		total = g.pushed
+		total = g.pushed.Load()
 		down.Store(false)
 		b := settled(t, d)
 		if b.Accepted != total || b.Dropped["disk_bound"] == 0 {
@@ -295,7 +294,7 @@ func randomText(n int) string {
 
 func TestDestinationsAreIndependent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGateway(t, gatewayOptions{})
+		g := newRig(t, rigOptions{})
 		var all []*Destination
 		healthy := &receiver{}
 		for name, r := range map[string]*receiver{
@@ -333,7 +332,7 @@ func TestDestinationsAreIndependent(t *testing.T) {
 // The clock mark that the first state comes behind could not be written, or cannot
 // be read: the state may hold what was not written either, and is asked for again.
 func TestFirstStateThatWasNotWritten(t *testing.T) {
-	g := newGateway(t, gatewayOptions{})
+	g := newRig(t, rigOptions{})
 	d := g.destination(configFor(t, "http://receiver/"), Options{})
 	g.start()
 	asked := 0

@@ -12,8 +12,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/pushbridge/pushbridge/config"
+	"github.com/pushbridge/pushbridge/gateway"
 	"github.com/pushbridge/pushbridge/group"
-	"github.com/pushbridge/pushbridge/ingest"
 	"github.com/pushbridge/pushbridge/queue"
 	"github.com/pushbridge/pushbridge/remotewrite"
 	"github.com/pushbridge/pushbridge/web"
@@ -22,12 +22,11 @@ import (
 // destinations runs one destination per remote_write section, and exchanges
 // those whose section changes.
 type destinations struct {
-	o      remotewrite.Options // what all have in common
-	queue  *recordLog
-	store  *group.Store
-	writer *ingest.Writer
-	log    *slog.Logger
-	failed chan error // of a destination that cannot go on
+	o       remotewrite.Options // what all have in common
+	gateway *gateway.Gateway
+	queue   *gateway.Log
+	log     *slog.Logger
+	failed  chan error // of a destination that cannot go on
 
 	namings         *namings
 	backfill        bool          // fill the holes of outages
@@ -51,17 +50,17 @@ type destination struct {
 	done     chan struct{}      // closed when it has ended
 }
 
-func newDestinations(g *gateway, intake *remotewrite.Intake) *destinations {
+func newDestinations(g *server, intake *remotewrite.Intake) *destinations {
 	return &destinations{
 		o: remotewrite.Options{
-			Log:           g.queue,
+			Log:           g.gateway.Log(),
 			FlushDeadline: g.settings.shutdownTimeout,
 			Intake:        intake,
 			Logger:        g.log.With("component", "remotewrite"),
 			Registerer:    g.registry,
 			Now:           g.now,
 		},
-		queue: g.queue, store: g.store, writer: g.writer,
+		gateway: g.gateway, queue: g.gateway.Log(),
 		log: g.log.With("component", "remotewrite"), failed: make(chan error, 1),
 		namings:  newNamings(g.storageDir, g.log.With("component", "remotewrite")),
 		backfill: g.settings.refreshBackfill, orphanRetention: g.settings.orphanRetention,
@@ -132,7 +131,7 @@ func (d *destinations) endFormer(section *remotewrite.Config, o *remotewrite.Opt
 // initial is the current state, once, for a destination that is new.
 func (d *destinations) initial() *remotewrite.Restatement {
 	r := &remotewrite.Restatement{}
-	r.Records = d.store.Restate(d.o.Now(), func(mark *group.Record) { d.writer.EnqueueThen(mark, r.Settle) })
+	r.Records = d.gateway.Restate(r.Settle)
 	return r
 }
 

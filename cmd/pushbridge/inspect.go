@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -44,6 +45,7 @@ func inspect(w io.Writer, dir string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	r.Other = slices.DeleteFunc(r.Other, keptBeside)
 	show := printReport
 	if asJSON {
 		show = printReportJSON
@@ -62,6 +64,10 @@ func inspect(w io.Writer, dir string, asJSON bool) error {
 	}
 	return nil
 }
+
+// keptBeside reports whether a file of the directory is not the log's but ours all
+// the same.
+func keptBeside(name string) bool { return name == namingsName || name == hashesName }
 
 func printReportJSON(w io.Writer, r *disk.Report) error {
 	type cursor struct {

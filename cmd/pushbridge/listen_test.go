@@ -101,7 +101,7 @@ func runGateway(t *testing.T, args ...string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := newGateway(t.Context(), s, slog.New(slog.DiscardHandler))
+	g, err := newServer(t.Context(), s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,13 +8,17 @@ import (
 	"github.com/pushbridge/pushbridge/pgfile"
 )
 
+// hashesName is the file of the storage directory that tells Pushgateway's file as we
+// wrote it from one that somebody else wrote.
+const hashesName = "persistence.sha256"
+
 // newKeeper keeps Pushgateway's file beside the state.
-func (g *gateway) newKeeper() *pgfile.Keeper {
+func (g *server) newKeeper() *pgfile.Keeper {
 	o := pgfile.Options{
 		File:     g.settings.persistenceFile,
 		Interval: g.settings.persistenceInterval,
-		Store:    g.store,
-		Import:   g.writer.Import,
+		Store:    g.gateway.State(),
+		Import:   g.gateway.Import,
 		TTL:      g.defaultTTL,
 		Now:      g.now,
 		Logger:   g.log.With("component", "persistence"),
@@ -22,14 +26,14 @@ func (g *gateway) newKeeper() *pgfile.Keeper {
 		Registerer: g.registry,
 	}
 	if g.storageDir != "" {
-		o.Hashes = filepath.Join(g.storageDir, "persistence.sha256")
+		o.Hashes = filepath.Join(g.storageDir, hashesName)
 	}
 	return pgfile.NewKeeper(o)
 }
 
 // defaultTTL is how long a group lives after a push that does not say it.
-func (g *gateway) defaultTTL(l group.Labels) time.Duration {
-	if rules := g.store.Rules(); rules != nil {
+func (g *server) defaultTTL(l group.Labels) time.Duration {
+	if rules := g.gateway.State().Rules(); rules != nil {
 		return rules.Of(l).TTL
 	}
 	return g.settings.ttl

@@ -41,7 +41,7 @@ func (r *reloader) loaded() {
 
 // reload makes destinations and rules those of the configuration file as it is
 // now. A file that cannot be used changes nothing.
-func (g *gateway) reload(ctx context.Context) error {
+func (g *server) reload(ctx context.Context) error {
 	c, err := config.Load(ctx, g.settings.configFile, g.settings.remoteWriteURLs)
 	if err == nil {
 		err = g.destinations.reload(c)
@@ -51,8 +51,7 @@ func (g *gateway) reload(ctx context.Context) error {
 		g.log.Error("configuration was not loaded, the one before stays in force", "err", err)
 		return err
 	}
-	g.store.SetRules(g.settings.rulesOf(c))
-	g.upkeep.rulesChanged()
+	g.gateway.SetRules(g.settings.rulesOf(c))
 	c.LogRemarks(g.log)
 	g.reloader.loaded()
 	g.log.Info("configuration loaded", "destinations", len(c.Destinations), "rules", len(c.Rules))
@@ -61,7 +60,7 @@ func (g *gateway) reload(ctx context.Context) error {
 
 // reloadOnHangup reloads at each SIGHUP until ctx ends. It does not wait for one
 // that still reads then: a file that the configuration names may be a pipe, too.
-func (g *gateway) reloadOnHangup(ctx context.Context) error {
+func (g *server) reloadOnHangup(ctx context.Context) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)

@@ -21,7 +21,7 @@ type route struct {
 // routes is the one table of HTTP routes. The write side's paths are its own
 // business, since its answers depend on the case and the slashes of a path, which
 // a ServeMux overlooks.
-func (g *gateway) routes(push *ingest.Handler, views *web.Handler) http.Handler {
+func (g *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 	mux := http.NewServeMux()
 	prefix, requests := g.settings.routePrefix, ingest.RequestCounter(g.registry)
 	var missed, missedAPI detour
@@ -91,7 +91,7 @@ const (
 // onCommand answers the methods that a command does not have as Pushgateway
 // does, which has a word for GET, at one path only. Commands are off without
 // --web.enable-lifecycle.
-func (g *gateway) onCommand(explainGet bool, command http.HandlerFunc) http.Handler {
+func (g *server) onCommand(explainGet bool, command http.HandlerFunc) http.Handler {
 	allow := "OPTIONS, POST, PUT"
 	if explainGet {
 		allow = "GET, " + allow
@@ -116,12 +116,12 @@ func (g *gateway) onCommand(explainGet bool, command http.HandlerFunc) http.Hand
 }
 
 // quitCommand answers before the process stops: stopping waits for answers.
-func (g *gateway) quitCommand(w http.ResponseWriter, _ *http.Request) {
+func (g *server) quitCommand(w http.ResponseWriter, _ *http.Request) {
 	plain(w, http.StatusOK, "Requesting termination... Goodbye!")
 	g.requestQuit()
 }
 
-func (g *gateway) reloadCommand(w http.ResponseWriter, r *http.Request) {
+func (g *server) reloadCommand(w http.ResponseWriter, r *http.Request) {
 	if err := g.reload(r.Context()); err != nil {
 		http.Error(w, "nothing was changed: "+err.Error(), http.StatusInternalServerError)
 	}

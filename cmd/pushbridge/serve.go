@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/common/version"
 
 	"github.com/pushbridge/pushbridge/config"
+	"github.com/pushbridge/pushbridge/gateway"
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/ingest"
 	"github.com/pushbridge/pushbridge/pgfile"
@@ -27,23 +28,17 @@ import (
 	"github.com/pushbridge/pushbridge/web"
 )
 
-// recordLog is the log that everything turns around.
-type recordLog = queue.Log[*group.Record]
-
-// gateway is every component, built and wired. Nothing runs before run.
-type gateway struct {
+// server is every component, built and wired. Nothing runs before run.
+type server struct {
 	settings *settings
 	log      *slog.Logger
 	now      func() time.Time
 	registry *prometheus.Registry
 
 	frontend     *frontend
-	store        *group.Store
-	queue        *recordLog
-	storageDir   string // of the queue; empty when everything is in memory
-	writer       *ingest.Writer
+	gateway      *gateway.Gateway
+	storageDir   string // of the log; empty when everything is in memory
 	destinations *destinations
-	upkeep       *upkeep
 	persistence  *pgfile.Keeper
 	reloader     *reloader
 	handler      http.Handler
@@ -60,17 +55,17 @@ func serve(ctx context.Context, s *settings) error {
 	log := s.logger(os.Stderr)
 	log.Info("starting", "program", program, "version", version.Info())
 	s.limitMemory(log)
-	g, err := newGateway(ctx, s, log)
+	g, err := newServer(ctx, s, log)
 	if err != nil {
 		return err
 	}
 	return g.run(ctx)
 }
 
-// newGateway builds the components in the order of the data flow, and reads the
+// newServer builds the components in the order of the data flow, and reads the
 // state back from disk.
-func newGateway(ctx context.Context, s *settings, log *slog.Logger) (_ *gateway, err error) {
-	g := &gateway{settings: s, log: log, now: newClock(s.clockOffsetFile), quit: make(chan struct{})}
+func newServer(ctx context.Context, s *settings, log *slog.Logger) (_ *server, err error) {
+	g := &server{settings: s, log: log, now: newClock(s.clockOffsetFile), quit: make(chan struct{})}
 	c, err := config.Load(ctx, s.configFile, s.remoteWriteURLs)
 	if err != nil {
 		return nil, err
@@ -85,15 +80,11 @@ func newGateway(ctx context.Context, s *settings, log *slog.Logger) (_ *gateway,
 		}
 	}()
 	g.registry = newRegistry()
-	g.store = group.NewStore(g.storeOptions())
-	if g.queue, err = g.openQueue(len(c.Destinations) > 0); err != nil {
+	if g.gateway, err = g.openGateway(len(c.Destinations) > 0); err != nil {
 		return nil, err
 	}
-	if err := g.restore(); err != nil {
-		return nil, errors.Join(err, g.queue.Close())
-	}
 	if err := g.wire(c); err != nil {
-		return nil, errors.Join(err, g.queue.Close())
+		return nil, errors.Join(err, g.gateway.Close())
 	}
 	return g, nil
 }
@@ -110,44 +101,49 @@ func newRegistry() *prometheus.Registry {
 	return r
 }
 
-func (g *gateway) storeOptions() group.Options {
-	return group.Options{
-		CheckConsistency:  !g.settings.disableConsistency,
-		OwnFamilies:       func() []group.OwnFamily { return ownFamilies(g.registry, g.log) },
-		MaxGroups:         g.settings.limits.MaxGroups,
-		MaxSeriesPerGroup: g.settings.limits.MaxSeries,
-		Logger:            g.log.With("component", "group"),
-		Registerer:        g.registry,
-		Now:               g.now,
-	}
-}
-
-// openQueue opens the log. Where a Pushgateway would have started, without a
-// word about storage and with nowhere to send to, a directory that cannot be used
-// is no reason not to start.
-func (g *gateway) openQueue(sends bool) (*recordLog, error) {
+// openGateway opens the state and its log. Where a Pushgateway would have started,
+// without a word about storage and with nowhere to send to, a directory that cannot
+// be used is no reason not to start.
+func (g *server) openGateway(sends bool) (*gateway.Gateway, error) {
 	path := g.settings.storagePath
 	if path == "" {
 		g.log.Warn("no storage path is set: what was pushed is lost when the process ends")
-		return g.open(queue.NewMemory())
+		return gateway.Open(queue.NewMemory(), g.gatewayOptions())
 	}
-	l, err := g.open(disk.New(disk.Options{
+	opened, err := gateway.Open(disk.New(disk.Options{
 		Dir:           path,
 		Fsync:         g.settings.fsync,
 		FsyncInterval: g.settings.fsyncInterval,
 		MaxBytes:      g.settings.maxBytes,
 		MinFreeBytes:  g.settings.minFreeBytes,
-	}))
+	}), g.gatewayOptions())
 	if err == nil {
 		g.storageDir = path
-		return l, nil
+		return opened, nil
 	}
 	if g.settings.storagePathSet || sends || errors.Is(err, disk.ErrLocked) {
 		return nil, fmt.Errorf("--%s: %w", flagStoragePath, err)
 	}
 	g.log.Warn("storage path cannot be used, keeping everything in memory: what was pushed is lost when the process ends",
 		"path", path, "err", err)
-	return g.open(queue.NewMemory())
+	return gateway.Open(queue.NewMemory(), g.gatewayOptions())
+}
+
+func (g *server) gatewayOptions() gateway.Options {
+	return gateway.Options{
+		State: group.Options{
+			CheckConsistency:  !g.settings.disableConsistency,
+			MaxGroups:         g.settings.limits.MaxGroups,
+			MaxSeriesPerGroup: g.settings.limits.MaxSeries,
+		},
+		Queue:      queue.Options{OnFull: g.settings.onFull, OrphanRetention: orNone(g.settings.orphanRetention)},
+		ResetClock: g.settings.resetClock,
+		Own:        g.registry,
+		Reserved:   reservedFamilies,
+		Logger:     g.log,
+		Registerer: g.registry,
+		Now:        g.now,
+	}
 }
 
 // orNone is what the queue calls no time at all: its 0 is the default.
@@ -158,69 +154,14 @@ func orNone(d time.Duration) time.Duration {
 	return d
 }
 
-// open opens a log, and shows its metrics only if that works: another one may
-// have to take its place.
-func (g *gateway) open(s queue.Store) (*recordLog, error) {
-	metrics := prometheus.NewRegistry()
-	l, err := queue.Open(s, queue.Options{
-		OnFull:          g.settings.onFull,
-		OrphanRetention: orNone(g.settings.orphanRetention),
-		Logger:          g.log.With("component", "queue"),
-		Registerer:      metrics,
-		Now:             g.now,
-	}, recordCodec)
-	if err == nil {
-		g.registry.MustRegister(metrics)
-	}
-	return l, err
-}
-
-// recordCodec tells the log about records.
-var recordCodec = queue.Codec[*group.Record]{
-	Encode:  group.EncodeRecord,
-	Decode:  group.DecodeRecord,
-	Samples: (*group.Record).Samples,
-	Time:    func(r *group.Record) int64 { return r.Time },
-	Size:    (*group.Record).Size,
-}
-
-// restore folds the log over the newest snapshot.
-func (g *gateway) restore() error {
-	began := time.Now()
-	seq, floor, err := g.queue.ReadSnapshot(g.store.LoadSnapshot)
-	if err != nil {
-		return fmt.Errorf("read snapshot: %w", err)
-	}
-	err = g.queue.Replay(seq, func(r *group.Record, seq uint64) error {
-		g.store.Restore(r, seq)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read log: %w", err)
-	}
-	g.store.FinishRestore(max(floor, g.queue.Floor()))
-	if g.settings.resetClock {
-		if err := g.queue.ResetClock(); err != nil {
-			return err
-		}
-		g.store.ResetClock()
-		g.log.Warn("timestamps given out before are forgotten: receivers may refuse samples that are not newer")
-	}
-	g.log.Info("state restored", "groups", len(g.store.Groups()), "seq", g.queue.Head(), "took", time.Since(began))
-	return nil
-}
-
 // wire connects the components that work on the state.
-func (g *gateway) wire(c *config.Config) error {
+func (g *server) wire(c *config.Config) error {
 	intake, err := remotewrite.NewIntake(g.registry)
 	if err != nil {
 		return err
 	}
-	g.writer = ingest.NewWriter(g.store, g.queue, g.registry)
-	g.writer.OnKept(intake.Observe)
-	g.store.SetRules(g.settings.rulesOf(c))
-	g.registry.MustRegister(overdueCollector{g.store, g.now})
-	g.upkeep = newUpkeep(g)
+	g.gateway.OnKept(intake.Observe)
+	g.gateway.SetRules(g.settings.rulesOf(c))
 	g.destinations = newDestinations(g, intake)
 	if err := g.destinations.prepare(c); err != nil {
 		return err
@@ -231,8 +172,8 @@ func (g *gateway) wire(c *config.Config) error {
 	return nil
 }
 
-func (g *gateway) pushHandler() *ingest.Handler {
-	return ingest.NewHandler(g.writer, ingest.Options{
+func (g *server) pushHandler() *ingest.Handler {
+	return ingest.NewHandler(g.gateway, ingest.Options{
 		Prefix:    g.settings.routePrefix,
 		Unchecked: g.settings.disableConsistency,
 		UTF8Names: g.settings.enableUTF8,
@@ -249,14 +190,14 @@ func (g *gateway) pushHandler() *ingest.Handler {
 	})
 }
 
-func (g *gateway) webOptions() web.Options {
+func (g *server) webOptions() web.Options {
 	return web.Options{
-		Store:        g.store,
+		Store:        g.gateway.State(),
 		Gatherer:     g.registry,
 		Flags:        g.settings.values,
 		Build:        buildInformation(),
 		Started:      g.now(),
-		Ready:        g.queue.Err,
+		Ready:        g.gateway.Log().Err,
 		Destinations: g.destinations.status,
 		Refused:      g.destinations.refused,
 		AdminAPI:     g.settings.enableAdminAPI,
@@ -274,7 +215,7 @@ func buildInformation() map[string]string {
 
 // run lives until ctx ends, quit is asked for or a component fails, and then
 // stops the components from the source of the data flow to its sink.
-func (g *gateway) run(ctx context.Context) error {
+func (g *server) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
@@ -286,19 +227,19 @@ func (g *gateway) run(ctx context.Context) error {
 	}()
 	err := runStages(ctx, g.settings.shutdownTimeout+stopReserve, []stage{
 		{"memory", new(trimmer).run},
-		{"queue", g.queue.Run},
+		{"queue", g.gateway.Log().Run},
 		{"destinations", g.destinations.run},
 		{"persistence", g.persistence.Run},
-		{"upkeep", g.upkeep.run},
+		{"upkeep", func(ctx context.Context) error { return g.gateway.Run(ctx, g.destinations.any) }},
 		{"reload", g.reloadOnHangup},
 		{"web", func(ctx context.Context) error {
 			g.persistence.Wait(ctx)
 			return g.frontend.run(ctx, g.handler)
 		}},
 	})
-	err = errors.Join(err, g.queue.Close())
+	err = errors.Join(err, g.gateway.Close())
 	if err == nil {
-		g.log.Info("stopped", "seq", g.queue.Head())
+		g.log.Info("stopped", "seq", g.gateway.Log().Head())
 	}
 	return err
 }
@@ -308,4 +249,4 @@ func (g *gateway) run(ctx context.Context) error {
 const stopReserve = 20 * time.Second
 
 // requestQuit ends run. It may be called more than once.
-func (g *gateway) requestQuit() { g.quitOnce.Do(func() { close(g.quit) }) }
+func (g *server) requestQuit() { g.quitOnce.Do(func() { close(g.quit) }) }

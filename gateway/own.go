@@ -1,9 +1,6 @@
-package main
+package gateway
 
 import (
-	"log/slog"
-
-	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/pushbridge/pushbridge/group"
@@ -11,17 +8,17 @@ import (
 
 // ownFamilies describes the gateway's own metrics to the consistency check, those that
 // it does not show yet too: a push must not collide with them.
-func ownFamilies(g prometheus.Gatherer, log *slog.Logger) []group.OwnFamily {
-	families, err := g.Gather()
+func ownFamilies(o Options) []group.OwnFamily {
+	families, err := o.Own.Gather()
 	if err != nil {
-		log.Error("own metrics cannot be gathered", "err", err)
+		o.Logger.Error("own metrics cannot be gathered", "err", err)
 	}
 	own := make([]group.OwnFamily, 0, 2*len(families))
 	shown := map[string]bool{group.OverdueName: true} // its series are those of groups
 	for _, f := range families {
 		shown[f.GetName()] = true
 	}
-	for t, names := range reservedFamilies {
+	for t, names := range o.Reserved {
 		for _, name := range names {
 			if !shown[name] || name == group.OverdueName {
 				own = append(own, group.OwnFamily{Name: name, Type: t})

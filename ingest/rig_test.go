@@ -12,57 +12,50 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 
+	"github.com/pushbridge/pushbridge/gateway"
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue"
 )
 
-// gateway is a Handler on a real store and log.
-type gateway struct {
+// rig is a Handler on a real gateway in memory.
+type rig struct {
 	*Handler
 	t     testing.TB
 	store *group.Store
-	log   *queue.Log[*group.Record]
+	log   *gateway.Log
 	stop  context.CancelFunc
 	ended chan struct{} // closed when the log has ended
 }
 
-func newGateway(t testing.TB, o Options) *gateway {
+func newRig(t testing.TB, o Options) *rig {
 	t.Helper()
-	g := newIdleGateway(t, o)
+	g := newIdleRig(t, o)
 	g.run()
 	return g
 }
 
-// newIdleGateway returns a gateway whose log does not run yet.
-func newIdleGateway(t testing.TB, o Options) *gateway {
+// newIdleRig returns a rig whose log does not run yet.
+func newIdleRig(t testing.TB, o Options) *rig {
 	t.Helper()
-	s := group.NewStore(group.Options{
-		CheckConsistency: !o.Unchecked,
-		OwnFamilies: func() []group.OwnFamily {
-			return []group.OwnFamily{{Name: "go_goroutines", Type: group.Gauge, Series: []group.Labels{nil}}}
+	own := prometheus.NewRegistry()
+	own.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "go_goroutines"}))
+	gw, err := gateway.Open(queue.NewMemory(), gateway.Options{
+		State: group.Options{
+			CheckConsistency: !o.Unchecked, MaxGroups: o.Limits.MaxGroups, MaxSeriesPerGroup: o.Limits.MaxSeries,
 		},
-		MaxGroups: o.Limits.MaxGroups, MaxSeriesPerGroup: o.Limits.MaxSeries,
-	})
-	l, err := queue.Open(queue.NewMemory(), queue.Options{}, queue.Codec[*group.Record]{
-		Encode:  group.EncodeRecord,
-		Decode:  group.DecodeRecord,
-		Samples: (*group.Record).Samples,
-		Time:    func(r *group.Record) int64 { return r.Time },
-		Size:    (*group.Record).Size,
+		Own: own,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.FinishRestore(l.Floor())
-	g := &gateway{t: t, store: s, log: l, ended: make(chan struct{})}
-	g.Handler = NewHandler(NewWriter(s, l, nil), o)
-	return g
+	return &rig{t: t, store: gw.State(), log: gw.Log(), ended: make(chan struct{}), Handler: NewHandler(gw, o)}
 }
 
 // run runs the log until the test ends.
-func (g *gateway) run() {
+func (g *rig) run() {
 	var ctx context.Context
 	ctx, g.stop = context.WithCancel(context.WithoutCancel(g.t.Context()))
 	go func() {
@@ -80,18 +73,18 @@ func (g *gateway) run() {
 }
 
 // stopLog ends the log, so that it takes no more changes.
-func (g *gateway) stopLog() {
+func (g *rig) stopLog() {
 	g.stop()
 	<-g.ended
 }
 
 // do sends one request with headers as "Name: value".
-func (g *gateway) do(method, path, body string, headers ...string) *httptest.ResponseRecorder {
+func (g *rig) do(method, path, body string, headers ...string) *httptest.ResponseRecorder {
 	g.t.Helper()
 	return g.send(method, path, strings.NewReader(body), headers...)
 }
 
-func (g *gateway) send(method, path string, body io.Reader, headers ...string) *httptest.ResponseRecorder {
+func (g *rig) send(method, path string, body io.Reader, headers ...string) *httptest.ResponseRecorder {
 	g.t.Helper()
 	r := httptest.NewRequestWithContext(g.t.Context(), method, path, body)
 	for _, h := range headers {
@@ -105,7 +98,7 @@ func (g *gateway) send(method, path string, body io.Reader, headers ...string) *
 
 // settle waits until everything sequenced so far is settled, also what nobody
 // waits for.
-func (g *gateway) settle() {
+func (g *rig) settle() {
 	done := make(chan struct{})
 	err := g.log.Append(&group.Record{Kind: group.KindClock}, g.log.Generation(), func(uint64, error) { close(done) })
 	if err != nil {
@@ -115,7 +108,7 @@ func (g *gateway) settle() {
 }
 
 // keys lists the groups there are, sorted.
-func (g *gateway) keys() []string {
+func (g *rig) keys() []string {
 	g.settle()
 	var keys []string
 	for _, gr := range g.store.Groups() {
@@ -127,7 +120,7 @@ func (g *gateway) keys() []string {
 
 // state prints every group with whether it has a push time and a failure time,
 // and with its series, in the order of the view.
-func (g *gateway) state() string {
+func (g *rig) state() string {
 	g.settle()
 	groups := g.store.Groups()
 	slices.SortFunc(groups, func(a, b *group.Group) int { return strings.Compare(a.Labels.String(), b.Labels.String()) })
@@ -151,7 +144,7 @@ func (g *gateway) state() string {
 	return b.String()
 }
 
-func (g *gateway) series(b *strings.Builder, m group.Member, l group.Labels) {
+func (g *rig) series(b *strings.Builder, m group.Member, l group.Labels) {
 	var text strings.Builder
 	if _, err := expfmt.MetricFamilyToText(&text, m.DTO(l)); err != nil {
 		g.t.Fatal(err)
@@ -163,10 +156,10 @@ func (g *gateway) series(b *strings.Builder, m group.Member, l group.Labels) {
 	}
 }
 
-var _ http.Handler = (*gateway)(nil)
+var _ http.Handler = (*rig)(nil)
 
 // idle checks that no request kept memory of the budget.
-func (g *gateway) idle() {
+func (g *rig) idle() {
 	g.t.Helper()
 	if n := g.budget.used.Load(); n != 0 {
 		g.t.Errorf("%d bytes of the budget are not given back", n)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,83 +16,70 @@ import (
 	"github.com/prometheus/common/model"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/pushbridge/pushbridge/gateway"
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue"
 	"github.com/pushbridge/pushbridge/queue/disk"
 )
 
-// gateway is what stands in front of destinations: a state and a real log. Stop
+// rig is what stands in front of destinations: a gateway on a real log. Stop
 // it and make another one in the same directory for a restart.
-type gateway struct {
+type rig struct {
+	*gateway.Gateway
 	t     testing.TB
 	store *group.Store
 	log   *Log
 	now   func() time.Time
 
-	began  uint64 // samples of the log at the start
-	pushed uint64 // since
+	began  uint64        // samples of the log at the start
+	pushed atomic.Uint64 // since
 
 	cancel context.CancelFunc
 	ended  chan error
 	once   sync.Once
 }
 
-var recordCodec = queue.Codec[*group.Record]{
-	Encode:  group.EncodeRecord,
-	Decode:  group.DecodeRecord,
-	Samples: (*group.Record).Samples,
-	Time:    func(r *group.Record) int64 { return r.Time },
-	Size:    (*group.Record).Size,
-}
-
-type gatewayOptions struct {
+type rigOptions struct {
 	dir   string // "": memory only
 	now   func() time.Time
 	disk  disk.Options // with dir
 	queue queue.Options
 }
 
-func newGateway(t testing.TB, o gatewayOptions) *gateway {
+func newRig(t testing.TB, o rigOptions) *rig {
 	t.Helper()
 	if o.now == nil {
 		o.now = time.Now
 	}
-	g := &gateway{t: t, now: o.now, ended: make(chan error, 1)}
-	g.store = group.NewStore(group.Options{CheckConsistency: true, Now: o.now})
 	var store queue.Store = queue.NewMemory()
 	if o.dir != "" {
 		o.disk.Dir = o.dir
 		store = disk.New(o.disk)
 	}
-	o.queue.Now = o.now
-	log, err := queue.Open(store, o.queue, recordCodec)
+	gw, err := gateway.Open(store, gateway.Options{State: group.Options{CheckConsistency: true}, Queue: o.queue, Now: o.now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.log = log
-	if err := log.Replay(0, func(r *group.Record, seq uint64) error { g.store.Restore(r, seq); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	g.store.FinishRestore(log.Floor())
-	g.began = log.Samples()
+	g := &rig{Gateway: gw, t: t, store: gw.State(), log: gw.Log(), now: o.now, began: gw.Log().Samples(), ended: make(chan error, 1)}
+	g.OnKept(func(r *group.Record) { g.pushed.Add(uint64(r.Samples())) })
 	return g
 }
 
 // start runs the log. Open cursors before.
-func (g *gateway) start() {
+func (g *rig) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	g.cancel = cancel
 	go func() { g.ended <- g.log.Run(ctx) }()
 	g.t.Cleanup(g.stop)
 }
 
-func (g *gateway) stop() {
+func (g *rig) stop() {
 	g.once.Do(func() {
 		g.cancel()
 		if err := <-g.ended; err != nil {
 			g.t.Error(err)
 		}
-		if err := g.log.Close(); err != nil {
+		if err := g.Close(); err != nil {
 			g.t.Error(err)
 		}
 	})
@@ -99,19 +87,19 @@ func (g *gateway) stop() {
 
 // put pushes text to the group with these labels, name and value in turn, and
 // waits until it is durable.
-func (g *gateway) put(text string, labels ...string) {
+func (g *rig) put(text string, labels ...string) {
 	g.t.Helper()
 	g.change(group.KindPut, text, labels)
 }
 
-func (g *gateway) post(text string, labels ...string) {
+func (g *rig) post(text string, labels ...string) {
 	g.t.Helper()
 	g.change(group.KindPost, text, labels)
 }
 
-func (g *gateway) delete(labels ...string) { g.t.Helper(); g.change(group.KindDelete, "", labels) }
+func (g *rig) delete(labels ...string) { g.t.Helper(); g.change(group.KindDelete, "", labels) }
 
-func (g *gateway) change(k group.Kind, text string, labels []string) {
+func (g *rig) change(k group.Kind, text string, labels []string) {
 	g.t.Helper()
 	c := group.Change{Kind: k, Labels: groupingKey(labels...)}
 	if k != group.KindDelete {
@@ -122,54 +110,26 @@ func (g *gateway) change(k group.Kind, text string, labels []string) {
 	}
 }
 
-func (g *gateway) apply(c group.Change) error {
-	done := make(chan error, 1)
-	queued := false
-	err := g.store.Apply(c, g.now(), func(r *group.Record) {
-		queued = true
-		g.pushed += uint64(r.Samples())
-		err := g.log.Append(r, r.Generation(), func(seq uint64, err error) {
-			if err == nil {
-				g.store.Commit(r, seq)
-			} else {
-				g.store.Abort(g.log.Generation())
-			}
-			done <- err
-		})
-		if err != nil {
-			done <- err
-		}
-	})
-	if err != nil || !queued {
-		return err
-	}
-	if err := <-done; err != nil {
+func (g *rig) apply(c group.Change) error {
+	if err := g.Do(context.Background(), c, g.now()); err != nil {
 		return err
 	}
 	// Readers see it a moment later.
-	await(g.t, "published", func() bool { return g.log.Samples() >= g.began+g.pushed })
+	await(g.t, "published", func() bool { return g.log.Samples() >= g.began+g.pushed.Load() })
 	return nil
 }
 
 // refresh sends every group again.
-func (g *gateway) refresh() {
+func (g *rig) refresh() {
 	for slot := range group.RefreshSlots {
-		g.store.Refresh(slot, 0, g.now(), g.enqueue, g.emit)
+		g.Refresh(slot, 0)
 	}
 }
 
-func (g *gateway) enqueue(r *group.Record) { _ = g.log.Append(r, r.Generation(), nil) }
-
-func (g *gateway) emit(r *group.Record) { g.log.Emit(r, r.Generation()) }
-
 // initial is what Options.Initial wants.
-func (g *gateway) initial() *Restatement {
+func (g *rig) initial() *Restatement {
 	r := &Restatement{}
-	r.Records = g.store.Restate(g.now(), func(mark *group.Record) {
-		if err := g.log.Append(mark, mark.Generation(), r.Settle); err != nil {
-			r.Settle(0, err)
-		}
-	})
+	r.Records = g.Restate(r.Settle)
 	return r
 }
 
@@ -213,7 +173,7 @@ func partOfDTO(t testing.TB, families ...*dto.MetricFamily) *group.Part {
 }
 
 // destination makes a destination for c. Call it before start.
-func (g *gateway) destination(c Config, o Options) *Destination {
+func (g *rig) destination(c Config, o Options) *Destination {
 	g.t.Helper()
 	cursor, isNew, err := g.log.OpenCursor(c.ID(), c.Shards())
 	if err != nil {

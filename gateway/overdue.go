@@ -1,11 +1,10 @@
-package main
+package gateway
 
 import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/pushbridge/pushbridge/convert"
 	"github.com/pushbridge/pushbridge/group"
 )
 
@@ -36,7 +35,7 @@ func (c overdueCollector) Collect(out chan<- prometheus.Metric) {
 		if g.Overdue(now) {
 			overdue = 1
 		}
-		desc := prometheus.NewDesc(group.OverdueName, convert.OverdueHelp, names, nil)
+		desc := prometheus.NewDesc(group.OverdueName, group.OverdueHelp, names, nil)
 		if m, err := prometheus.NewConstMetric(desc, prometheus.GaugeValue, overdue, values...); err == nil {
 			out <- m
 		}

@@ -1,0 +1,165 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/queue"
+)
+
+// Log is the log that everything turns around.
+type Log = queue.Log[*group.Record]
+
+// codec tells the log about records.
+var codec = queue.Codec[*group.Record]{
+	Encode:  group.EncodeRecord,
+	Decode:  group.DecodeRecord,
+	Samples: (*group.Record).Samples,
+	Time:    func(r *group.Record) int64 { return r.Time },
+	Size:    (*group.Record).Size,
+}
+
+// Options configure a Gateway. Logger, Registerer and Now are those of the state and
+// the log too. The zero value works.
+type Options struct {
+	State group.Options
+	Queue queue.Options
+
+	// Own has the gateway's own metrics: pushes must not collide with them. Nil for
+	// none but those that every group has. Reserved are the names that it may come to
+	// have, by another configuration.
+	Own      prometheus.Gatherer
+	Reserved map[group.Type][]string
+
+	// ResetClock forgets all timestamps given out so far: the way out after a clock
+	// that was far ahead. Receivers may refuse what comes next.
+	ResetClock bool
+
+	Logger     *slog.Logger          // discards
+	Registerer prometheus.Registerer // nil for no metrics
+	Now        func() time.Time      // time.Now
+}
+
+// Gateway is the state and the log, in step. It is safe for concurrent use.
+type Gateway struct {
+	state *group.Store
+	log   *Log
+
+	logger  *slog.Logger
+	now     func() time.Time
+	samples prometheus.Counter
+	kept    func(*group.Record) // see OnKept
+
+	// outdated: groups that are not pushed to may go by other rules than the state.
+	outdated atomic.Bool
+	changed  chan struct{} // the rules are other ones
+}
+
+// Open opens the log in s and reads the state back. It fails as queue.Open does, and
+// then leaves no metrics behind, so that another store may be tried.
+func Open(s queue.Store, o Options) (*Gateway, error) {
+	o = o.withDefaults()
+	metrics := prometheus.NewRegistry()
+	log, err := openLog(s, o, metrics)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		state: group.NewStore(o.state()), log: log,
+		logger: o.Logger.With("component", "gateway"), now: o.Now,
+		kept: func(*group.Record) {}, changed: make(chan struct{}, 1),
+		samples: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pushbridge_ingest_samples_total",
+			Help: "Samples of the changes that were kept, before relabelling; stale markers are counted too.",
+		}),
+	}
+	g.outdated.Store(true) // the rules may be others than before the start
+	if err := g.restore(o.ResetClock); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	if o.Registerer != nil {
+		o.Registerer.MustRegister(metrics, g.samples, overdueCollector{g.state, g.now})
+	}
+	return g, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// state returns the state's options.
+func (o Options) state() group.Options {
+	o.State.Logger, o.State.Registerer, o.State.Now = o.Logger.With("component", "group"), o.Registerer, o.Now
+	if o.Own != nil {
+		o.State.OwnFamilies = func() []group.OwnFamily { return ownFamilies(o) }
+	}
+	return o.State
+}
+
+func openLog(s queue.Store, o Options, metrics prometheus.Registerer) (*Log, error) {
+	o.Queue.Logger, o.Queue.Registerer, o.Queue.Now = o.Logger.With("component", "queue"), metrics, o.Now
+	return queue.Open(s, o.Queue, codec)
+}
+
+// restore folds the log over the newest snapshot.
+func (g *Gateway) restore(resetClock bool) error {
+	began := time.Now()
+	seq, floor, err := g.log.ReadSnapshot(g.state.LoadSnapshot)
+	if err != nil {
+		return fmt.Errorf("read snapshot: %w", err)
+	}
+	err = g.log.Replay(seq, func(r *group.Record, seq uint64) error {
+		g.state.Restore(r, seq)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read log: %w", err)
+	}
+	g.state.FinishRestore(max(floor, g.log.Floor()))
+	if resetClock {
+		if err := g.log.ResetClock(); err != nil {
+			return err
+		}
+		g.state.ResetClock()
+		g.logger.Warn("timestamps given out before are forgotten: receivers may refuse samples that are not newer")
+	}
+	g.logger.Info("state restored", "groups", len(g.state.Groups()), "seq", g.log.Head(), "took", time.Since(began))
+	return nil
+}
+
+// State returns the state. To change it is the gateway's own business.
+func (g *Gateway) State() *group.Store { return g.state }
+
+// Log returns the log, for those who read it and for the one who runs it. To append
+// to it is the gateway's own business.
+func (g *Gateway) Log() *Log { return g.log }
+
+// OnKept makes g call f with each record that is kept, in order and before any
+// destination reads it. It must be called before the first change.
+func (g *Gateway) OnKept(f func(*group.Record)) { g.kept = f }
+
+// SetRules makes groups live, be refreshed and be expected by r from now on; nil for
+// no rules.
+func (g *Gateway) SetRules(r *group.Rules) {
+	g.state.SetRules(r)
+	g.outdated.Store(true)
+	select {
+	case g.changed <- struct{}{}:
+	default: // Run will look at the newest rules anyway
+	}
+}
+
+// Close releases the store, once the log has ended.
+func (g *Gateway) Close() error { return g.log.Close() }

@@ -1,0 +1,173 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/queue/disk"
+)
+
+// rig is a gateway in memory, whose log runs.
+type rig struct {
+	*Gateway
+	at      atomic.Int64 // the time, in ns since the epoch
+	stopLog func()
+	end     func() // stops and closes
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	g := newRigOn(t, queue.NewMemory())
+	t.Cleanup(g.end)
+	return g
+}
+
+// newRigOn returns a rig on a store. End it.
+func newRigOn(t *testing.T, s queue.Store) *rig {
+	t.Helper()
+	r := &rig{}
+	r.at.Store(1_700_000_000e9)
+	g, err := Open(s, Options{
+		State: group.Options{CheckConsistency: true}, Now: func() time.Time { return time.Unix(0, r.at.Load()) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- g.Log().Run(ctx) }()
+	r.Gateway = g
+	r.stopLog = sync.OnceFunc(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	r.end = func() {
+		r.stopLog()
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	return r
+}
+
+func (g *rig) put(t *testing.T, job string, ttl time.Duration) {
+	t.Helper()
+	if err := g.Do(t.Context(), group.Change{Kind: group.KindPut, Labels: key(job), TTL: ttl}, g.now()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func key(job string) group.Labels { return group.NewLabels([]group.Label{{Name: "job", Value: job}}) }
+
+// keys lists the groups there are, sorted.
+func (g *rig) keys() []string {
+	var keys []string
+	for _, gr := range g.State().Groups() {
+		keys = append(keys, gr.Labels.String())
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// TestNotKept holds that a record which the log refuses is no success.
+func TestNotKept(t *testing.T) {
+	g := newRig(t)
+	g.stopLog()
+	kept := make(chan error, 1)
+	g.enqueue(&group.Record{Kind: group.KindClock}, func(err error) { kept <- err })
+	if err := <-kept; !errors.Is(err, ErrNotKept) || !errors.Is(err, queue.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	if err := g.Do(t.Context(), group.Change{Kind: group.KindPut, Labels: key("a")}, time.Now()); !errors.Is(err, ErrNotKept) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOutcome(t *testing.T) {
+	o := newOutcome()
+	first, second := o.expect(), o.expect()
+	o.settle(nil)
+	select {
+	case <-o.done:
+		t.Fatal("done before the records are settled")
+	default:
+	}
+	one, two := errors.New("one"), errors.New("two")
+	first(one)
+	second(two)
+	if err := o.wait(t.Context()); !errors.Is(err, one) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWipeManyGroups(t *testing.T) {
+	g := newRig(t)
+	for i := range 500 {
+		if _, err := g.start(group.Change{Kind: group.KindPut, Labels: key(fmt.Sprint(i))}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := g.Wipe(t.Context(), time.Now()); err != nil {
+		t.Error(err)
+	}
+	if got := g.State().Groups(); len(got) > 0 {
+		t.Errorf("%d groups after the wipe", len(got))
+	}
+}
+
+// TestExpire: what was made to end comes before what is pushed later.
+func TestExpire(t *testing.T) {
+	g := newRig(t)
+	g.put(t, "short", time.Minute)
+	g.put(t, "long", time.Hour)
+	g.put(t, "ever", 0)
+	g.at.Store(g.at.Load() + int64(2*time.Minute))
+	g.expire()
+	g.put(t, "later", 0)
+	if got := fmt.Sprint(g.keys()); got != `[{job="ever"} {job="later"} {job="long"}]` {
+		t.Errorf("groups %v", got)
+	}
+}
+
+// TestOpen_Restart holds promise 2: what was visible is there again, from the log
+// alone and from a snapshot with the log behind it.
+func TestOpen_Restart(t *testing.T) {
+	for _, snapshot := range []bool{false, true} {
+		t.Run(fmt.Sprintf("snapshot=%v", snapshot), func(t *testing.T) {
+			dir := t.TempDir()
+			live := func(change func(*rig)) []string {
+				g := newRigOn(t, disk.New(disk.Options{Dir: dir}))
+				defer g.end()
+				change(g)
+				return g.keys()
+			}
+			before := live(func(g *rig) {
+				g.put(t, "a", 0)
+				g.put(t, "b", 0)
+				if snapshot {
+					if err := g.Snapshot(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				g.put(t, "c", 0)
+				if err := g.Do(t.Context(), group.Change{Kind: group.KindDelete, Labels: key("a")}, g.now()); err != nil {
+					t.Fatal(err)
+				}
+			})
+			after := live(func(*rig) {})
+			if want := []string{`{job="b"}`, `{job="c"}`}; !slices.Equal(before, want) || !slices.Equal(after, want) {
+				t.Errorf("before %v, after %v, want %v", before, after, want)
+			}
+		})
+	}
+}
