@@ -24,9 +24,22 @@ func TestConformance(t *testing.T) {
 	}})
 }
 
-// TestConformanceSim does the same with a disk that forgets, fails and rots.
+// TestConformanceSim does the same with a disk that forgets, fails and rots. When it
+// fails it takes nothing, or it takes what is written and cannot make it durable.
 func TestConformanceSim(t *testing.T) {
-	queuetest.Run(t, queuetest.Kind{New: func(t *testing.T, o queuetest.Options) *queuetest.Place {
+	for _, row := range []struct {
+		name string
+		ops  []string
+	}{
+		{"refuses", []string{"write", "sync", "create", "rename", "truncate", "remove"}},
+		{"does not sync", []string{"sync", "syncdir", "truncate", "remove"}},
+	} {
+		t.Run(row.name, func(t *testing.T) { queuetest.Run(t, simKind(row.ops)) })
+	}
+}
+
+func simKind(failing []string) queuetest.Kind {
+	return queuetest.Kind{New: func(t *testing.T, o queuetest.Options) *queuetest.Place {
 		sim := newSim()
 		t.Cleanup(func() {
 			if len(sim.violations) > 0 {
@@ -40,12 +53,12 @@ func TestConformanceSim(t *testing.T) {
 			Break: func(err error) {
 				sim.fault = nil
 				if err != nil {
-					sim.fault = failOps(err, "write", "sync", "create", "rename", "truncate", "remove")
+					sim.fault = failOps(err, failing...)
 				}
 			},
 			Damage: func(seq uint64) { flipRecord(t, sim, seq) },
 		}
-	}})
+	}}
 }
 
 // flipRecord changes a byte of the payload of a record.

@@ -194,9 +194,10 @@ var cursorCases = []testCase{
 	{name: "cursor: positions stay true while they cannot be saved", needs: survives | breaks, run: func(r *rig) {
 		c := r.noted()
 		r.place.Break(errBroken)
-		if err := c.Sent(0, 9); !errors.Is(err, errBroken) {
+		if err := c.Sent(0, 9); err != nil && !errors.Is(err, errBroken) {
 			r.Errorf("sent: %v", err)
 		}
+		r.steps.Cursors()
 		r.hold("broken", c, "4/9", "2/6")
 		r.place.Break(nil)
 		r.steps.Cursors()

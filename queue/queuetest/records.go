@@ -76,6 +76,8 @@ var orderCases = []testCase{
 	}},
 	{name: "2 done comes before readers", log: queue.Options{RingBytes: 1 << 20}, run: doneBeforeReaders},
 	{name: "2 done comes before readers of the store", needs: survives, run: doneBeforeReaders},
+	{name: "2 nobody reads what is being reported", log: queue.Options{RingBytes: 1 << 20}, run: unreadInDone},
+	{name: "2 nobody reads in the store what is being reported", needs: survives, run: unreadInDone},
 	{name: "2 sequences go on after a restart", needs: survives, run: func(r *rig) {
 		r.fill(3)
 		r.restart()
@@ -107,6 +109,36 @@ var orderCases = []testCase{
 			r.Errorf("%d samples are stored", n)
 		}
 	}},
+}
+
+// unreadInDone reads from within done, where there must be nothing new yet.
+func unreadInDone(r *rig) {
+	reader := r.log.NewReader(0)
+	for range 5 {
+		tail := r.store.Tail(queue.Place{Exact: true})
+		seen := 0
+		for range 3 {
+			err := r.log.Append(record{samples: 1}, 0, func(seq uint64, _ error) {
+				if it, ok, err := reader.TryNext(); ok || err != nil {
+					r.Errorf("while record %d is reported, record %d is read, %v", seq, it.Seq, err)
+				}
+				for tail.Next(func(e queue.Entry, _ []byte) error { seen = int(e.Seq); return nil }) == nil {
+					if e := uint64(seen); e >= seq {
+						r.Errorf("while record %d is reported, the store shows %d", seq, e)
+					}
+				}
+			})
+			r.must(err)
+		}
+		r.steps.Commit()
+		for range 3 {
+			if _, ok, err := reader.TryNext(); !ok || err != nil {
+				r.Fatal(ok, err)
+			}
+		}
+		r.must(tail.Close())
+	}
+	r.must(reader.Close())
 }
 
 // doneBeforeReaders runs a log with pushers and readers at the same time.
