@@ -78,7 +78,7 @@ func (c *Cursor) Sent(shard int, seq uint64) error {
 // counted as dropped. It counts as sent, too. Shards without anything of their
 // own must be moved along, or segments are kept for them.
 func (c *Cursor) Acked(shard int, seq uint64) error {
-	return c.Settle(shard, seq, UnknownTotal, Counts{})
+	return c.Settle(shard, seq, UnknownTotal, Outcome{})
 }
 
 // update changes positions and saves them. Positions stay changed when that fails:

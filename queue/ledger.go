@@ -1,25 +1,26 @@
 package queue
 
-// MaxCounts is how many places Counts has.
-const MaxCounts = 32
+// MaxOutcome is how many places Outcome has.
+const MaxOutcome = 32
 
-// Counts are samples by what became of them. Which place stands for what is the
+// Outcome is samples by what became of them. Which place stands for what is the
 // business of those who read the log; here only the sum matters.
-type Counts [MaxCounts]uint64
+type Outcome [MaxOutcome]uint64
 
 // Sum returns how many samples they are in all.
-func (c *Counts) Sum() uint64 {
+func (o *Outcome) Sum() uint64 {
 	var n uint64
-	for _, v := range c {
+	for _, v := range o {
 		n += v
 	}
 	return n
 }
 
-// add adds o.
-func (c *Counts) add(o *Counts) {
-	for i, v := range o {
-		c[i] += v
+// Add adds more. What is taken back is added as the negative number that it is in
+// uint64: see Cursor.Settle.
+func (o *Outcome) Add(more *Outcome) {
+	for i, v := range more {
+		o[i] += v
 	}
 }
 
@@ -28,10 +29,10 @@ func (c *Counts) add(o *Counts) {
 // never disagree: a sample is settled in it exactly when the records up to its own
 // are acknowledged for its shard, or when it was counted as missed.
 type Ledger struct {
-	Begun    uint64 // samples that the log had ever held when the destination began
-	Again    uint64 // samples that were settled once and go out again, see Cursor.Reshard
-	MissedTo uint64 // sequence up to which Counts has what can never be read
-	Counts   Counts // samples that are settled
+	Begun    uint64  // samples that the log had ever held when the destination began
+	Again    uint64  // samples that were settled once and go out again, see Cursor.Reshard
+	MissedTo uint64  // sequence up to which Settled has what can never be read
+	Settled  Outcome // samples that are settled
 }
 
 // Accepted returns how many samples the destination was to get when the log had
@@ -39,7 +40,7 @@ type Ledger struct {
 func (l *Ledger) Accepted(total uint64) uint64 { return total - l.Begun + l.Again }
 
 // Pending returns how many of them are not settled.
-func (l *Ledger) Pending(total uint64) uint64 { return minus(l.Accepted(total), l.Counts.Sum()) }
+func (l *Ledger) Pending(total uint64) uint64 { return minus(l.Accepted(total), l.Settled.Sum()) }
 
 // rebase brings the ledger in line with the smallest acknowledged position, where
 // the log had held total: what was settled behind it goes out again.
@@ -48,7 +49,7 @@ func (l *Ledger) rebase(total uint64) {
 		l.Begun, l.Again = total, 0
 	}
 	if l.Again == UnknownTotal {
-		l.Again = l.Counts.Sum() + l.Begun - total
+		l.Again = l.Settled.Sum() + l.Begun - total
 	}
 }
 
@@ -70,14 +71,15 @@ func (c *Cursor) Ledger() (l Ledger, upTo uint64) {
 
 // Settle is Acked with the books: total is what all records up to seq held, as
 // Reader.Total has it, and n is what became of the samples of the shard's records
-// since it was called last. With total, what the destination loses is counted
+// since it was called last. It may also change what became of samples that were
+// settled before: then it takes away as many as it adds. With total, what the destination loses is counted
 // exactly also when the records around seq were dropped before it got there.
-func (c *Cursor) Settle(shard int, seq, total uint64, n Counts) error {
+func (c *Cursor) Settle(shard int, seq, total uint64, n Outcome) error {
 	return c.update(func() bool {
-		c.ledger.Counts.add(&n)
+		c.ledger.Settled.Add(&n)
 		p := &c.shards[shard]
 		if p.Started && seq <= p.Acked {
-			return n != Counts{}
+			return n != Outcome{}
 		}
 		p.Started = true
 		if seq > p.Acked || seq == p.Acked && total != UnknownTotal {
@@ -90,9 +92,9 @@ func (c *Cursor) Settle(shard int, seq, total uint64, n Counts) error {
 
 // Missed notes that n samples of records up to seq can never be read. No shard
 // moves: they may have records to settle before that.
-func (c *Cursor) Missed(seq uint64, n Counts) error {
+func (c *Cursor) Missed(seq uint64, n Outcome) error {
 	return c.update(func() bool {
-		c.ledger.Counts.add(&n)
+		c.ledger.Settled.Add(&n)
 		c.ledger.MissedTo = max(c.ledger.MissedTo, seq)
 		return true
 	})

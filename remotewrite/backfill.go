@@ -71,7 +71,7 @@ func (x *dispatcher) fillHole(ctx context.Context) error {
 	for _, r := range f.state.Records {
 		for _, r := range fillers(r, f.from, x.d.now()) {
 			n++
-			it := item{record: r, seq: x.at, kind: passing, samples: r.Samples()}
+			it := item{record: r, seq: x.at, kind: ephemeral, samples: r.Samples()}
 			if err := x.put(ctx, x.d.shardOf(r.Labels.Job()), it); err != nil {
 				return err
 			}

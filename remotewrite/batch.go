@@ -13,14 +13,15 @@ import (
 // since the receiver may have stored them without our knowing (rule R-3).
 type batch struct {
 	kind     kind
+	shard    int // that it is of
 	protocol Protocol
 	series   []convert.Series // in order, the shard's own, from to to
 	from, to int
 	fresh    bool // begins with a record, not with the rest of one
 	late     bool // samples that are not newer than their series, of one record
 	parts    []part
-	drops    tally  // of samples that never made it into series
-	last     uint64 // sequence of the newest record in it
+	drops    outcome // of samples that never made it into series
+	last     uint64  // sequence of the newest record in it
 }
 
 // part is a record, or a part of one, in a batch.
@@ -34,7 +35,7 @@ type part struct {
 // part of it is noted with the rest.
 func (b *batch) done() (seq, total uint64) {
 	last := &b.parts[len(b.parts)-1]
-	if !last.whole || last.item.kind == passing {
+	if !last.whole || last.item.kind == ephemeral {
 		return 0, 0
 	}
 	return last.item.seq, last.item.total

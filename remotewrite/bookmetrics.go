@@ -44,7 +44,8 @@ func (b *bookMetrics) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect sends one snapshot.
 func (b *bookMetrics) Collect(ch chan<- prometheus.Metric) {
-	s, dropped := b.d.books.snapshot()
+	s := b.d.ledger.run()
+	unstored, skipped := b.d.ledger.ofUnstored()
 	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 	}
@@ -53,15 +54,15 @@ func (b *bookMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(b.accepted, s.Accepted)
 	counter(b.delivered, s.Delivered)
-	for i, n := range dropped {
-		counter(b.dropped, n, reason(i).String())
+	for why := range allReasons {
+		counter(b.dropped, s.Dropped[why.String()], why.String())
 	}
 	counter(b.inDoubt, s.InDoubt)
 	gauge(b.pending, s.Pending)
 	gauge(b.promPending, s.Pending)
-	counter(b.refresh, s.Refresh.Delivered, "delivered")
-	counter(b.refresh, s.Refresh.Dropped, "dropped")
-	counter(b.refresh, s.Refresh.Skipped, "skipped")
-	gauge(b.refreshPending, s.Refresh.Pending)
+	counter(b.refresh, unstored.Delivered, "delivered")
+	counter(b.refresh, unstored.Accepted-unstored.Delivered-unstored.Pending, "dropped")
+	counter(b.refresh, skipped, "skipped")
+	gauge(b.refreshPending, unstored.Pending)
 	gauge(b.protocol, uint64(b.d.negotiation.current()))
 }

@@ -81,7 +81,7 @@ func bubble(t *testing.T, s setup, f func(t *testing.T, b *bench)) {
 		f(t, b)
 		b.stop()
 		noProblems(t, b.r)
-		snapshot, _ := b.d.books.snapshot()
+		snapshot := b.d.ledger.run()
 		checkBooks(t, snapshot)
 		if lines := b.log.lines("hunter2"); len(lines) > 0 {
 			t.Errorf("password in the log: %q", lines)
@@ -604,7 +604,7 @@ func TestStopDoesNotWaitForADeadReceiver(t *testing.T) {
 				if d := time.Since(began); d > 5*time.Second {
 					t.Errorf("stop took %v", d)
 				}
-				if books, _ := b.d.books.snapshot(); books.Pending != 60 {
+				if books := b.d.ledger.run(); books.Pending != 60 {
 					t.Errorf("books %+v", books)
 				}
 				if s := b.d.Status(); s.State != StateStopped {
@@ -654,7 +654,7 @@ func TestStopFlushesWhatIsQueued(t *testing.T) {
 			b.put("a 1", "job", fmt.Sprint(i))
 		}
 		b.stop()
-		if books, _ := b.d.books.snapshot(); books.Pending != 0 || books.Delivered != 120 {
+		if books := b.d.ledger.run(); books.Pending != 0 || books.Delivered != 120 {
 			t.Errorf("books %+v", books)
 		}
 	})
@@ -696,7 +696,7 @@ func TestFullShardHoldsBackTheReader(t *testing.T) {
 		if held > 10 {
 			t.Errorf("the shard holds %d samples", held)
 		}
-		if s := b.d.Status(); s.PendingSamples != 300 || s.Lag < 0 {
+		if s := b.d.Status(); s.Books.Pending != 300 || s.Lag < 0 {
 			t.Errorf("status %+v", s)
 		}
 	})

@@ -79,7 +79,7 @@ type Destination struct {
 	gate        gate
 	report      *reporter
 	metrics     *metrics
-	books       books
+	ledger      *ledger
 	refusals    refusals
 	metadata    *metadataSender
 	troubled    *troubled
@@ -112,6 +112,7 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 		log:         o.Logger.With("destination", c.Label()),
 		client:      cl,
 		cursor:      o.Cursor,
+		ledger:      newLedger(o.Cursor, o.Log.Samples),
 		negotiation: newNegotiation(&c),
 		metrics:     newMetrics(&c, o.Intake),
 		cutOff:      make(chan struct{}),
@@ -119,11 +120,9 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 	d.report = newReporter(d.log, o.Now)
 	d.metadata = newMetadataSender(d)
 	d.troubled = newTroubled(d)
-	d.books.all = o.Log.Samples
 	for i := range c.Shards() {
 		d.shards = append(d.shards, newShard(d, i))
 	}
-	d.resume()
 	d.owed.Store(o.Initial != nil)
 	return d, nil
 }
@@ -186,15 +185,6 @@ func (d *Destination) run(ctx, hard context.Context) error {
 	return x.reader.Close()
 }
 
-// resume takes positions and books from the cursor.
-func (d *Destination) resume() {
-	for _, s := range d.shards {
-		s.acked, s.doubtful = d.cursor.Position(s.n)
-	}
-	ledger, _ := d.cursor.Ledger()
-	d.books.resume(&ledger)
-}
-
 // shardOf returns the shard of a job. Series of different groups are the same
 // only when the groups share the job, so a shard has all that must stay in order.
 func (d *Destination) shardOf(job string) *shard {
@@ -216,13 +206,12 @@ func (d *Destination) noteAhead(b *batch, now time.Time) {
 }
 
 // noteUnsent tells about samples that never came into a batch.
-func (d *Destination) noteUnsent(drops *tally) {
-	for i, n := range drops {
-		if n == 0 {
-			continue
+func (d *Destination) noteUnsent(drops *outcome) {
+	for why := range allReasons {
+		if n := drops[why]; n > 0 {
+			d.metrics.unsent(why, n)
+			d.report.drop(refusal{why: why, samples: n})
 		}
-		d.metrics.unsent(reason(i), n)
-		d.report.drop(refusal{why: reason(i), samples: n})
 	}
 }
 
@@ -260,7 +249,7 @@ func (d *Destination) initialDone() {
 	}
 	for _, s := range d.shards {
 		total, _ := d.o.Log.TotalAt(s.acked)
-		if err := d.cursor.Settle(s.n, s.acked, total, queue.Counts{}); err != nil {
+		if err := d.cursor.Settle(s.n, s.acked, total, outcome{}); err != nil {
 			d.report.cursorFailed(err)
 		}
 	}

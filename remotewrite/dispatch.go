@@ -134,20 +134,20 @@ func (x *dispatcher) audit() uint64 {
 	if !x.known {
 		return 0
 	}
-	n := x.d.books.missing(x.total)
+	n := x.d.ledger.missing(x.total)
 	x.audited = x.audited || x.at >= x.end
 	switch {
 	case n > 0:
-		x.d.books.miss(uint64(n), x.why)
+		var o outcome
+		o[x.why] = uint64(n)
+		x.d.ledger.miss(&o)
 		x.d.metrics.unsent(x.why, uint64(n))
-		o := outcome{}
-		o.dropped[x.why] = uint64(n)
-		x.noted(x.d.cursor.Missed(x.at, o.counts()))
+		x.noted(x.d.cursor.Missed(x.at, o))
 		return uint64(n)
 	case n < 0 && x.audited:
 		// After a power loss without an fsync for each push the log may have less than
 		// the cursor knows.
-		x.d.books.repeat(uint64(-n))
+		x.d.ledger.repeat(uint64(-n))
 		x.noted(x.d.cursor.Repeat(uint64(-n)))
 	}
 	return 0
@@ -170,7 +170,7 @@ func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) e
 	s := x.d.shardOf(it.Record.Labels.Job())
 	switch {
 	case it.Ephemeral:
-		out.kind = passing
+		out.kind = ephemeral
 	case out.samples == 0:
 		x.moveTo(it.Seq)
 		return nil
@@ -191,7 +191,7 @@ func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) e
 		return nil
 	}
 	return x.put(ctx, s, item{
-		record: it.Record, seq: it.Seq, kind: passing, aside: endedAside, samples: x.d.samplesAside(it.Record, endedAside),
+		record: it.Record, seq: it.Seq, kind: ephemeral, aside: endedAside, samples: x.d.samplesAside(it.Record, endedAside),
 	})
 }
 
@@ -210,10 +210,8 @@ func (x *dispatcher) put(ctx context.Context, s *shard, it item) error {
 	}
 	it.bytes = it.record.Size()
 	s.unsettled.Add(1)
-	if it.kind == passing {
-		x.d.books.arrived(uint64(it.samples))
-	} else {
-		x.d.books.accept(uint64(it.samples))
+	x.d.ledger.accept(it.kind, uint64(it.samples))
+	if it.kind != ephemeral {
 		x.d.metrics.highest.raise(it.record.Time)
 	}
 	if s.in.tryPut(it) {
@@ -236,7 +234,7 @@ func (x *dispatcher) handOutInitial(ctx context.Context) error {
 	for _, r := range x.initial.Records {
 		s := x.d.shardOf(r.Labels.Job())
 		x.d.initialLeft.Add(1)
-		it := item{record: r, seq: x.at, kind: passing, samples: r.Samples() + x.d.samplesAside(r, beside), initial: true, aside: beside}
+		it := item{record: r, seq: x.at, kind: ephemeral, samples: r.Samples() + x.d.samplesAside(r, beside), initial: true, aside: beside}
 		if it.samples == 0 {
 			x.d.initialDone()
 			continue
@@ -279,5 +277,5 @@ func (x *dispatcher) moveIdle() {
 func (x *dispatcher) noteLag() {
 	x.d.lagging.Store(x.reader.Lagging())
 	_, samples := x.reader.Skipped()
-	x.d.books.skipped(samples + x.fill.passed)
+	x.d.ledger.skipped(samples + x.fill.passed)
 }

@@ -12,9 +12,9 @@ import (
 type kind uint8
 
 const (
-	stored  kind = iota // from the log
-	passing             // never stored: a refresh, or the first state of a new destination
-	careful             // perhaps sent before a restart: alone, and a refusal proves nothing
+	stored    kind = iota // from the log
+	ephemeral             // never stored: a refresh, or the first state of a new destination
+	careful               // perhaps sent before a restart: alone, and a refusal proves nothing
 )
 
 // item is a record on its way through a shard.

@@ -62,7 +62,7 @@ func TestLateSamplesGoAlone(t *testing.T) {
 		if len(refusals) != 1 || refusals[0].Group.Job() != "j" || refusals[0].Samples != 1 || refusals[0].Text != "out of order sample" {
 			t.Errorf("refusals: %+v", refusals)
 		}
-		books, _ := b.d.books.snapshot()
+		books := b.d.ledger.run()
 		if books.Dropped["refused"] != 1 {
 			t.Errorf("dropped: %v", books.Dropped)
 		}

@@ -226,7 +226,7 @@ func TestBooksBalanceAtEachLook(t *testing.T) {
 			if i%10 == 0 {
 				b.refresh()
 			}
-			books, _ := b.d.books.snapshot()
+			books := b.d.ledger.run()
 			checkBooks(t, books)
 			if books.Accepted < last || books.Accepted != b.pushed.Load() {
 				t.Fatalf("accepted %d after %d, pushed %d", books.Accepted, last, b.pushed.Load())

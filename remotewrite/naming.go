@@ -153,7 +153,7 @@ func (l *loaded) markersOf(series []convert.Series, from int) []convert.Series {
 // endedOnly converts only what a record ended, under its names of before.
 func (s *shard) endedOnly(l *loaded) []convert.Series {
 	o := s.d.convertOptions(s.protocol)
-	var sent tally // with the record itself
+	var sent outcome // with the record itself
 	live, _ := s.conv.Append(s.series, l.item.record, o)
 	live = live[:l.from+len(s.relabel.all(live[l.from:], &sent))]
 	n := len(live)

@@ -115,7 +115,7 @@ func underFaults(t *testing.T, dir string, seed uint64, m ProtobufMessage) {
 			r.set(false, true)
 			settled(t, d)
 		}
-		snapshot, _ := d.books.snapshot()
+		snapshot := d.ledger.run()
 		checkBooks(t, snapshot)
 		if snapshot.Dropped["refused"] > 0 {
 			t.Errorf("life %d: refused outside the careful part: %+v", life, snapshot)

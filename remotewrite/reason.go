@@ -5,24 +5,35 @@ import (
 	"github.com/pushbridge/pushbridge/queue"
 )
 
-// reason says why samples were dropped. The names are values of the label
-// reason; where Prometheus has a name for the case, it is that one. The numbers
-// are in cursors on disk: a new reason gets the next free one.
+// outcome is what became of samples. The first two places are those that were not
+// dropped, the others have a reason each. Cursors on disk have it too, so the places
+// never change; docs/queue-format.md lists them.
+type outcome = queue.Outcome
+
+const (
+	placeDelivered = iota
+	placeInDoubt
+	placeDropped // and those behind it
+)
+
+// reason says why samples were dropped, and is their place in an outcome: a new one
+// gets the next free. The names are values of the label reason; where Prometheus has a
+// name for the case, it is that one.
 type reason uint8
 
 const (
 	// Before sending.
-	droppedSeries     reason = iota // by write_relabel_configs
-	tooOld                          // sample_age_limit
-	clockAhead                      // timestamp more than ten minutes ahead
-	duplicateIdentity               // another series has the same labels, and is sent
-	duplicateSeries                 // the same, but only after relabelling
-	nativeNotSent                   // native histogram, and the destination takes none
-	classicNotSent                  // classic form of a histogram that is sent as a native one
-	nhcbNotSupported                // custom buckets, and 1.0
-	markerNotNeeded                 // stale marker of a series that lives on
-	noName                          // relabelling left no metric name
-	invalidLabel                    // relabelling made a label that is not UTF-8
+	droppedSeries     reason = iota + placeDropped // by write_relabel_configs
+	tooOld                                         // sample_age_limit
+	clockAhead                                     // timestamp more than ten minutes ahead
+	duplicateIdentity                              // another series has the same labels, and is sent
+	duplicateSeries                                // the same, but only after relabelling
+	nativeNotSent                                  // native histogram, and the destination takes none
+	classicNotSent                                 // classic form of a histogram that is sent as a native one
+	nhcbNotSupported                               // custom buckets, and 1.0
+	markerNotNeeded                                // stale marker of a series that lives on
+	noName                                         // relabelling left no metric name
+	invalidLabel                                   // relabelling made a label that is not UTF-8
 
 	// By the receiver's answer.
 	refusedSamples // 400, 409, 413, 422
@@ -104,30 +115,19 @@ func reasonOfGap(g queue.GapReason) reason {
 	return gapDropped
 }
 
-// tally counts samples by reason.
-type tally [numReasons]uint64
-
-func (t *tally) total() uint64 {
-	var n uint64
-	for _, v := range t {
-		n += v
+// allReasons are those that samples can be dropped for.
+func allReasons(yield func(reason) bool) {
+	for r := reason(placeDropped); r < numReasons && yield(r); r++ {
 	}
-	return n
 }
 
-// named returns what is not zero.
-func (t *tally) named() map[string]uint64 {
+// dropped returns what of o was dropped, by the name of the reason.
+func dropped(o *outcome) map[string]uint64 {
 	names := make(map[string]uint64)
-	for i, n := range t {
-		if n > 0 {
-			names[reason(i).String()] = n
+	for r := range allReasons {
+		if n := o[r]; n > 0 {
+			names[r.String()] = n
 		}
 	}
 	return names
-}
-
-func (t *tally) add(o *tally) {
-	for i, v := range o {
-		t[i] += v
-	}
 }

@@ -43,7 +43,7 @@ func newRelabeler(external group.Labels, rules []*relabel.Config, escape model.E
 
 // all relabels series in place and returns those that are left. It counts the
 // others.
-func (r *relabeler) all(series []convert.Series, dropped *tally) []convert.Series {
+func (r *relabeler) all(series []convert.Series, dropped *outcome) []convert.Series {
 	kept := series[:0]
 	for i := range series {
 		l, why, ok := r.one(series[i].Labels)

@@ -73,8 +73,9 @@ func TestNewDestinationGetsTheStateFirst(t *testing.T) {
 		second := &receiver{}
 		l = newLife(t, filepath.Join(dir, "a"), second, func(c *Config) { c.Name = "second" })
 		books := settled(t, l.d)
-		if books.Accepted != 0 || books.Refresh.Delivered != 6 {
-			t.Errorf("books %+v", books)
+		state, _ := l.d.ledger.ofUnstored()
+		if books.Accepted != 0 || state.Delivered != 6 {
+			t.Errorf("books %+v, of the state %+v", books, state)
 		}
 		l.put("a 4", "job", "j")
 		settled(t, l.d)
@@ -89,8 +90,9 @@ func TestNewDestinationGetsTheStateFirst(t *testing.T) {
 		}
 		l.end()
 		l = newLife(t, filepath.Join(dir, "a"), second, func(c *Config) { c.Name = "second" })
-		if books := settled(t, l.d); books.Refresh.Delivered != 0 {
-			t.Errorf("sent the state again: %+v", books)
+		settled(t, l.d)
+		if state, _ := l.d.ledger.ofUnstored(); state.Delivered != 0 {
+			t.Errorf("sent the state again: %+v", state)
 		}
 		l.end()
 		noProblems(t, second)
@@ -220,7 +222,7 @@ func TestDownReceiverGetsEverythingLater(t *testing.T) {
 		l.end() // a stop in the middle of the outage
 		l = newLife(t, filepath.Join(dir, "a"), r, small)
 		l.put("a 50", "job", "j")
-		if s := l.d.Status(); s.PendingSamples != 153 {
+		if s := l.d.Status(); s.Books.Pending != 153 {
 			t.Errorf("status %+v", s)
 		}
 		time.Sleep(time.Minute)
@@ -229,7 +231,7 @@ func TestDownReceiverGetsEverythingLater(t *testing.T) {
 		}
 		down.Store(false)
 		settled(t, l.d)
-		if s := l.d.Status(); s.State != StateOK || s.Lag != 0 || s.PendingSamples != 0 || s.LastSuccess.IsZero() {
+		if s := l.d.Status(); s.State != StateOK || s.Lag != 0 || s.Books.Pending != 0 || s.LastSuccess.IsZero() {
 			t.Errorf("status %+v", s)
 		}
 		got := r.got()

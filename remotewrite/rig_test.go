@@ -234,8 +234,9 @@ func settled(t testing.TB, d *Destination) Books {
 		}
 	}()
 	await(t, "nothing pending", func() bool {
-		b, _ = d.books.snapshot()
-		return b.Pending == 0 && b.Refresh.Pending == 0 && !d.owed.Load()
+		b = d.ledger.run()
+		unstored, _ := d.ledger.ofUnstored()
+		return b.Pending == 0 && unstored.Pending == 0 && !d.owed.Load()
 	})
 	checkBooks(t, b)
 	return b

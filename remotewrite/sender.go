@@ -26,11 +26,9 @@ var (
 
 // sender gets batches answered, one request at a time.
 type sender struct {
-	d     *Destination
-	shard int
-	back  backoff
-	notes *unnoted // of the shard
-
+	d         *Destination
+	shard     int
+	back      backoff
 	exemplars *sentExemplars // of the shard
 
 	encoder2 encoder2
@@ -98,14 +96,11 @@ type held struct {
 	refusal refusal
 }
 
-// account puts an outcome into the books.
-func (s *sender) account(k kind, o *outcome) {
-	if k == passing {
-		s.d.books.refreshed(o)
-		return
-	}
-	s.d.books.settle(o)
-	s.notes.add(o)
+// settled puts n samples of the batch into the books.
+func (w *delivery) settled(place, n uint64) {
+	var o outcome
+	o[place] = n
+	w.d.ledger.settle(w.batch.shard, w.batch.kind, &o)
 }
 
 // sendable leaves out what must not be sent at all.
@@ -184,9 +179,7 @@ func (w *delivery) giveUp(series []convert.Series, f refusal) {
 
 func (w *delivery) count(h held) {
 	w.d.metrics.gaveUp(h.census, h.refusal.why)
-	var o outcome
-	o.dropped[h.refusal.why] = h.refusal.samples
-	w.account(w.batch.kind, &o)
+	w.settled(uint64(h.refusal.why), h.refusal.samples)
 	w.d.report.drop(h.refusal)
 }
 

@@ -26,12 +26,10 @@ func TestCustomBucketsDoNotLeaveIn1(t *testing.T) {
 		if len(all) != 2 || len(all[0].samples) != 1 || len(all[1].samples) != 2 {
 			t.Errorf("%d requests", len(all))
 		}
-		b.d.books.mu.Lock()
-		defer b.d.books.mu.Unlock()
-		if n := b.d.books.settled.dropped[nhcbNotSupported]; n != 1 {
+		if n := b.d.ledger.run().Dropped[nhcbNotSupported.String()]; n != 1 {
 			t.Errorf("%d dropped", n)
 		}
-		b.d.books.taken += 4
+		b.d.ledger.accept(stored, 4)
 	})
 }
 

@@ -23,7 +23,7 @@ func (w *delivery) take(series []convert.Series) {
 
 func (w *delivery) deliver(n uint64) {
 	w.stored += n
-	w.account(w.batch.kind, &outcome{delivered: n})
+	w.settled(placeDelivered, n)
 	w.d.understood(w.batch.protocol)
 }
 
@@ -171,7 +171,7 @@ func (w *delivery) newestStored() map[uint64]int64 {
 }
 
 func (w *delivery) doubt(f refusal) {
-	w.account(w.batch.kind, &outcome{inDoubt: f.samples})
+	w.settled(placeInDoubt, f.samples)
 	w.d.report.doubt(f)
 }
 

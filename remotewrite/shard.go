@@ -52,7 +52,7 @@ type shard struct {
 type loaded struct {
 	item     item
 	from, to int
-	drops    tally
+	drops    outcome
 	started  bool // a part of it was in a batch
 	late     bool // what of the record is not newer than its series, and nothing else
 	more     bool // its late part follows
@@ -66,10 +66,11 @@ func newShard(d *Destination, n int) *shard {
 		gone:    make(chan struct{}),
 		relabel: newRelabeler(d.o.External, d.config.WriteRelabelConfigs, d.o.escaping()),
 	}
+	s.acked, s.doubtful = d.cursor.Position(n)
 	for i := range d.o.Former {
 		s.formers = append(s.formers, newFormer(&d.o.Former[i]))
 	}
-	s.sender = sender{d: d, shard: n, back: newBackoff(&d.config.Queue), exemplars: &s.sent, notes: &unnoted{}}
+	s.sender = sender{d: d, shard: n, back: newBackoff(&d.config.Queue), exemplars: &s.sent}
 	return s
 }
 
@@ -103,7 +104,7 @@ func (s *shard) gather(ctx context.Context) *batch {
 		s.load(it)
 	}
 	first := s.loaded[0].item
-	b := &batch{kind: first.kind, protocol: s.protocol}
+	b := &batch{kind: first.kind, shard: s.n, protocol: s.protocol}
 	f := filling{max: s.d.config.Queue.MaxSamplesPerSend}
 	for s.fill(b, &f) {
 		it, ok := s.peek()
@@ -191,7 +192,7 @@ func (b *batch) add(r *loaded, at int) {
 	b.late = r.late
 	whole := at == r.to && !r.more
 	if whole {
-		b.drops.add(&r.drops)
+		b.drops.Add(&r.drops)
 	}
 	b.parts = append(b.parts, part{item: r.item, whole: whole})
 	b.last = max(b.last, r.item.seq)
@@ -280,7 +281,7 @@ func (s *shard) append(l loaded) {
 	}
 	at := l.from + slices.IndexFunc(series, late)
 	rest := loaded{item: l.item, from: at, to: l.to, drops: l.drops, started: true, late: true}
-	l.to, l.drops, l.more = at, tally{}, true
+	l.to, l.drops, l.more = at, outcome{}, true
 	s.loaded = append(s.loaded, l, rest)
 }
 
@@ -350,7 +351,7 @@ func (s *shard) settle(ctx, hard context.Context, b *batch) error {
 // records in it may have arrived. Sending goes on where that cannot be written:
 // what it costs is told in docs/remote-write.md.
 func (s *shard) noteSent(b *batch) func() {
-	if b.kind == passing {
+	if b.kind == ephemeral {
 		return nil
 	}
 	n, last := s.n, b.last
@@ -363,7 +364,7 @@ func (s *shard) noteSent(b *batch) func() {
 
 // finish writes down that b is settled.
 func (s *shard) finish(b *batch) {
-	s.sender.account(b.kind, &outcome{dropped: b.drops})
+	s.d.ledger.settle(s.n, b.kind, &b.drops)
 	s.d.noteUnsent(&b.drops)
 	if seq, total := b.done(); seq > 0 && !s.d.owed.Load() && s.troubled.Load() == 0 {
 		if err := s.acknowledge(seq, total); err != nil {
@@ -382,7 +383,7 @@ func (s *shard) finish(b *batch) {
 // acknowledge moves the position of the shard, which has settled everything up to
 // seq, and notes what became of it.
 func (s *shard) acknowledge(seq, total uint64) error {
-	return s.d.cursor.Settle(s.n, seq, total, s.sender.notes.take())
+	return s.d.cursor.Settle(s.n, seq, total, s.d.ledger.note(s.n))
 }
 
 // unload forgets everything that was converted. Records of which nothing was

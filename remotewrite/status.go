@@ -22,32 +22,26 @@ type Status struct {
 	State    State
 	Shards   int
 
-	PendingSamples uint64
-	Lag            time.Duration // age of the oldest sample that waits
-	PausedFor      time.Duration
+	Lag       time.Duration // age of the oldest sample that waits
+	PausedFor time.Duration
 
 	LastError   string // as the receiver wrote it
 	LastErrorAt time.Time
 	LastSuccess time.Time // zero: none yet
-	Books       Books     // of this run
-	Ever        Books     // of all runs
+	Books       Books     // of all runs
 }
 
 // Status returns the status. It is cheap enough for every look at a page.
 func (d *Destination) Status() Status {
 	now := d.now()
-	books, _ := d.books.snapshot()
-	ledger, _ := d.cursor.Ledger()
 	s := Status{
-		Name:           d.config.Label(),
-		URL:            d.config.Redacted(),
-		Protocol:       d.negotiation.current().String(),
-		Shards:         len(d.shards),
-		PendingSamples: books.Pending,
-		Lag:            d.lag(now),
-		PausedFor:      d.gate.left(now),
-		Books:          books,
-		Ever:           BooksOf(&ledger, d.o.Log.Samples()),
+		Name:      d.config.Label(),
+		URL:       d.config.Redacted(),
+		Protocol:  d.negotiation.current().String(),
+		Shards:    len(d.shards),
+		Lag:       d.lag(now),
+		PausedFor: d.gate.left(now),
+		Books:     d.ledger.books(),
 	}
 	var failing bool
 	failing, s.LastError, s.LastErrorAt, s.LastSuccess = d.report.status()

@@ -38,7 +38,7 @@ func TestStumblingHoldsUpNobody(t *testing.T) {
 				if got := len(b.r.got()); got != 500 {
 					t.Errorf("%d stored after two minutes", got)
 				}
-				books, _ := b.d.books.snapshot()
+				books := b.d.ledger.run()
 				if books.Pending != 1 {
 					t.Errorf("books %+v", books)
 				}
@@ -139,7 +139,7 @@ func TestUnavailableIsNotStumbling(t *testing.T) {
 	bubble(t, setup{config: oneShard, answer: answer}, func(t *testing.T, b *bench) {
 		b.put(withPoison(50), "job", "a")
 		time.Sleep(time.Hour)
-		if books, _ := b.d.books.snapshot(); books.Pending != 52 {
+		if books := b.d.ledger.run(); books.Pending != 52 {
 			t.Errorf("books %+v", books)
 		}
 	})

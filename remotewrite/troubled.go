@@ -139,7 +139,6 @@ func (t *troubled) first() *trouble {
 
 // try sends x, the first one, once. An error means that the end came first.
 func (t *troubled) try(ctx context.Context, x *trouble) error {
-	t.sender.notes = x.shard.sender.notes
 	w := &delivery{sender: &t.sender, batch: &x.batch, budget: cutBudget, patience: 1, ambiguous: true}
 	if err := w.settle(ctx, ctx, x.series, 0); err != nil {
 		return err

@@ -308,10 +308,10 @@ func (d *destinations) status() []web.Destination {
 		out[i] = web.Destination{
 			Name: s.Name, URL: s.URL, Protocol: s.Protocol, State: string(s.State),
 			Healthy: s.State == remotewrite.StateOK || s.State == remotewrite.StateCatching,
-			Pending: s.PendingSamples, Lag: s.Lag, LastSuccess: s.LastSuccess,
-			Delivered: s.Ever.Delivered, InDoubt: s.Ever.InDoubt, Dropped: s.Ever.Reasons(),
+			Lag:     s.Lag, LastSuccess: s.LastSuccess,
 			LastError: s.LastError, LastErrorTime: s.LastErrorAt,
 		}
+		showBooks(&out[i], s.Books)
 	}
 	return append(out, d.orphans()...)
 }

@@ -24,7 +24,7 @@ func TestPrintReport(t *testing.T) {
 			{
 				ID: "mimir", Shards: []queue.Position{{Acked: 4, Sent: 5}, {Acked: 9, Sent: 9}},
 				OldestUnsent: 5, OldestTime: at, PendingRecords: 4, PendingSamples: 40,
-				Ledger: &queue.Ledger{Begun: 10, Again: 3, Counts: queue.Counts{0: 30, 1: 5, 13: 2, 20: 20}},
+				Ledger: &queue.Ledger{Begun: 10, Again: 3, Settled: queue.Outcome{0: 30, 1: 5, 13: 2, 20: 20}},
 			},
 			{ID: "thanos", Clean: true, Shards: []queue.Position{{Acked: 9, Sent: 9}}},
 		},

@@ -29,7 +29,7 @@ func (d *destinations) orphan(one *destination) error {
 	if err := one.cursor.Orphan(); err != nil {
 		return fmt.Errorf("keep the position of destination %s: %w", one.section.Label(), err)
 	}
-	d.logOrphan(one.section.ID(), one.sender.Status().PendingSamples, d.o.Now())
+	d.logOrphan(one.section.ID(), one.sender.Status().Books.Pending, d.o.Now())
 	return nil
 }
 
@@ -51,7 +51,7 @@ func (d *destinations) refuseNone(c *config.Config) error {
 	}
 	pending := uint64(0)
 	for _, one := range d.list() {
-		pending += one.sender.Status().PendingSamples
+		pending += one.sender.Status().Books.Pending
 	}
 	if pending == 0 {
 		return nil
@@ -71,6 +71,11 @@ func (d *destinations) orphans() []web.Destination {
 	return out
 }
 
+// showBooks puts b into view.
+func showBooks(view *web.Destination, b remotewrite.Books) {
+	view.Pending, view.Delivered, view.InDoubt, view.Dropped = b.Pending, b.Delivered, b.InDoubt, b.Reasons()
+}
+
 func (d *destinations) viewOrphan(c queue.CursorStatus) web.Destination {
 	view := web.Destination{
 		Name: c.ID, State: "not configured", Pending: d.queue.Pending(c),
@@ -79,8 +84,7 @@ func (d *destinations) viewOrphan(c queue.CursorStatus) web.Destination {
 			"; goes on when it is configured again",
 	}
 	if c.Ledger.Based() {
-		books := remotewrite.BooksOf(&c.Ledger, d.queue.Samples())
-		view.Delivered, view.InDoubt, view.Dropped = books.Delivered, books.InDoubt, books.Reasons()
+		showBooks(&view, remotewrite.BooksOf(&c.Ledger, d.queue.Samples()))
 	}
 	return view
 }

@@ -171,7 +171,7 @@ func BenchmarkCursor(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		seq := uint64(i + 1)
-		if err := errors.Join(c.Sent(i%4, seq), c.Settle(i%4, seq, seq, queue.Counts{1})); err != nil {
+		if err := errors.Join(c.Sent(i%4, seq), c.Settle(i%4, seq, seq, queue.Outcome{1})); err != nil {
 			b.Fatal(err)
 		}
 	}

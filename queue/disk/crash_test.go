@@ -49,7 +49,7 @@ type history struct {
 	floor        int64  // largest time that anybody has seen
 
 	ledger  queue.Ledger   // the destination's books
-	unnoted queue.Counts   // of them, what goes with the next acknowledgement
+	unnoted queue.Outcome  // of them, what goes with the next acknowledgement
 	moments map[books]bool // positions and books that belonged together
 }
 
@@ -103,11 +103,11 @@ func (h *history) open() bool {
 	l.reopen()
 	acked, _ := h.c.Position(0)
 	h.r = l.NewReader(acked)
-	if now, _ := h.c.Ledger(); h.c.IsNew() && now.Counts == (queue.Counts{}) {
+	if now, _ := h.c.Ledger(); h.c.IsNew() && now.Settled == (queue.Outcome{}) {
 		h.moments[books{acked, now}] = true // of a cursor that is made at this moment
 	}
 	h.ledger, _ = h.c.Ledger()
-	h.unnoted = queue.Counts{}
+	h.unnoted = queue.Outcome{}
 	return !h.sim.crashed
 }
 
@@ -221,7 +221,7 @@ func (h *history) deliver(n int) {
 	}
 }
 
-func addCounts(c *queue.Counts, n queue.Counts) {
+func addCounts(c *queue.Outcome, n queue.Outcome) {
 	for i, v := range n {
 		c[i] += v
 	}
@@ -231,8 +231,8 @@ func addCounts(c *queue.Counts, n queue.Counts) {
 func (h *history) settle(seq uint64) {
 	h.tried = max(h.tried, seq) // what a crash interrupts may have happened
 	n := h.unnoted
-	h.unnoted = queue.Counts{}
-	addCounts(&h.ledger.Counts, n)
+	h.unnoted = queue.Outcome{}
+	addCounts(&h.ledger.Settled, n)
 	h.moments[books{seq, h.ledger}] = true
 	total, _ := h.r.Total()
 	if h.c.Settle(0, seq, total, n) == nil {
@@ -243,8 +243,8 @@ func (h *history) settle(seq uint64) {
 // miss takes what can never be read into the books. It returns false when that
 // was not written.
 func (h *history) miss(g *queue.GapError) bool {
-	n := queue.Counts{1: g.Samples}
-	addCounts(&h.ledger.Counts, n)
+	n := queue.Outcome{1: g.Samples}
+	addCounts(&h.ledger.Settled, n)
 	h.ledger.MissedTo = max(h.ledger.MissedTo, g.To)
 	acked, _ := h.c.Position(0)
 	h.moments[books{acked, h.ledger}] = true
@@ -447,7 +447,7 @@ func (h *history) checkLedger(acked uint64, ledger queue.Ledger) {
 	if h.o.Fsync != Always || !known || ledger.MissedTo > acked {
 		return
 	}
-	if n := ledger.Pending(total); n != 0 || ledger.Accepted(total) != ledger.Counts.Sum() {
+	if n := ledger.Pending(total); n != 0 || ledger.Accepted(total) != ledger.Settled.Sum() {
 		h.errorf("up to %d, of %d samples, the books are %+v", acked, total, ledger)
 	}
 }

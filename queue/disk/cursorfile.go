@@ -16,7 +16,7 @@ import (
 // synced last is never touched, so a power loss cannot cost both.
 const (
 	slotHeaderSize = 48
-	slotLedgerSize = 24 + 8*queue.MaxCounts // version 2 and later
+	slotLedgerSize = 24 + 8*queue.MaxOutcome // version 2 and later
 	slotShardSize  = 32
 	slotsAt        = pageSize
 	maxCursorID    = pageSize - 128
@@ -78,7 +78,7 @@ func appendLedger(dst []byte, l *queue.Ledger) []byte {
 	dst = le.AppendUint64(dst, l.Begun)
 	dst = le.AppendUint64(dst, l.Again)
 	dst = le.AppendUint64(dst, l.MissedTo)
-	for _, n := range l.Counts {
+	for _, n := range l.Settled {
 		dst = le.AppendUint64(dst, n)
 	}
 	return dst
@@ -88,8 +88,8 @@ func appendLedger(dst []byte, l *queue.Ledger) []byte {
 func parseLedger(b []byte) queue.Ledger {
 	le := binary.LittleEndian
 	l := queue.Ledger{Begun: le.Uint64(b), Again: le.Uint64(b[8:]), MissedTo: le.Uint64(b[16:])}
-	for i := range l.Counts {
-		l.Counts[i] = le.Uint64(b[24+8*i:])
+	for i := range l.Settled {
+		l.Settled[i] = le.Uint64(b[24+8*i:])
 	}
 	return l
 }

@@ -83,7 +83,7 @@ func makeGolden(t *testing.T) *simDisk {
 	push(t, l, goldenRecords[3], nil)
 	l.commitQueued()
 	err = l.WriteSnapshot(3, 0, func(w io.Writer) error { _, err := io.WriteString(w, "the state at 3"); return err })
-	if err := errors.Join(err, c.Sent(0, 3), c.Settle(0, 2, 307, queue.Counts{7, 300}), c.Acked(1, 1)); err != nil {
+	if err := errors.Join(err, c.Sent(0, 3), c.Settle(0, 2, 307, queue.Outcome{7, 300}), c.Acked(1, 1)); err != nil {
 		t.Fatal(err)
 	}
 	l.steps.Cursors()
@@ -123,7 +123,7 @@ func TestGoldenRead(t *testing.T) {
 	for _, dir := range goldenDirs {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			want := queue.CursorStatus{ID: "golden", Shards: []queue.Position{at(2, 3), at(1, 3)}}
-			want.Ledger = queue.Ledger{Counts: queue.Counts{7, 300}}
+			want.Ledger = queue.Ledger{Settled: queue.Outcome{7, 300}}
 			if dir == "testdata/v1" {
 				want.Ledger = queue.Ledger{Begun: queue.UnknownTotal}
 			}

@@ -33,7 +33,7 @@ func TestAckedBehindDroppedSegments(t *testing.T) {
 	if first := b.disk.segments.oldest().view.first; first <= at.Seq+1 {
 		t.Fatalf("nothing behind record %d was dropped", at.Seq)
 	}
-	if err := errors.Join(c.Sent(0, at.Seq), c.Settle(0, at.Seq, total, queue.Counts{total})); err != nil {
+	if err := errors.Join(c.Sent(0, at.Seq), c.Settle(0, at.Seq, total, queue.Outcome{total})); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Close(); err != nil {
@@ -62,14 +62,14 @@ func TestLedger(t *testing.T) {
 	b.fill(6) // sequences 4 to 9
 	first, second := b.upTo(4)-begun, b.upTo(9)-b.upTo(4)
 	err = errors.Join(
-		c.Settle(0, 4, b.upTo(4), queue.Counts{0: first}),
-		c.Settle(1, 9, b.upTo(9), queue.Counts{0: 1, 2: 2}), // some of the records behind 4
-		c.Settle(1, 8, b.upTo(8), queue.Counts{}),           // changes nothing
+		c.Settle(0, 4, b.upTo(4), queue.Outcome{0: first}),
+		c.Settle(1, 9, b.upTo(9), queue.Outcome{0: 1, 2: 2}), // some of the records behind 4
+		c.Settle(1, 8, b.upTo(8), queue.Outcome{}),           // changes nothing
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := queue.Ledger{Begun: begun, Counts: queue.Counts{0: first + 1, 2: 2}}
+	want := queue.Ledger{Begun: begun, Settled: queue.Outcome{0: first + 1, 2: 2}}
 	checkLedger := func(when string, pending uint64) {
 		t.Helper()
 		got, upTo := c.Ledger()
@@ -101,10 +101,10 @@ func TestLedger(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkLedger("with three shards", second)
-	if err := errors.Join(c.Missed(9, queue.Counts{4: second}), c.Repeat(2)); err != nil {
+	if err := errors.Join(c.Missed(9, queue.Outcome{4: second}), c.Repeat(2)); err != nil {
 		t.Fatal(err)
 	}
-	want.MissedTo, want.Again, want.Counts[4] = 9, 5, second
+	want.MissedTo, want.Again, want.Settled[4] = 9, 5, second
 	checkLedger("when the rest is missed and two come again", 2)
 }
 

@@ -61,7 +61,7 @@ func (o *orphanLog) deliver(c *queue.Cursor, r *queue.Reader[rec]) (delivered, m
 	o.t.Helper()
 	delivered, missing = deliver(o.t, c, r)
 	total, _ := r.Total()
-	if err := c.Settle(0, c.Acknowledged(), total, queue.Counts{delivered, missing}); err != nil {
+	if err := c.Settle(0, c.Acknowledged(), total, queue.Outcome{delivered, missing}); err != nil {
 		o.t.Error(err)
 	}
 	return delivered, missing

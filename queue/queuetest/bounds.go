@@ -10,13 +10,13 @@ import (
 func (r *rig) deliver(c *queue.Cursor, reader *queue.Reader[record]) got {
 	r.Helper()
 	g := r.drain(reader)
-	n := queue.Counts{0: g.samples}
+	n := queue.Outcome{0: g.samples}
 	total, known := reader.Total()
 	if !known {
 		r.Error("the reader does not know its books")
 	}
 	if len(g.gaps) > 0 {
-		r.must(c.Missed(g.gaps[len(g.gaps)-1].To, queue.Counts{1: g.missing}))
+		r.must(c.Missed(g.gaps[len(g.gaps)-1].To, queue.Outcome{1: g.missing}))
 	}
 	if len(g.seqs) > 0 {
 		r.must(c.Sent(0, g.seqs[len(g.seqs)-1]), c.Settle(0, g.seqs[len(g.seqs)-1], total, n))

@@ -32,12 +32,12 @@ func (r *rig) noted() *queue.Cursor {
 	c := r.cursor("dest", 2)
 	r.fill(9)
 	total, _ := r.log.TotalAt(4)
-	r.must(c.Settle(0, 4, total, queue.Counts{0: total}), c.Settle(1, 2, queue.UnknownTotal, queue.Counts{3: 1}),
-		c.Sent(1, 6), c.Missed(3, queue.Counts{5: 2}), c.Repeat(1))
+	r.must(c.Settle(0, 4, total, queue.Outcome{0: total}), c.Settle(1, 2, queue.UnknownTotal, queue.Outcome{3: 1}),
+		c.Sent(1, 6), c.Missed(3, queue.Outcome{5: 2}), c.Repeat(1))
 	return c
 }
 
-var notedLedger = queue.Ledger{Again: 1, MissedTo: 3, Counts: queue.Counts{0: 10, 3: 1, 5: 2}}
+var notedLedger = queue.Ledger{Again: 1, MissedTo: 3, Settled: queue.Outcome{0: 10, 3: 1, 5: 2}}
 
 // holdLedger fails the case when the books are not those of noted.
 func (r *rig) holdLedger(when string, c *queue.Cursor) {
