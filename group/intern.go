@@ -23,7 +23,7 @@ func (t *shapes) share(s *Shape) *Shape {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if w, ok := t.byKey[s.hash]; ok {
-		if old := w.Value(); old == s || old.equal(s) {
+		if old := w.Value(); old == s || old.Equal(s) {
 			return old
 		}
 	}
@@ -48,8 +48,8 @@ func (t *shapes) clean() {
 	t.sweep = 2*len(t.byKey) + 1024
 }
 
-// equal reports whether s and o say the same. A nil shape equals nothing.
-func (s *Shape) equal(o *Shape) bool {
+// Equal reports whether s and o say the same. A nil shape equals nothing.
+func (s *Shape) Equal(o *Shape) bool {
 	return s != nil && s.hash == o.hash &&
 		slices.Equal(s.families, o.families) && slices.Equal(s.metrics, o.metrics) &&
 		s.text == o.text && slices.Equal(s.ends, o.ends) && slices.Equal(s.refs, o.refs) &&

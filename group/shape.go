@@ -290,14 +290,19 @@ func (t Type) reservedLabel() string {
 	return ""
 }
 
-// size returns roughly how many bytes p occupies, its shape included.
-func (p *Part) size() int {
-	s := p.Shape
-	n := 320 + 64*len(s.families) + 32*len(s.metrics) + 16*len(s.ends) + 4*len(s.refs) + 8*len(s.bounds) + len(s.text)
+// Bytes returns roughly how many bytes s occupies.
+func (s *Shape) Bytes() int {
+	n := 160 + 64*len(s.families) + 32*len(s.metrics) + 16*len(s.ends) + 4*len(s.refs) + 8*len(s.bounds) + len(s.text)
 	for i := range s.families {
 		f := &s.families[i]
 		n += len(f.Name) + len(f.Help) + len(f.Unit)
 	}
+	return n
+}
+
+// size returns roughly how many bytes p occupies, its shape included.
+func (p *Part) size() int {
+	n := 160 + p.Shape.Bytes()
 	n += 8*len(p.Values) + 16*len(p.Created) + 8*len(p.Times) + 4*len(p.Unsent) + 16*len(p.Late)
 	for i := range p.Natives {
 		n += 160 + 8*(len(p.Natives[i].Positive)+len(p.Natives[i].PositiveDelta)+len(p.Natives[i].PositiveCount))

@@ -220,3 +220,7 @@ func (s *Store) setPendingLocked(e *entry, g *Group) {
 	}
 	s.scheduleLocked(e)
 }
+
+// Share returns a shape equal to s: one that the state has, or s, which then is
+// the one that later pushes of the kind are given.
+func (s *Store) Share(shape *Shape) *Shape { return s.shapes.share(shape) }

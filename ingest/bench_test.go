@@ -34,7 +34,7 @@ func BenchmarkPush(b *testing.B) {
 }
 
 func benchmarkPush(b *testing.B, body, contentType string, series int) {
-	g := newRig(b, Options{})
+	g := newRig(b, Options{ShapeCacheBytes: 32 << 20})
 	b.ReportAllocs()
 	for b.Loop() {
 		if w := g.do("PUT", "/metrics/job/a/instance/b", body, "Content-Type: "+contentType); w.Code != 200 {

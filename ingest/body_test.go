@@ -168,7 +168,7 @@ func TestBodyLimits(t *testing.T) {
 
 func TestInFlightBound(t *testing.T) {
 	g := newRig(t, Options{Limits: Limits{MaxInFlightBytes: 20_000}})
-	other := lease{b: g.budget}
+	other := lease{b: g.bodies.budget}
 	if err := other.take(19_000); err != nil {
 		t.Fatal(err)
 	}
@@ -354,7 +354,7 @@ func FuzzBody(f *testing.F) {
 		}
 		defer opened.release()
 		r.Body = opened
-		l := &lease{b: g.budget}
+		l := &lease{b: g.bodies.budget}
 		defer g.idle()
 		defer l.close()
 		buf, err := readBody(r, g.limits, l)

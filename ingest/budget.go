@@ -90,11 +90,13 @@ func (l *lease) give(n int64) {
 	l.b.give(n)
 }
 
-// keep returns all but n bytes.
-func (l *lease) keep(n int64) {
-	if n < l.n {
-		l.give(l.n - n)
+// settle makes the lease one of n bytes.
+func (l *lease) settle(n int64) error {
+	if n > l.n {
+		return l.take(n - l.n)
 	}
+	l.give(l.n - n)
+	return nil
 }
 
 // close returns the rest.

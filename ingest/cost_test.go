@@ -47,11 +47,11 @@ func TestCosts(t *testing.T) {
 			}
 			code := 0
 			took := int64(allocated(func() { code = g.do("PUT", "/metrics/job/a", tc.body, "Content-Type: "+kind).Code }))
-			charged := g.budget.spent.Load()
+			charged := g.bodies.budget.spent.Load()
 			if charged < took*2/5 || charged > took*4 {
 				t.Errorf("charged %d KiB, allocated %d KiB", charged>>10, took>>10)
 			}
-			if n := g.budget.used.Load(); n != 0 {
+			if n := g.bodies.budget.used.Load(); n != 0 {
 				t.Errorf("%d bytes are still charged", n)
 			}
 			t.Logf("%d: %d KiB in %.1f times as much allocated, charged %.2f of that", code, len(tc.body)>>10, float64(took)/float64(len(tc.body)), float64(charged)/float64(took))

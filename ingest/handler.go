@@ -1,16 +1,13 @@
 package ingest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
-	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/model"
 
 	"github.com/pushbridge/pushbridge/gateway"
@@ -29,6 +26,8 @@ type Options struct {
 	AcceptTimestamps bool          // --push.accept-timestamps: samples may have times of their own
 	MaxAge           time.Duration // --push.max-age: how old those may be; 0: any
 
+	ShapeCacheBytes int64 // --push.shape-cache-bytes: memory for texts that were parsed before; 0: none
+
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // default time.Now
@@ -43,10 +42,7 @@ type Handler struct {
 	adminAPI  bool
 	limits    Limits
 	ttl       time.Duration
-	build     group.BuildOptions
-	maxAge    time.Duration
-	budget    *budget
-	parsing   chan struct{} // holds one for each large push that is being parsed
+	bodies    *bodyParser
 	logger    *slog.Logger
 	quiet     *quietLog // for lines that clients can cause
 	now       func() time.Time
@@ -72,13 +68,8 @@ func NewHandler(g *gateway.Gateway, o Options) *Handler {
 		h.now = time.Now
 	}
 	h.quiet = newQuietLog(h.logger)
-	h.build = group.BuildOptions{
-		AcceptTimestamps: o.AcceptTimestamps, MaxLabels: h.limits.MaxLabels, MaxLabelName: h.limits.MaxLabelLength, MaxLabelValue: h.limits.MaxLabelLength,
-	}
-	h.maxAge = o.MaxAge
-	h.parsing = make(chan struct{}, runtime.GOMAXPROCS(0))
-	h.budget = &budget{limit: h.limits.MaxInFlightBytes}
-	h.metrics = newMetrics(o.Registerer, h.budget)
+	h.bodies = newBodyParser(g.State().Share, o, h.limits, h.now)
+	h.metrics = newMetrics(o.Registerer, h.bodies)
 	h.pushes = h.metrics.push(h.push)
 	h.deletes = h.metrics.counted("delete", h.delete)
 	h.wipes = h.metrics.counted("wipe", h.wipe)
@@ -97,9 +88,9 @@ func (h *Handler) push(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, c.Labels, err)
 		return
 	}
-	l := &lease{b: h.budget}
+	l := &lease{b: h.bodies.budget}
 	defer l.close()
-	c.Part, err = h.part(r, l)
+	c.Part, err = h.bodies.part(r, l)
 	now, ctx := h.now(), carriedOut(r)
 	if err == nil {
 		err = h.gateway.Do(ctx, c, now)
@@ -159,97 +150,6 @@ func (h *Handler) ttlOf(r *http.Request, key group.Labels) (time.Duration, error
 		return 0, queryErrorf("ttl in the query: %w", err)
 	}
 	return time.Duration(ttl), nil
-}
-
-// part reads the body, parses it and makes a part of it, within the memory that
-// all pushes share.
-func (h *Handler) part(r *http.Request, l *lease) (*group.Part, error) {
-	families, err := h.families(r, l)
-	if err != nil {
-		return nil, err
-	}
-	p, err := group.FromDTO(families, h.buildOptions())
-	if err == nil {
-		l.keep(recordCost * int64((&group.Record{Part: p}).Size()))
-	}
-	return p, err
-}
-
-// recordCost is how many times its size a record takes until it is written: as
-// it is, encoded, compressed, and in the batch that is written.
-const recordCost = 4
-
-// buildOptions says what a push may hold at this moment.
-func (h *Handler) buildOptions() group.BuildOptions {
-	o := h.build
-	if o.AcceptTimestamps {
-		now := h.now()
-		o.Newest = now.Add(maxAhead).UnixMilli()
-		if h.maxAge > 0 {
-			o.Oldest = now.Add(-h.maxAge).UnixMilli()
-		}
-	}
-	return o
-}
-
-// maxAhead is how far ahead of the clock a sample's own time may be. Receivers
-// draw the line there or not at all.
-const maxAhead = 10 * time.Minute
-
-// parsePatience is how long parsing goes on for a client that has gone.
-const parsePatience = 10 * time.Second
-
-func (h *Handler) families(r *http.Request, l *lease) ([]*dto.MetricFamily, error) {
-	buf, err := readBody(r, h.limits, l)
-	defer recycle(buf)
-	if err != nil {
-		return nil, err
-	}
-	h.metrics.decoded.Add(float64(len(*buf)))
-	if isProtobuf(r) {
-		done, err := h.toParse(l, protoCost(*buf))
-		if err != nil {
-			return nil, err
-		}
-		defer done()
-		families, err := parseProto(*buf, h.limits.MaxDecodedBytes)
-		return families, hintEncoding(r, *buf, err)
-	}
-	oneLine := bytes.IndexByte(*buf, '\n') < 0
-	text := normalizeText(*buf, lengthKnown(r))
-	done, err := h.toParse(l, textCost(text))
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	families, err := parseText(text, textOptions{
-		utf8Names: h.utf8Names, maxLabels: h.limits.MaxLabels, gone: r.Context().Done(), patience: parsePatience,
-	})
-	if _, ok := errors.AsType[*MalformedError](err); !ok {
-		return families, err
-	}
-	if oneLine && lengthKnown(r) {
-		err = bodyErrorf("%w (the body has no line end at all: curl -d strips them, use --data-binary)", err)
-	}
-	return nil, hintEncoding(r, text, err)
-}
-
-// largePush is what a push costs that waits for its turn to be parsed.
-const largePush = 16 << 20
-
-// toParse charges l for the parsing of a body. Large ones are parsed by as many at
-// a time as there are processors: more would take memory, and be done no sooner.
-func (h *Handler) toParse(l *lease, cost int64) (done func(), err error) {
-	done = func() {}
-	if cost >= largePush {
-		h.parsing <- struct{}{}
-		done = func() { <-h.parsing }
-	}
-	if err := l.take(cost); err != nil {
-		done()
-		return nil, err
-	}
-	return done, nil
 }
 
 // fail sets the failure time of a group whose push was refused with why, and

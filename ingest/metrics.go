@@ -14,10 +14,9 @@ type metrics struct {
 	size     *prometheus.SummaryVec
 	duration *prometheus.SummaryVec
 	refused  *prometheus.CounterVec
-	decoded  prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer, b *budget) *metrics {
+func newMetrics(reg prometheus.Registerer, b *bodyParser) *metrics {
 	objectives := map[float64]float64{0.1: 0.01, 0.5: 0.05, 0.9: 0.01}
 	m := &metrics{
 		size: prometheus.NewSummaryVec(prometheus.SummaryOpts{
@@ -34,19 +33,44 @@ func newMetrics(reg prometheus.Registerer, b *budget) *metrics {
 			Name: "pushbridge_ingest_refused_total",
 			Help: "Requests that were refused, by reason.",
 		}, []string{"reason"}),
-		decoded: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "pushbridge_ingest_decoded_bytes_total",
-			Help: "Bytes of pushed bodies after decompression.",
-		}),
 	}
 	for _, reason := range reasons {
 		m.refused.WithLabelValues(string(reason))
 	}
 	m.requests = RequestCounter(reg)
 	if reg != nil {
-		reg.MustRegister(m.size, m.duration, m.refused, m.decoded, inFlight(b), inFlightLimit(b))
+		reg.MustRegister(m.size, m.duration, m.refused, decoded(b), inFlight(b.budget), inFlightLimit(b.budget))
+		reg.MustRegister(shapeCacheCollectors(b.shapes)...)
 	}
 	return m
+}
+
+func decoded(b *bodyParser) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "pushbridge_ingest_decoded_bytes_total",
+		Help: "Bytes of pushed bodies after decompression.",
+	}, func() float64 { return float64(b.decoded.Load()) })
+}
+
+func shapeCacheCollectors(c *shapeCache) []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "pushbridge_ingest_shape_cache_hits_total",
+			Help: "Pushes of a text that was parsed before with other values.",
+		}, func() float64 { return float64(c.stats().hits) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "pushbridge_ingest_shape_cache_misses_total",
+			Help: "Pushes of a text that the cache could have known, and did not.",
+		}, func() float64 { return float64(c.stats().misses) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "pushbridge_ingest_shape_cache_bytes",
+			Help: "Estimated memory of the texts that the cache knows.",
+		}, func() float64 { return float64(c.stats().bytes) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "pushbridge_ingest_shape_cache_texts",
+			Help: "Texts that the cache knows.",
+		}, func() float64 { return float64(c.stats().texts) }),
+	}
 }
 
 func inFlight(b *budget) prometheus.Collector {

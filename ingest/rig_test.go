@@ -161,7 +161,7 @@ var _ http.Handler = (*rig)(nil)
 // idle checks that no request kept memory of the budget.
 func (g *rig) idle() {
 	g.t.Helper()
-	if n := g.budget.used.Load(); n != 0 {
+	if n := g.bodies.budget.used.Load(); n != 0 {
 		g.t.Errorf("%d bytes of the budget are not given back", n)
 	}
 }

@@ -232,11 +232,11 @@ func TestStalledUploadsHoldLittle(t *testing.T) {
 		defer conn.Close()
 		_, _ = io.WriteString(conn, "PUT /metrics/job/a HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\nm ")
 	}
-	for g.budget.used.Load() < stalled*firstBuffer {
+	for g.bodies.budget.used.Load() < stalled*firstBuffer {
 		runtime.Gosched()
 	}
 	if w := g.do("PUT", "/metrics/job/a", "m 1\n"); w.Code != 200 {
-		t.Errorf("got %d %q with %d bytes in flight", w.Code, w.Body, g.budget.used.Load())
+		t.Errorf("got %d %q with %d bytes in flight", w.Code, w.Body, g.bodies.budget.used.Load())
 	}
 }
 

@@ -157,6 +157,10 @@ func limitFlags(category string) []cli.Flag {
 			Name: ingest.FlagMaxInFlightBytes, Category: category, Value: "1GiB",
 			Usage: "Memory for all pushes that are being read; the next one hears 503 and may come again.",
 		},
+		&cli.StringFlag{
+			Name: ingest.FlagShapeCacheBytes, Category: category, Value: "32MiB",
+			Usage: "Memory for texts that were pushed before, so that only their values need to be read. 0 is none.",
+		},
 		&cli.IntFlag{
 			Name: ingest.FlagMaxGroups, Category: category,
 			Usage: "Number of groups. 0 is no limit.",

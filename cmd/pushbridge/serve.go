@@ -184,6 +184,8 @@ func (g *server) pushHandler() *ingest.Handler {
 		AcceptTimestamps: g.settings.acceptTimestamps,
 		MaxAge:           g.settings.maxAge,
 
+		ShapeCacheBytes: g.settings.shapeCacheBytes,
+
 		Logger:     g.log.With("component", "ingest"),
 		Registerer: g.registry,
 		Now:        g.now,

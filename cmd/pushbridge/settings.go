@@ -46,6 +46,7 @@ type settings struct {
 	maxAge             time.Duration
 	ttl                time.Duration // 0: none
 	limits             ingest.Limits
+	shapeCacheBytes    int64
 
 	remoteWriteURLs []string
 	configFile      string
@@ -125,6 +126,7 @@ func (s *settings) readPush(r *flagReader) {
 	s.acceptTimestamps = r.c.Bool(flagAcceptTimestamps)
 	s.maxAge = r.duration(flagMaxAge, 0)
 	s.ttl = r.duration(flagTTL, 0)
+	s.shapeCacheBytes = r.bytes(ingest.FlagShapeCacheBytes, 0)
 	s.limits = ingest.Limits{
 		MaxBodyBytes:     r.bytes(ingest.FlagMaxBodyBytes, 1),
 		MaxDecodedBytes:  r.bytes(ingest.FlagMaxDecodedBytes, 1),
