@@ -1,12 +1,12 @@
 # Needs Go and make, nothing else, for: build demo test fuzz bench cover golden crash.
-# lint, fmt and check also build golangci-lint once (two minutes); check's -race needs a C compiler.
+# lint, fmt, size and check also build their tools once (two minutes); check's -race needs a C compiler.
 
 BIN        := $(CURDIR)/bin
 MODULE     := github.com/pushbridge/pushbridge
 TOOL        = go tool -modfile=$(CURDIR)/tools/$(1)/go.mod $(1)
 LINT        = $(call TOOL,golangci-lint)
 COUNT       = $(BIN)/testcount $(TESTCOUNT_FLAGS)
-OWN_MODULES := e2e tools/demo tools/testcount
+OWN_MODULES := e2e tools/demo tools/testcount tools/typecount
 
 FUZZTIME   ?= 30s
 CRASH_TIME ?= 5m
@@ -26,7 +26,7 @@ LDFLAGS    := -s -w -X $(INFO).Version=$(VERSION) -X $(INFO).Revision=$(REVISION
 with = $(sort $(dir $(shell grep -rlE --include='*_test.go' --exclude-dir=e2e --exclude-dir=tools '$(1)' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint fmt golden fuzz bench cover e2e crash check clean
+.PHONY: help build demo test lint size fmt golden fuzz bench cover e2e crash check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,15 @@ test: $(BIN)/testcount ## all tests of this module, counted
 lint: ## golangci-lint over every module
 	$(LINT) run --allow-serial-runners ./...
 	@for m in $(OWN_MODULES); do echo "lint $$m"; (cd $$m && $(LINT) run --allow-serial-runners --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+# typecount, not go tool: it has no dependencies. Of what no command reaches deadcode tells nothing
+# but that it is dead, so the suite for stores and what tests use is looked at from the tests.
+DEADCODE = $(call TOOL,deadcode)
+size: $(BIN)/typecount ## types within their bounds, and no function that nothing calls; TABLE=1 prints sizes
+	@if [ -n "$(TABLE)" ]; then $(BIN)/typecount -table; exit; fi; \
+	$(BIN)/typecount -exceptions tools/typecount/exceptions || exit 1; \
+	dead=$$($(DEADCODE) ./cmd/... && $(DEADCODE) -test ./...) || exit 1; \
+	[ -z "$$dead" ] || { echo "$$dead"; echo "Remove what nothing calls, or what only tests call."; exit 1; }
 
 fmt: ## format the code
 	$(LINT) fmt ./...
@@ -75,15 +84,15 @@ e2e: build $(BIN)/testcount ## tests against real backends, clients and a browse
 crash: ## kill -9, torn disks and clock steps for CRASH_TIME (5m)
 	go test -count=1 -timeout 0 -v -run Crash $(call with,"crash\.time") -crash.time=$(CRASH_TIME)
 
-check: $(BIN)/testcount ## format, vet, lint, tests under -race: what CI runs after make test, before make e2e
+check: $(BIN)/testcount ## format, vet, lint, size, tests under -race: what CI runs after make test, before make e2e
 	$(LINT) fmt --diff ./...
 	go vet ./...
-	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory lint size
 	@$(COUNT) go test -json -race -shuffle=on ./...
-	@$(COUNT) go test -C tools/testcount -json .
+	@for m in testcount typecount; do $(COUNT) go test -C tools/$$m -json . || exit 1; done
 
 clean: ## remove what was built
 	rm -rf $(BIN) bench.out cover.out
 
-$(BIN)/testcount: $(wildcard tools/testcount/*.go) tools/testcount/go.mod
-	@go build -C tools/testcount -o $@ .
+$(BIN)/testcount $(BIN)/typecount: $(BIN)/%: $(wildcard tools/*count/*.go tools/*count/go.mod)
+	@go build -C tools/$* -o $@ .

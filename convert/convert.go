@@ -70,20 +70,6 @@ const (
 	numReasons
 )
 
-// String returns r as the value of a reason label.
-func (r Reason) String() string {
-	switch r {
-	case DuplicateIdentity:
-		return "duplicate_identity"
-	case NativeNotSent:
-		return "native_not_sent"
-	case ClassicNotSent:
-		return "classic_not_sent"
-	case numReasons:
-	}
-	return "unknown"
-}
-
 // Skipped counts, by Reason, the samples of a record that were not converted, in
 // the unit of Record.Samples.
 type Skipped [numReasons]int

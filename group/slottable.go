@@ -123,15 +123,3 @@ func (s *tableShard) resize(n int) {
 		}
 	}
 }
-
-// all calls f for each entry.
-func (t *slotTable) all(f func(h uint64, slot uint32) bool) {
-	for i := range t.shards {
-		s := &t.shards[i]
-		for j, slot := range s.slots {
-			if slot != emptySlot && !f(s.hashes[j], slot) {
-				return
-			}
-		}
-	}
-}

@@ -57,3 +57,15 @@ func TestSlotTable(t *testing.T) {
 		}
 	}
 }
+
+// all calls f for each entry.
+func (t *slotTable) all(f func(h uint64, slot uint32) bool) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		for j, slot := range s.slots {
+			if slot != emptySlot && !f(s.hashes[j], slot) {
+				return
+			}
+		}
+	}
+}

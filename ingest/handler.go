@@ -48,7 +48,13 @@ type Handler struct {
 	now       func() time.Time
 	metrics   *metrics
 
-	pushes  http.Handler // instrumented, for requests that match the push API
+	steps
+}
+
+// steps are what a request goes on to. All but one are instrumented, and so for
+// requests only that match an API.
+type steps struct {
+	pushes  http.Handler
 	deletes http.Handler
 	wipes   http.Handler
 	matched http.Handler // deletions by matchers

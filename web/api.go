@@ -28,9 +28,6 @@ func Preflight(next http.Handler) http.Handler {
 	})
 }
 
-// APINotFound belongs at /api/v1/, for what has no route of its own.
-func (h *Handler) APINotFound() http.Handler { return Preflight(http.NotFoundHandler()) }
-
 // APIMetrics lists the groups and their metrics. It belongs at /api/v1/metrics.
 func (h *Handler) APIMetrics() http.Handler { return apiGet(h.serveMetrics) }
 

@@ -60,6 +60,14 @@ type pageView struct {
 	Hidden   []group.HiddenFamily
 	AdminAPI bool
 
+	groupList
+
+	Destinations []destinationView
+	Flags, Build []pairView
+}
+
+// groupList is which groups the page shows.
+type groupList struct {
 	Total, Failed  int // of all groups
 	Matching       int
 	Query          string
@@ -70,9 +78,6 @@ type pageView struct {
 	Page, Pages    int
 	From, To       int
 	Previous, Next string // links, empty at the ends
-
-	Destinations []destinationView
-	Flags, Build []pairView
 }
 
 type pairView struct{ Name, Value string }
@@ -93,8 +98,8 @@ func (h *Handler) page(query url.Values) pageView {
 	v := pageView{
 		Assets: h.assets.version, Version: h.o.Build["version"], AdminAPI: h.o.AdminAPI,
 		Started: moment(h.o.Started, now), Conflict: h.o.Store.LiveConflicts(), Hidden: h.o.Store.Hidden(),
-		Query: strings.TrimSpace(query.Get("q")), FailedOnly: query.Get("failed") != "",
-		Flags: pairs(h.o.Flags), Build: pairs(h.o.Build),
+		groupList: groupList{Query: strings.TrimSpace(query.Get("q")), FailedOnly: query.Get("failed") != ""},
+		Flags:     pairs(h.o.Flags), Build: pairs(h.o.Build),
 	}
 	if err := h.o.Ready(); err != nil {
 		v.NotReady = err.Error()
@@ -112,7 +117,7 @@ func (h *Handler) page(query url.Values) pageView {
 	return v
 }
 
-func (v *pageView) count(groups []*group.Group) {
+func (v *groupList) count(groups []*group.Group) {
 	v.Total = len(groups)
 	for _, g := range groups {
 		if !lastPushSuccessful(g) {
@@ -122,7 +127,7 @@ func (v *pageView) count(groups []*group.Group) {
 }
 
 // showOne shows the group whose key was taken from a link, as far as it goes.
-func (v *pageView) showOne(groups []*group.Group, key string, refused map[string]Refused, now time.Time) {
+func (v *groupList) showOne(groups []*group.Group, key string, refused map[string]Refused, now time.Time) {
 	v.Single, v.Missing = true, true
 	id, err := base64.RawURLEncoding.DecodeString(key)
 	if err != nil {
@@ -143,7 +148,7 @@ func (v *pageView) showOne(groups []*group.Group, key string, refused map[string
 }
 
 // showList shows one page of the groups that match.
-func (v *pageView) showList(groups []*group.Group, query url.Values, now time.Time) {
+func (v *groupList) showList(groups []*group.Group, query url.Values, now time.Time) {
 	groups = sortByJob(v.filter(groups))
 	v.Matching = len(groups)
 	v.Pages = max(1, (len(groups)+groupsPerPage-1)/groupsPerPage)
@@ -186,7 +191,7 @@ func sortByJob(groups []*group.Group) []*group.Group {
 
 // filter returns the groups that have each word of the query in the grouping key
 // or in the name of a family.
-func (v *pageView) filter(groups []*group.Group) []*group.Group {
+func (v *groupList) filter(groups []*group.Group) []*group.Group {
 	words := strings.Fields(strings.ToLower(v.Query))
 	out := make([]*group.Group, 0, len(groups))
 	for _, g := range groups {
@@ -214,7 +219,7 @@ func hasWords(g *group.Group, words []string) bool {
 }
 
 // link returns the address of another page of the same list.
-func (v *pageView) link(page int) string {
+func (v *groupList) link(page int) string {
 	q := url.Values{"page": {strconv.Itoa(page)}}
 	if v.Query != "" {
 		q.Set("q", v.Query)

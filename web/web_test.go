@@ -148,7 +148,7 @@ func routesOf(h *Handler) map[string]http.Handler {
 		"/-/ready":         h.Ready(),
 		"/api/v1/metrics":  h.APIMetrics(),
 		"/api/v1/status":   h.APIStatus(),
-		"/api/v1/nothing":  h.APINotFound(),
+		"/api/v1/nothing":  Preflight(http.NotFoundHandler()),
 	}
 }
 
