@@ -1,7 +1,6 @@
 package remotewrite
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -20,66 +19,55 @@ const (
 	fillNotAfter = time.Minute      // before the state as it is now
 )
 
-// backfill is the work on one hole.
-type backfill struct {
+// hole is one, and the watch for it.
+type hole struct {
 	newest int64  // largest timestamp handed out while the destination kept up
 	missed uint64 // samples of refreshes skipped, as far as they are dealt with
 	passed uint64 // samples of refreshes left out while a hole waits to be filled
 
-	from  int64        // where the hole begins
-	state *Restatement // as it is now; nil: there is no hole
+	restating // what fills it; no state: there is no hole
 }
 
 // follow watches for holes. It reports whether it must be left out: a refresh
 // that is newer than what is to be filled.
 func (x *dispatcher) follow(r *group.Record, ephemeral bool) (leaveOut bool) {
-	f := &x.fill
-	if x.d.o.Backfill == nil || x.reader.Lagging() {
+	h := &x.hole
+	if !x.d.o.FillHoles || x.reader.Lagging() {
 		return false
 	}
-	if _, missed := x.reader.Skipped(); missed != f.missed {
-		f.missed = missed
-		x.openHole()
+	if _, missed := x.reader.Skipped(); missed != h.missed {
+		h.missed = missed
+		h.open(x.d)
 	}
-	if ephemeral && f.state != nil {
-		f.passed += uint64(r.Samples())
+	if ephemeral && h.state != nil {
+		h.passed += uint64(r.Samples())
 		return true
 	}
-	f.newest = max(f.newest, r.Time)
+	h.newest = max(h.newest, r.Time)
 	return false
 }
 
-// openHole asks for the state, unless nobody can see the hole, or nobody knows
+// open asks for the state, unless nobody can see the hole, or nobody knows
 // where it begins since the process has started after that.
-func (x *dispatcher) openHole() {
-	f := &x.fill
-	if f.state != nil || f.newest == 0 || x.d.now().Sub(time.UnixMilli(f.newest)) <= lookback {
+func (h *hole) open(d *Destination) {
+	if h.state != nil || h.newest == 0 || d.now().Sub(time.UnixMilli(h.newest)) <= lookback {
 		return
 	}
-	f.from = f.newest
-	f.state = x.d.o.Backfill()
-}
-
-// fillHole hands out the samples once everything in front of them was, as
-// handOutInitial does.
-func (x *dispatcher) fillHole(ctx context.Context) error {
-	f := &x.fill
-	if !x.due(&f.state, x.d.o.Backfill) {
-		return nil
-	}
-	n := 0
-	for _, r := range f.state.Records {
-		for _, r := range fillers(r, f.from, x.d.now()) {
-			n++
-			it := item{record: r, seq: x.at, kind: ephemeral, samples: r.Samples()}
-			if err := x.put(ctx, x.d.shardOf(r.Labels.Job()), it); err != nil {
-				return err
+	from := h.newest
+	h.restating = restating{
+		ask:   d.o.State,
+		state: d.o.State(),
+		items: func(now *group.Record) []item {
+			var out []item
+			for _, r := range fillers(now, from, d.now()) {
+				out = append(out, item{record: r, samples: r.Samples()})
 			}
-		}
+			return out
+		},
+		done: func(_ *Restatement, n int) {
+			d.log.Info("hole of an outage filled", "from", time.UnixMilli(from).UTC(), "records", n)
+		},
 	}
-	x.d.log.Info("hole of an outage filled", "from", time.UnixMilli(f.from).UTC(), "records", n)
-	f.state = nil
-	return nil
 }
 
 // fillers returns what a group would have been sent as since from, and what it is

@@ -44,10 +44,7 @@ func longestHole(t *testing.T, fill bool, parity int) time.Duration {
 	c := configFor(t, "http://receiver/write")
 	c.ProtobufMessage, c.Metadata.Send = Message1, false
 	c.Queue.Capacity, c.Queue.MaxShards, c.Queue.MinShards = 10, 1, 1
-	o := Options{Transport: r}
-	if fill {
-		o.Backfill = g.initial
-	}
+	o := Options{Transport: r, FillHoles: fill}
 	d := g.destination(c, o)
 	stop := running(t, d)
 	g.put("idle 1", "job", "idle")

@@ -77,7 +77,7 @@ func bubble(t *testing.T, s setup, f func(t *testing.T, b *bench)) {
 		b.d = b.destination(c, o)
 		b.start()
 		b.stop = running(t, b.d)
-		await(t, "first state", func() bool { return !b.d.owed.Load() })
+		await(t, "first state", func() bool { return !b.d.debt.first.Load() })
 		f(t, b)
 		b.stop()
 		noProblems(t, b.r)

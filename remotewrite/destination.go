@@ -25,19 +25,17 @@ type Options struct {
 	Log    *Log
 	Cursor *queue.Cursor // of Config.ID, with Config.Shards shards
 
-	// Initial is set while the destination is owed the current state, that is
-	// when OpenCursor said that the cursor is new.
-	Initial func() *Restatement
+	// State returns the state of now. It is sent first while the cursor is new.
+	State func() *Restatement
 
-	// Backfill is what Initial would be if the cursor were new. When it is set, the
-	// hole that an outage leaves in groups that nobody pushes to is filled.
-	Backfill func() *Restatement
+	// FillHoles makes Run fill the hole that an outage leaves in groups that nobody
+	// pushes to, from the State behind it.
+	FillHoles bool
 
 	// Former are the names under which series were sent before, if those are other
-	// ones than now: Run ends what has other names now, with the state that State
-	// returns, and then calls FormerEnded.
+	// ones than now: Run ends what has other names now, with the State, and then calls
+	// FormerEnded.
 	Former      []Naming
-	State       func() *Restatement
 	FormerEnded func()
 
 	External      group.Labels          // labels that every series gets, unless it has them
@@ -88,10 +86,9 @@ type Destination struct {
 	cutOff  chan struct{} // closed by Cut
 	cutOnce sync.Once
 
-	lagging     atomic.Bool  // reads segments, not the ring
-	stopped     atomic.Bool  // Run has ended
-	owed        atomic.Bool  // the current state was not sent yet: nothing is acknowledged
-	initialLeft atomic.Int64 // its records that are not settled; one more until all were put
+	debt    debt        // the state, where it is to be sent
+	lagging atomic.Bool // reads segments, not the ring
+	stopped atomic.Bool // Run has ended
 }
 
 // NewDestination prepares a destination. It starts nothing and sends nothing.
@@ -123,7 +120,7 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 	for i := range c.Shards() {
 		d.shards = append(d.shards, newShard(d, i))
 	}
-	d.owed.Store(o.Initial != nil)
+	d.debt.first.Store(o.State != nil && o.Cursor.IsNew())
 	return d, nil
 }
 
@@ -228,33 +225,5 @@ func (d *Destination) fellBack(a answer) {
 	if d.negotiation.fallBack(d.now(), sure) {
 		d.metrics.fallbacks.Inc()
 		d.report.fellBack(a)
-	}
-}
-
-// initialSettled counts the records of the first state in b. When all of them
-// are settled, positions may be acknowledged.
-func (d *Destination) initialSettled(b *batch) {
-	for i := range b.parts {
-		if p := &b.parts[i]; p.whole && p.item.initial {
-			d.initialDone()
-		}
-	}
-}
-
-// initialDone counts one of them. With the last, the cursor stops being new, for
-// shards too that have nothing to acknowledge yet: the state is sent once.
-func (d *Destination) initialDone() {
-	if d.initialLeft.Add(-1) > 0 {
-		return
-	}
-	for _, s := range d.shards {
-		total, _ := d.o.Log.TotalAt(s.acked)
-		if err := d.cursor.Settle(s.n, s.acked, total, outcome{}); err != nil {
-			d.report.cursorFailed(err)
-		}
-	}
-	d.owed.Store(false)
-	if len(d.o.Former) > 0 && d.o.FormerEnded != nil {
-		d.o.FormerEnded()
 	}
 }

@@ -24,13 +24,12 @@ type dispatcher struct {
 	why     reason
 	audited bool // the books are in line with the log since everything up to end was read
 
-	initial *Restatement // to be handed out; nil when it was
+	owed restating // to a new destination, or to one with new names
+	hole hole
 
 	// Until the state is handed out, what ends does so under its names of before too.
 	renaming bool
 	upTo     uint64 // sequence from which on the state is asked for
-
-	fill backfill
 }
 
 const (
@@ -44,18 +43,17 @@ func (x *dispatcher) run(ctx, hard context.Context) {
 	x.why = gapMissing
 	_, x.end = x.d.cursor.Ledger()
 	x.moveTo(x.d.cursor.Acknowledged())
-	if x.d.owed.Load() {
-		x.initial = x.d.o.Initial()
-		x.d.initialLeft.Add(1)
-		if err := x.handOutInitial(hard); err != nil {
-			return
-		}
-	} else if len(x.d.o.Former) > 0 {
-		x.renaming, x.upTo = true, x.d.o.Log.Head()
-		x.d.initialLeft.Add(1)
+	switch {
+	case x.d.debt.first.Load():
+		x.oweFirst()
+	case len(x.d.o.Former) > 0:
+		x.oweNames()
 	}
 	for {
 		x.askState()
+		if err := errors.Join(x.restate(hard, &x.owed), x.restate(hard, &x.hole.restating)); err != nil {
+			return
+		}
 		it, err := x.next(ctx, hard)
 		var gap *queue.GapError
 		switch {
@@ -74,9 +72,6 @@ func (x *dispatcher) run(ctx, hard context.Context) {
 			if err := x.record(hard, it); err != nil {
 				return // the shards have ended, or the deadline has passed
 			}
-		}
-		if err := errors.Join(x.handOutInitial(hard), x.fillHole(hard)); err != nil {
-			return
 		}
 		x.afterEach()
 	}
@@ -195,14 +190,6 @@ func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) e
 	})
 }
 
-// askState asks for the state that ends what has other names now, once the backlog
-// is handed out: a state that waits takes memory.
-func (x *dispatcher) askState() {
-	if x.renaming && x.initial == nil && x.at >= x.upTo {
-		x.initial = x.d.o.State()
-	}
-}
-
 // put puts it into the inbox of s and waits while that is full.
 func (x *dispatcher) put(ctx context.Context, s *shard, it item) error {
 	if it.samples == 0 {
@@ -222,35 +209,6 @@ func (x *dispatcher) put(ctx context.Context, s *shard, it item) error {
 	return s.in.put(ctx, it, s.gone)
 }
 
-// handOutInitial hands out the first state once everything in front of it was.
-func (x *dispatcher) handOutInitial(ctx context.Context) error {
-	ask, beside := x.d.o.Initial, nothingAside
-	if x.renaming {
-		ask, beside = x.d.o.State, stateAside
-	}
-	if !x.due(&x.initial, ask) {
-		return nil
-	}
-	for _, r := range x.initial.Records {
-		s := x.d.shardOf(r.Labels.Job())
-		x.d.initialLeft.Add(1)
-		it := item{record: r, seq: x.at, kind: ephemeral, samples: r.Samples() + x.d.samplesAside(r, beside), initial: true, aside: beside}
-		if it.samples == 0 {
-			x.d.initialDone()
-			continue
-		}
-		if err := x.put(ctx, s, it); err != nil {
-			return err
-		}
-	}
-	if x.renaming {
-		x.d.log.Info("series that have other names or labels by the configuration of now are ended", "groups", len(x.initial.Records))
-	}
-	x.initial, x.renaming = nil, false
-	x.d.initialDone()
-	return nil
-}
-
 // afterEach moves idle shards along once in a while.
 func (x *dispatcher) afterEach() {
 	if x.since++; x.since >= moveEvery {
@@ -262,7 +220,7 @@ func (x *dispatcher) afterEach() {
 // position would keep segments otherwise.
 func (x *dispatcher) moveIdle() {
 	x.since = 0
-	if x.d.owed.Load() || !x.known {
+	if x.d.debt.first.Load() || !x.known {
 		return
 	}
 	for _, s := range x.d.shards {
@@ -277,5 +235,5 @@ func (x *dispatcher) moveIdle() {
 func (x *dispatcher) noteLag() {
 	x.d.lagging.Store(x.reader.Lagging())
 	_, samples := x.reader.Skipped()
-	x.d.ledger.skipped(samples + x.fill.passed)
+	x.d.ledger.skipped(samples + x.hole.passed)
 }

@@ -27,11 +27,8 @@
 // # Use
 //
 //	c := remotewrite.DefaultConfig(url)
-//	cursor, isNew, err := log.OpenCursor(c.ID(), c.Shards())
-//	o := remotewrite.Options{Log: log, Cursor: cursor}
-//	if isNew {
-//		o.Initial = … // group.Store.Restate
-//	}
+//	cursor, _, err := log.OpenCursor(c.ID(), c.Shards())
+//	o := remotewrite.Options{Log: log, Cursor: cursor, State: …} // gateway.Gateway.Restate
 //	d, err := remotewrite.NewDestination(c, o)
 //	err = d.Run(ctx)
 //

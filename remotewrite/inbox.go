@@ -25,7 +25,7 @@ type item struct {
 	kind    kind
 	samples int  // record.Samples()
 	bytes   int  // record.Size()
-	initial bool // belongs to the first state of a new destination, or to that after a change of names
+	owed    bool // belongs to a state that the destination is owed: see debt
 	aside   aside
 
 	// mark tells the series of this record from those of others that are converted

@@ -65,7 +65,7 @@ func boundedLife(t *testing.T, dir string, r *moody) *life {
 	l.d = l.destination(c, Options{Transport: r})
 	l.start()
 	l.stop = running(t, l.d)
-	if l.d.owed.Load() {
+	if l.d.debt.first.Load() {
 		settled(t, l.d) // what is pushed from here on is no first state
 	}
 	return l

@@ -22,7 +22,7 @@ func renamedLife(t *testing.T, dir string, r *receiver, change func(*Config, *Op
 	change(&c, &o)
 	l := &life{dir: dir, rig: newRig(t, rigOptions{dir: dir, disk: disk.Options{Fsync: disk.Off, MinFreeBytes: -1}})}
 	ended := make(chan struct{})
-	o.State, o.FormerEnded = l.initial, func() { close(ended) }
+	o.FormerEnded = func() { close(ended) }
 	l.d = l.destination(c, o)
 	l.start()
 	l.stop = running(t, l.d)

@@ -338,12 +338,12 @@ func TestFirstStateThatWasNotWritten(t *testing.T) {
 	d := g.destination(configFor(t, "http://receiver/"), Options{})
 	g.start()
 	asked := 0
-	d.o.Initial = func() *Restatement {
+	d.o.State = func() *Restatement {
 		asked++
 		return &Restatement{Records: []*group.Record{benchRecord(t, 10)}}
 	}
 	x := &dispatcher{d: d}
-	x.initial = d.o.Initial()
+	x.oweFirst()
 	failed := errors.New("the disk is full")
 	for _, row := range []struct {
 		at    uint64
@@ -357,10 +357,10 @@ func TestFirstStateThatWasNotWritten(t *testing.T) {
 		{5, 7, nil, 3, false}, {6, 0, nil, 3, false}, {7, 0, nil, 3, true},
 	} {
 		if row.mark != 0 || row.err != nil {
-			x.initial.Settle(row.mark, row.err)
+			x.owed.state.Settle(row.mark, row.err)
 		}
 		x.at = row.at
-		if err := x.handOutInitial(t.Context()); err != nil {
+		if err := x.restate(t.Context(), &x.owed); err != nil {
 			t.Fatal(err)
 		}
 		if put := d.shardOf("nightly_import").unsettled.Load() > 0; asked != row.asked || put != row.put {

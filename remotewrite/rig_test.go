@@ -126,8 +126,8 @@ func (g *rig) refresh() {
 	}
 }
 
-// initial is what Options.Initial wants.
-func (g *rig) initial() *Restatement {
+// current is what Options.State wants.
+func (g *rig) current() *Restatement {
 	r := &Restatement{}
 	r.Records = g.Restate(r.Settle)
 	return r
@@ -175,14 +175,12 @@ func partOfDTO(t testing.TB, families ...*dto.MetricFamily) *group.Part {
 // destination makes a destination for c. Call it before start.
 func (g *rig) destination(c Config, o Options) *Destination {
 	g.t.Helper()
-	cursor, isNew, err := g.log.OpenCursor(c.ID(), c.Shards())
+	cursor, _, err := g.log.OpenCursor(c.ID(), c.Shards())
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	o.Log, o.Cursor, o.Now = g.log, cursor, g.now
-	if isNew {
-		o.Initial = g.initial
-	}
+	o.State = g.current
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -230,13 +228,13 @@ func settled(t testing.TB, d *Destination) Books {
 	var b Books
 	defer func() {
 		if t.Failed() {
-			t.Logf("books %+v, owed %t", b, d.owed.Load())
+			t.Logf("books %+v, owed %t", b, d.debt.first.Load())
 		}
 	}()
 	await(t, "nothing pending", func() bool {
 		b = d.ledger.run()
 		unstored, _ := d.ledger.ofUnstored()
-		return b.Pending == 0 && unstored.Pending == 0 && !d.owed.Load()
+		return b.Pending == 0 && unstored.Pending == 0 && !d.debt.first.Load()
 	})
 	checkBooks(t, b)
 	return b

@@ -366,14 +366,14 @@ func (s *shard) noteSent(b *batch) func() {
 func (s *shard) finish(b *batch) {
 	s.d.ledger.settle(s.n, b.kind, &b.drops)
 	s.d.noteUnsent(&b.drops)
-	if seq, total := b.done(); seq > 0 && !s.d.owed.Load() && s.troubled.Load() == 0 {
+	if seq, total := b.done(); seq > 0 && !s.d.debt.first.Load() && s.troubled.Load() == 0 {
 		if err := s.acknowledge(seq, total); err != nil {
 			// The next one that works covers this one too.
 			s.d.report.cursorFailed(err)
 		}
 	}
 	s.d.metrics.highestSent.raise(b.newest())
-	s.d.initialSettled(b)
+	s.d.paidBy(b)
 	s.unsettled.Add(-b.ended())
 	if len(s.loaded) == 0 || !s.loaded[0].started {
 		s.unload()

@@ -22,14 +22,12 @@ import (
 // destinations runs one destination per remote_write section, and exchanges
 // those whose section changes.
 type destinations struct {
-	o       remotewrite.Options // what all have in common
-	gateway *gateway.Gateway
-	queue   *gateway.Log
-	log     *slog.Logger
-	failed  chan error // of a destination that cannot go on
+	o      remotewrite.Options // what all have in common
+	queue  *gateway.Log
+	log    *slog.Logger
+	failed chan error // of a destination that cannot go on
 
 	namings         *namings
-	backfill        bool          // fill the holes of outages
 	orphanRetention time.Duration // how long what waits is kept without a section
 
 	changing sync.Mutex // one change at a time; taken before mu
@@ -54,16 +52,18 @@ func newDestinations(g *server, intake *remotewrite.Intake) *destinations {
 	return &destinations{
 		o: remotewrite.Options{
 			Log:           g.gateway.Log(),
+			State:         func() *remotewrite.Restatement { return restate(g.gateway) },
+			FillHoles:     g.settings.refreshBackfill,
 			FlushDeadline: g.settings.shutdownTimeout,
 			Intake:        intake,
 			Logger:        g.log.With("component", "remotewrite"),
 			Registerer:    g.registry,
 			Now:           g.now,
 		},
-		gateway: g.gateway, queue: g.gateway.Log(),
-		log: g.log.With("component", "remotewrite"), failed: make(chan error, 1),
-		namings:  newNamings(g.storageDir, g.log.With("component", "remotewrite")),
-		backfill: g.settings.refreshBackfill, orphanRetention: g.settings.orphanRetention,
+		queue: g.gateway.Log(),
+		log:   g.log.With("component", "remotewrite"), failed: make(chan error, 1),
+		namings:         newNamings(g.storageDir, g.log.With("component", "remotewrite")),
+		orphanRetention: g.settings.orphanRetention,
 	}
 }
 
@@ -103,13 +103,7 @@ func (d *destinations) open(c *config.Config, section *remotewrite.Config, curso
 	o.External = groupLabels(c.ExternalLabels)
 	t := c.Traits[section.Name]
 	o.Escaping, o.Natives = t.Escaping, t.Natives
-	if cursor.IsNew() {
-		o.Initial = d.initial
-	}
 	d.endFormer(section, &o)
-	if d.backfill {
-		o.Backfill = d.initial
-	}
 	sender, err := remotewrite.NewDestination(*section, o)
 	if err != nil {
 		return nil, errors.Join(err, cursor.Orphan())
@@ -125,13 +119,13 @@ func (d *destinations) endFormer(section *remotewrite.Config, o *remotewrite.Opt
 	id := section.ID()
 	now := remotewrite.NamingOf(section, o)
 	o.Former = d.namings.change(id, now, o.Cursor.IsNew())
-	o.State, o.FormerEnded = d.initial, func() { d.namings.ended(id) }
+	o.FormerEnded = func() { d.namings.ended(id) }
 }
 
-// initial is the current state, once, for a destination that is new.
-func (d *destinations) initial() *remotewrite.Restatement {
+// restate returns the current state for a destination.
+func restate(g *gateway.Gateway) *remotewrite.Restatement {
 	r := &remotewrite.Restatement{}
-	r.Records = d.gateway.Restate(r.Settle)
+	r.Records = g.Restate(r.Settle)
 	return r
 }
 
