@@ -69,6 +69,12 @@ func (m Member) DTO(grouping Labels) *dto.MetricFamily {
 	return mf
 }
 
+// MetricDTO returns the metric with number i among those of m as protobuf, with these
+// labels. Nothing of it is shared with m.
+func (m Member) MetricDTO(i int, labels []Label) *dto.Metric {
+	return m.Part.metricDTO(m.Of(), uint32(m.Of().First()+i), labelsDTO(labels))
+}
+
 func labelsDTO(labels []Label) []*dto.LabelPair {
 	if len(labels) == 0 {
 		return nil

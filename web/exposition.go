@@ -3,11 +3,13 @@ package web
 import (
 	"bufio"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -23,17 +25,51 @@ import (
 type Exposition struct {
 	store *group.Store
 	own   prometheus.Gatherer
+	turns chan struct{} // one for each scrape that is being answered; nil: any number
 	log   *slog.Logger
 }
 
 // NewExposition returns the view of store's groups, beside the gateway's own
-// metrics.
-func NewExposition(store *group.Store, own prometheus.Gatherer, log *slog.Logger) *Exposition {
-	return &Exposition{store: store, own: own, log: log}
+// metrics. At most so many scrapes are answered at once, and the others wait; 0 is no
+// bound.
+func NewExposition(store *group.Store, own prometheus.Gatherer, scrapes int, log *slog.Logger) *Exposition {
+	e := &Exposition{store: store, own: own, log: log}
+	if scrapes > 0 {
+		e.turns = make(chan struct{}, scrapes)
+	}
+	return e
+}
+
+// scrapeTime is how long a client may take to read a view. One that stands still must
+// not keep others waiting for their turn for ever.
+const scrapeTime = 5 * time.Minute
+
+// turn waits for the scrape's turn. It fails when the client is gone by then.
+func (e *Exposition) turn(w http.ResponseWriter, r *http.Request) (done func(), err error) {
+	if e.turns == nil {
+		return func() {}, nil
+	}
+	select {
+	case e.turns <- struct{}{}:
+	case <-r.Context().Done():
+		return nil, context.Cause(r.Context())
+	}
+	c := http.NewResponseController(w)
+	_ = c.SetWriteDeadline(time.Now().Add(scrapeTime)) // not every writer has one
+	return func() {
+		_ = c.SetWriteDeadline(time.Time{})
+		<-e.turns
+	}, nil
 }
 
 // ServeHTTP answers a scrape.
 func (e *Exposition) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	done, err := e.turn(w, r)
+	if err != nil {
+		e.log.Debug("scrape given up before its turn", "err", err)
+		return
+	}
+	defer done()
 	own, err := e.gather()
 	if err != nil {
 		e.log.Error("metrics view refused", "err", err)

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +15,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +24,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"google.golang.org/protobuf/encoding/protodelim"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/pushbridge/pushbridge/group"
@@ -150,7 +155,39 @@ func TestExposition_SameAsExpfmt(t *testing.T) {
 			if diff := cmp.Diff(byExpfmt(t, v, scheme), text(t, v, scheme)); diff != "" {
 				t.Fatalf("seed %d, %s (-expfmt +got):\n%s", seed, scheme, diff)
 			}
+			for _, most := range []int{0, 100, protoBuffer} { // in two passes, some of both, and in one
+				compareProtobuf(t, v, scheme, most)
+			}
 		}
+	}
+}
+
+// compareProtobuf compares the view in delimited protobuf with its messages.
+func compareProtobuf(t *testing.T, v *view, scheme model.EscapingScheme, most int) {
+	t.Helper()
+	var b bytes.Buffer
+	w := bufio.NewWriter(&b)
+	if err := v.each(newProtoView(v, w, scheme, most).family); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	err := v.each(func(f *family) error {
+		got := &dto.MetricFamily{}
+		if err := protodelim.UnmarshalFrom(&b, got); err != nil {
+			return err
+		}
+		if want := model.EscapeMetricFamily(v.message(f), scheme); !proto.Equal(want, got) {
+			return fmt.Errorf("%s: want %v, got %v", f.name, want, got)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("protobuf with %s and %d bytes held: %v", scheme, most, err)
+	}
+	if b.Len() > 0 {
+		t.Fatalf("%d bytes are left over", b.Len())
 	}
 }
 
@@ -261,7 +298,7 @@ func scrape(t *testing.T, own prometheus.Gatherer, header ...string) *http.Respo
 
 func scrapeStore(t *testing.T, s *group.Store, own prometheus.Gatherer, header ...string) *http.Response {
 	t.Helper()
-	e := NewExposition(s, own, slog.New(slog.DiscardHandler))
+	e := NewExposition(s, own, 0, slog.New(slog.DiscardHandler))
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Add(header[i], header[i+1])
@@ -402,7 +439,7 @@ func TestExposition_Abort(t *testing.T) {
 			t.Errorf("recovered %v, want %v", got, http.ErrAbortHandler)
 		}
 	}()
-	e := NewExposition(group.NewStore(group.Options{}), ownRegistry(t), slog.New(slog.DiscardHandler))
+	e := NewExposition(group.NewStore(group.Options{}), ownRegistry(t), 0, slog.New(slog.DiscardHandler))
 	e.ServeHTTP(goneWriter{httptest.NewRecorder()}, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 }
 
@@ -515,4 +552,55 @@ func benchGroups(b *testing.B, groups, families, series int) []*group.Group {
 		out = append(out, &g)
 	}
 	return out
+}
+
+// stalledWriter is a client that reads when it is told to.
+type stalledWriter struct {
+	http.ResponseWriter
+	began chan struct{}
+	read  chan struct{}
+	once  sync.Once
+	set   []bool // deadlines: whether there is one
+}
+
+func (w *stalledWriter) Write(p []byte) (int, error) {
+	w.once.Do(func() { close(w.began) })
+	<-w.read
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *stalledWriter) SetWriteDeadline(t time.Time) error {
+	w.set = append(w.set, !t.IsZero())
+	return nil
+}
+
+// TestExposition_Turns answers one scrape at a time: others wait, unless they give up,
+// and one that stands still has a deadline.
+func TestExposition_Turns(t *testing.T) {
+	e := NewExposition(group.NewStore(group.Options{}), ownRegistry(t), 1, slog.New(slog.DiscardHandler))
+	first := &stalledWriter{ResponseWriter: httptest.NewRecorder(), began: make(chan struct{}), read: make(chan struct{})}
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		e.ServeHTTP(first, request)
+	}()
+	<-first.began
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	second := httptest.NewRecorder()
+	e.ServeHTTP(second, request.WithContext(gone)) // returns: it would wait otherwise
+	if second.Body.Len() > 0 {
+		t.Errorf("who gave up gets %q", second.Body)
+	}
+	close(first.read)
+	<-done
+	third := httptest.NewRecorder()
+	e.ServeHTTP(third, request)
+	if !strings.Contains(third.Body.String(), "pushbridge_test_value 3") {
+		t.Errorf("the third gets %q", third.Body)
+	}
+	if diff := cmp.Diff([]bool{true, false}, first.set); diff != "" {
+		t.Errorf("deadlines (-want +got):\n%s", diff)
+	}
 }

@@ -206,6 +206,17 @@ func (f *family) help() (string, bool) {
 	return f.header.Help, f.header.HasHelp
 }
 
+// unit returns the unit of f, empty for none.
+func (f *family) unit() string {
+	switch {
+	case f.own != nil:
+		return f.own.GetUnit()
+	case f.header != nil:
+		return f.header.Unit
+	}
+	return ""
+}
+
 // kind returns the type of f.
 func (f *family) kind() dto.MetricType {
 	switch {

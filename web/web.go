@@ -31,6 +31,8 @@ type Options struct {
 	// by the group's ID. Nil: none ever did.
 	Refused func() map[string]Refused
 
+	MaxScrapes int // answered at once, the others wait; 0: any number
+
 	AdminAPI bool // the page offers to delete all groups
 
 	Logger *slog.Logger     // nil discards
@@ -94,5 +96,5 @@ func New(o Options) *Handler {
 
 // Metrics serves the /metrics view. It belongs at the telemetry path.
 func (h *Handler) Metrics() http.Handler {
-	return GetOnly(NewExposition(h.o.Store, h.o.Gatherer, h.o.Logger))
+	return GetOnly(NewExposition(h.o.Store, h.o.Gatherer, h.o.MaxScrapes, h.o.Logger))
 }

@@ -22,6 +22,7 @@ const (
 	flagExternalURL       = "web.external-url"
 	flagRoutePrefix       = "web.route-prefix"
 	flagReadTimeout       = "web.read-timeout"
+	flagMaxScrapes        = "web.max-scrapes"
 	flagEnableLifecycle   = "web.enable-lifecycle"
 	flagEnableAdminAPI    = "web.enable-admin-api"
 
@@ -106,6 +107,10 @@ func webFlags(category string) []cli.Flag {
 		&cli.StringFlag{
 			Name: flagReadTimeout, Category: category, Value: "5m",
 			Usage: "How long the body of a request may stand still, and a connection stay idle.",
+		},
+		&cli.IntFlag{
+			Name: flagMaxScrapes, Category: category, Value: 8,
+			Usage: "Scrapes that are answered at once; the others wait for their turn. 0 is no limit.",
 		},
 		&cli.BoolFlag{
 			Name: flagEnableLifecycle, Category: category,

@@ -34,6 +34,7 @@ type settings struct {
 	externalURL       *url.URL
 	routePrefix       string // empty, or with a slash in front and none behind
 	readTimeout       time.Duration
+	maxScrapes        int // 0: any number
 	enableLifecycle   bool
 	enableAdminAPI    bool
 
@@ -101,6 +102,7 @@ func (s *settings) readWeb(r *flagReader) {
 	s.webConfigFile = r.c.String(flagWebConfigFile)
 	s.readTimeout = r.duration(flagReadTimeout, time.Second)
 	s.healthWithoutAuth = r.c.Bool(flagHealthWithoutAuth)
+	s.maxScrapes = r.count(flagMaxScrapes)
 	s.enableLifecycle = r.c.Bool(flagEnableLifecycle)
 	s.enableAdminAPI = r.c.Bool(flagEnableAdminAPI)
 	r.set(flagTelemetryPath, func(v string) error {
