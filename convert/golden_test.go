@@ -19,6 +19,7 @@ import (
 
 	"github.com/pushbridge/pushbridge/convert"
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 var update = flag.Bool("update", false, "rewrite the want sections of the golden files")
@@ -110,13 +111,13 @@ func parseGrouping(t *testing.T, text string) group.Labels {
 
 // testStore applies changes one second apart and returns their records.
 type testStore struct {
-	*group.Store
+	*state.Store
 	now time.Time
 	seq uint64
 }
 
 func newStore() *testStore {
-	return &testStore{Store: group.NewStore(group.Options{CheckConsistency: true}), now: time.UnixMilli(0)}
+	return &testStore{Store: state.New(state.Options{CheckConsistency: true}), now: time.UnixMilli(0)}
 }
 
 func (s *testStore) apply(t testing.TB, c group.Change) *group.Record {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // Log is the log that everything turns around.
@@ -28,7 +29,7 @@ var codec = queue.Codec[*group.Record]{
 // Options configure a Gateway. Logger, Registerer and Now are those of the state and
 // the log too. The zero value works.
 type Options struct {
-	State group.Options
+	State state.Options
 	Queue queue.Options
 
 	// Own has the gateway's own metrics: pushes must not collide with them. Nil for
@@ -48,7 +49,7 @@ type Options struct {
 
 // Gateway is the state and the log, in step. It is safe for concurrent use.
 type Gateway struct {
-	state *group.Store
+	state *state.Store
 	log   *Log
 
 	logger  *slog.Logger
@@ -71,7 +72,7 @@ func Open(s queue.Store, o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		state: group.NewStore(o.state()), log: log,
+		state: state.New(o.state()), log: log,
 		logger: o.Logger.With("component", "gateway"), now: o.Now,
 		kept: func(*group.Record) {}, changed: make(chan struct{}, 1),
 		samples: prometheus.NewCounter(prometheus.CounterOpts{
@@ -100,10 +101,10 @@ func (o Options) withDefaults() Options {
 }
 
 // state returns the state's options.
-func (o Options) state() group.Options {
+func (o Options) state() state.Options {
 	o.State.Logger, o.State.Registerer, o.State.Now = o.Logger.With("component", "group"), o.Registerer, o.Now
 	if o.Own != nil {
-		o.State.OwnFamilies = func() []group.OwnFamily { return ownFamilies(o) }
+		o.State.OwnFamilies = func() []state.OwnFamily { return ownFamilies(o) }
 	}
 	return o.State
 }
@@ -140,7 +141,7 @@ func (g *Gateway) restore(resetClock bool) error {
 }
 
 // State returns the state. To change it is the gateway's own business.
-func (g *Gateway) State() *group.Store { return g.state }
+func (g *Gateway) State() *state.Store { return g.state }
 
 // Log returns the log, for those who read it and for the one who runs it. To append
 // to it is the gateway's own business.

@@ -13,6 +13,7 @@ import (
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue"
 	"github.com/pushbridge/pushbridge/queue/disk"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // rig is a gateway in memory, whose log runs.
@@ -36,7 +37,7 @@ func newRigOn(t *testing.T, s queue.Store) *rig {
 	r := &rig{}
 	r.at.Store(1_700_000_000e9)
 	g, err := Open(s, Options{
-		State: group.Options{CheckConsistency: true}, Now: func() time.Time { return time.Unix(0, r.at.Load()) },
+		State: state.Options{CheckConsistency: true}, Now: func() time.Time { return time.Unix(0, r.at.Load()) },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -6,13 +6,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // overdueCollector exposes pushbridge_group_overdue for the groups that a rule
 // expects to be pushed. Its labels are those of each group, so it describes
 // nothing beforehand.
 type overdueCollector struct {
-	store *group.Store
+	store *state.Store
 	now   func() time.Time
 }
 

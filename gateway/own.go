@@ -4,16 +4,17 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // ownFamilies describes the gateway's own metrics to the consistency check, those that
 // it does not show yet too: a push must not collide with them.
-func ownFamilies(o Options) []group.OwnFamily {
+func ownFamilies(o Options) []state.OwnFamily {
 	families, err := o.Own.Gather()
 	if err != nil {
 		o.Logger.Error("own metrics cannot be gathered", "err", err)
 	}
-	own := make([]group.OwnFamily, 0, 2*len(families))
+	own := make([]state.OwnFamily, 0, 2*len(families))
 	shown := map[string]bool{group.OverdueName: true} // its series are those of groups
 	for _, f := range families {
 		shown[f.GetName()] = true
@@ -21,7 +22,7 @@ func ownFamilies(o Options) []group.OwnFamily {
 	for t, names := range o.Reserved {
 		for _, name := range names {
 			if !shown[name] || name == group.OverdueName {
-				own = append(own, group.OwnFamily{Name: name, Type: t})
+				own = append(own, state.OwnFamily{Name: name, Type: t})
 			}
 		}
 	}
@@ -29,7 +30,7 @@ func ownFamilies(o Options) []group.OwnFamily {
 		if f.GetName() == group.OverdueName {
 			continue
 		}
-		o := group.OwnFamily{Name: f.GetName(), Type: ownType(f.GetType())}
+		o := state.OwnFamily{Name: f.GetName(), Type: ownType(f.GetType())}
 		for _, m := range f.GetMetric() {
 			o.Series = append(o.Series, ownLabels(m))
 		}

@@ -9,7 +9,7 @@ import "github.com/pushbridge/pushbridge/group"
 // state has, are not kept. It must neither wait nor change anything.
 func (g *Gateway) Restate(settled func(seq uint64, err error)) []*group.Record {
 	return g.state.Restate(g.now(), func(mark *group.Record) {
-		err := g.log.Append(mark, mark.Generation(), func(seq uint64, err error) { settled(seq, g.settle(mark, seq, err)) })
+		err := g.log.Append(mark, mark.Generation, func(seq uint64, err error) { settled(seq, g.settle(mark, seq, err)) })
 		if err != nil {
 			settled(0, notKept(err))
 		}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // expireInterval is how exactly groups end at their time.
@@ -50,11 +51,11 @@ func (g *Gateway) followRules(ctx context.Context, sends func() bool) error {
 // refreshAt goes around the slots once in each interval.
 func (g *Gateway) refreshAt(ctx context.Context, interval time.Duration, sends func() bool) error {
 	slot := 0
-	return every(ctx, interval/group.RefreshSlots, func() {
+	return every(ctx, interval/state.RefreshSlots, func() {
 		if sends() {
 			g.Refresh(slot, interval)
 		}
-		slot = (slot + 1) % group.RefreshSlots
+		slot = (slot + 1) % state.RefreshSlots
 	})
 }
 

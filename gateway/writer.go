@@ -72,7 +72,7 @@ func (g *Gateway) Import(ctx context.Context, changes []group.Change, now time.T
 func (g *Gateway) pass(r *group.Record) { g.enqueue(r, func(error) {}) }
 
 // emit hands a record that is not to be stored to the destinations that keep up.
-func (g *Gateway) emit(r *group.Record) { g.log.Emit(r, r.Generation()) }
+func (g *Gateway) emit(r *group.Record) { g.log.Emit(r, r.Generation) }
 
 // start applies one change.
 func (g *Gateway) start(c group.Change, now time.Time) (*outcome, error) {
@@ -99,7 +99,7 @@ func (g *Gateway) end(ctx context.Context, apply func(enqueue func(*group.Record
 // enqueue appends r to the log. kept is called once with the outcome: it must
 // neither wait nor take locks of the state.
 func (g *Gateway) enqueue(r *group.Record, kept func(error)) {
-	err := g.log.Append(r, r.Generation(), func(seq uint64, err error) { kept(g.settle(r, seq, err)) })
+	err := g.log.Append(r, r.Generation, func(seq uint64, err error) { kept(g.settle(r, seq, err)) })
 	if err != nil {
 		kept(notKept(err))
 	}

@@ -41,3 +41,11 @@ func (l Labels) Brief() string {
 	b.WriteByte('}')
 	return b.String()
 }
+
+// BriefMetric prints a metric as name{label="value"}, cut to what a message may quote.
+func BriefMetric(name string, labels []Label) string {
+	if len(labels) == 0 {
+		return Brief(name)
+	}
+	return Brief(name) + Labels(labels).Brief()
+}

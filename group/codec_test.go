@@ -45,7 +45,8 @@ func records(t testing.TB) map[string]*Record {
 	}
 	p.Time, p.Pushed, p.Unsent = 1_700_000_000_123, 1_700_000_000_123_456_789, []uint32{0, 3}
 	l := NewLabels([]Label{{"job", "j"}, {"instance", ""}, {"zone", "é"}})
-	empty := &Part{Shape: emptyShape, Time: 5, Pushed: 6}
+	empty := NewBuilder().Part()
+	empty.Time, empty.Pushed = 5, 6
 	return map[string]*Record{
 		"put": {
 			Kind: KindPut, Labels: l, Time: p.Time, Push: p.Pushed, Fail: -1, TTL: 26e12, Hide: OwnFailTime, Part: p, Members: p.Members(),
@@ -56,7 +57,9 @@ func records(t testing.TB) map[string]*Record {
 			},
 		},
 		"post-empty": {Kind: KindPost, Labels: l, Time: 5, Push: 6, Part: empty},
-		"delete":     {Kind: KindDelete, Labels: l, Time: math.MaxInt64, Ended: []Ended{ownEnded(PushTimeName), ownEnded(FailTimeName)}},
+		"delete": {Kind: KindDelete, Labels: l, Time: math.MaxInt64, Ended: []Ended{
+			{Family: PushTimeName, Type: Gauge, What: ComponentValue}, {Family: FailTimeName, Type: Gauge, What: ComponentValue},
+		}},
 		"delete-units": {Kind: KindDelete, Labels: l, Time: 7, Ended: []Ended{
 			{Family: "a_seconds", Unit: "seconds", Type: Summary, Labels: []Label{{"a", "1"}}, Bounds: []float64{0.5}, What: ComponentBounds},
 			{Family: "b_seconds", Unit: "seconds", Type: Gauge, What: ComponentValue},
@@ -198,12 +201,9 @@ func useRecord(r *Record) {
 	for _, m := range r.Members {
 		m.DTO(r.Labels)
 	}
-	s := NewStore(Options{})
-	if r.Labels.Job() != "" || r.Kind == KindClock {
-		s.Restore(r, 1)
-		s.FinishRestore(0)
+	if g := (*Group)(nil).Next(r, &Shapes{}); g != nil {
 		var b bytes.Buffer
-		if err := EncodeSnapshot(&b, s.View()); err != nil {
+		if err := EncodeSnapshot(&b, View{Groups: []*Group{g}}); err != nil {
 			panic(err)
 		}
 	}

@@ -1,55 +1,26 @@
-// Package group holds the state of the gateway and says what a change of it is.
+// Package group has the nouns that everything speaks of, and their bytes: what was
+// pushed, what a group is, and what a change of one is.
 //
 // A push becomes a Part: an immutable Shape (families, metrics, labels, bounds)
 // and a column of values. Equal shapes are stored once. A Group is one version of
 // the families under a grouping key; it never changes, a change makes another.
-// A Record is one change of one group, complete in itself: all that the log keeps
-// and all that a destination needs to know.
+// A Change is what somebody asks for. A Record is what came of it: one change of one
+// group, complete in itself, all that the log keeps and all that a destination needs to
+// know. Group.Next says what a record makes of a group. Rules say how groups are treated.
 //
-// The Store promises:
+// The package promises:
 //
-//  1. A change that was refused leaves no trace: not in the view, not in the
-//     log, not in what later changes are checked against.
-//  2. Records are stamped so that the samples of each series, markers included,
-//     are strictly newer than those before, whatever the clock does, also across
-//     groups, failed commits and restarts (promise P2).
-//  3. Record.Ended holds exactly the series that were delivered and are no more,
-//     each once (promise P3).
-//  4. What a change costs depends on the size of the push and of what it
-//     replaces, not on what else is stored (promise P7). Only telling what a
-//     push collides with looks further, into the one group concerned.
-//  5. Readers see one consistent committed state, and take no lock.
-//  6. The state after a restart, folded from snapshot and log, equals the
-//     committed state before.
+//  1. What is encoded can be read for ever: every version of the formats has golden
+//     files that stay.
+//  2. Damaged input yields an error, and never takes more memory than a small multiple
+//     of its length (promise P6).
+//  3. Everything but a Builder is immutable once it is made, so it is shared freely.
 //
-// # Use
-//
-// A change goes through Apply, which checks it, finds what it ends, stamps it and
-// calls enqueue, all in one critical section, so that the order of the log is the
-// order of the checks; a large one does the same in steps, see largeChange. The group then has a pending version, which later checks
-// see and readers do not. Once the record is durable, Commit makes that version
-// visible. When records fail, Abort throws away everything that is pending, and the
-// log refuses what was made from it: that is what a record's Generation is for.
-//
-//	err := store.Apply(change, now, func(r *group.Record) {
-//		err := log.Append(r, r.Generation(), func(seq uint64, err error) {
-//			if err != nil {
-//				store.Abort(log.Generation())
-//				return
-//			}
-//			store.Commit(r, seq)
-//		})
-//	})
-//
-// At start: LoadSnapshot if there is one, Restore for each record behind it, then
-// FinishRestore. Expire, Refresh, Wipe and DeleteAll go through the same sequence
-// as pushes.
+// What is stored at all, and in which order, is decided by package state.
 //
 // # Where to look
 //
-// key.go, shape.go, group.go and record.go have the nouns. A push is built in
-// fromdto.go and build.go, checked in check.go, checknames.go and unsent.go against
-// index.go and names.go, compared with what was there in components.go, stamped
-// and enqueued in sequence.go, and made visible in commit.go. codec.go, shapecodec.go,
-// columns.go and snapshot.go write it all down.
+// key.go, shape.go, group.go, record.go, change.go and rules.go have the nouns. A push
+// is built in fromdto.go and build.go, and shown again in todto.go. codec.go,
+// shapecodec.go, columns.go and snapshot.go write it all down.
 package group

@@ -45,7 +45,7 @@ var builders = sync.Pool{New: func() any { return NewBuilder() }}
 
 // FromDTO turns metric families into a Part and keeps their order. It refuses,
 // with an *InvalidError, what would make a view or a receiver choke; duplicate
-// series it leaves to Store.Apply, which knows the grouping labels. A family
+// series it leaves to the check of the change, which knows the grouping labels. A family
 // named push_time_seconds is left out: the group's own always wins. Of families
 // with the same name the last one counts.
 func FromDTO(mfs []*dto.MetricFamily, o BuildOptions) (*Part, error) {
@@ -267,7 +267,7 @@ func (d *dtoReader) checkLabels() error {
 			return fmt.Errorf("%w: a label name has %d bytes, at most %d are allowed", ErrLimit, len(l.Name), d.o.MaxLabelName)
 		case d.o.MaxLabelValue > 0 && len(l.Value) > d.o.MaxLabelValue:
 			return fmt.Errorf("%w: the value of label %q has %d bytes, at most %d are allowed", ErrLimit, Brief(l.Name), len(l.Value), d.o.MaxLabelValue)
-		case l.Name == d.typ.reservedLabel():
+		case l.Name == d.typ.ReservedLabel():
 			return fmt.Errorf("a %s must not have an explicit %q label", d.typ, Brief(l.Name))
 		}
 	}
@@ -292,12 +292,5 @@ func sortLabels(l []Label) {
 func (d *dtoReader) invalid(err error) error { return &InvalidError{Family: d.name, Err: err} }
 
 func (d *dtoReader) invalidMetric(err error) error {
-	return &InvalidError{Family: d.name, Metric: metricString(d.name, d.labels), Err: err}
-}
-
-func metricString(name string, labels []Label) string {
-	if len(labels) == 0 {
-		return Brief(name)
-	}
-	return Brief(name) + Labels(labels).Brief()
+	return &InvalidError{Family: d.name, Metric: BriefMetric(d.name, d.labels), Err: err}
 }

@@ -70,8 +70,11 @@ func TestFromDTORoundTrip(t *testing.T) {
 // sanitize adds what a view adds for a group with the job j.
 func sanitize(mf *dto.MetricFamily) {
 	for _, m := range mf.Metric {
-		l := NewLabels(append(pairs(m), Label{"job", "j"}, Label{"instance", ""}))
-		m.Label = labelsDTO(l)
+		l := []Label{{"job", "j"}, {"instance", ""}}
+		for _, p := range m.Label {
+			l = append(l, Label{p.GetName(), p.GetValue()})
+		}
+		m.Label = labelsDTO(NewLabels(l))
 	}
 }
 

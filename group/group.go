@@ -65,12 +65,9 @@ func (g *Group) Expires() (t time.Time, ok bool) {
 // Overdue reports whether the group was expected to be pushed by now and was not.
 func (g *Group) Overdue(now time.Time) bool { return Overdue(now.UnixNano(), g.Push, g.Expect) }
 
-// failedOnly reports whether the group exists only because a push was refused.
-func (g *Group) failedOnly() bool { return g.Push == 0 && len(g.Members) == 0 }
-
-// next returns the version of g (nil when there is none) after r, nil when r
+// Next returns the version of g (nil when there is none) after r, nil when r
 // ends it. It is all that a restart needs to get the state back from the log.
-func (g *Group) next(r *Record, t *shapes) *Group {
+func (g *Group) Next(r *Record, t *Shapes) *Group {
 	if r.Kind == KindDelete {
 		return nil
 	}
@@ -94,7 +91,7 @@ func (g *Group) next(r *Record, t *shapes) *Group {
 }
 
 // fold returns the members of a group after r.
-func (r *Record) fold(old []Member, t *shapes) []Member {
+func (r *Record) fold(old []Member, t *Shapes) []Member {
 	switch r.Kind {
 	case KindPut:
 		i, had := findMember(old, FailTimeName)
@@ -139,7 +136,7 @@ func merge(old, pushed []Member) []Member {
 // compact replaces the parts of which less than half of the values are still
 // in use, so that a family that stays while its siblings are replaced does not
 // keep them in memory. before are the members of the version before.
-func compact(members, before []Member, t *shapes) []Member {
+func compact(members, before []Member, t *Shapes) []Member {
 	live := map[*Part]int{}
 	for _, m := range before {
 		live[m.Part] = 0
@@ -167,7 +164,7 @@ func (m Member) values() int {
 }
 
 // replacePart replaces p by a part that has only its families among members.
-func replacePart(members []Member, p *Part, t *shapes) {
+func replacePart(members []Member, p *Part, t *Shapes) {
 	b := builders.Get().(*Builder)
 	defer builders.Put(b)
 	for _, m := range members {
@@ -178,7 +175,7 @@ func replacePart(members []Member, p *Part, t *shapes) {
 	n := b.Part()
 	n.Time, n.Pushed, n.Unsent, n.Late = p.Time, p.Pushed, slices.Clip(b.unsent), slices.Clip(b.late)
 	b.unsent, b.late = nil, nil
-	n.Shape = t.share(n.Shape)
+	n.Shape = t.Share(n.Shape)
 	family := uint32(0)
 	for i, m := range members {
 		if m.Part == p {

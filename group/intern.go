@@ -7,9 +7,9 @@ import (
 	"weak"
 )
 
-// shapes shares equal shapes: the same job on a thousand machines pushes the
+// Shapes shares equal shapes: the same job on a thousand machines pushes the
 // same shape. It holds them weakly, so a shape lives as long as a part has it.
-type shapes struct {
+type Shapes struct {
 	mu    sync.Mutex
 	byKey map[uint64]weak.Pointer[Shape] // by Shape.hash; of two shapes with one hash the newer
 	sweep int                            // when byKey has that many, the dead are removed
@@ -18,8 +18,8 @@ type shapes struct {
 // shapeSeed keys Shape.hash, so that nobody can push shapes that meet.
 var shapeSeed = maphash.MakeSeed()
 
-// share returns a shape equal to s: one that is in use, or s.
-func (t *shapes) share(s *Shape) *Shape {
+// Share returns a shape equal to s: one that is in use, or s.
+func (t *Shapes) Share(s *Shape) *Shape {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if w, ok := t.byKey[s.hash]; ok {
@@ -36,7 +36,7 @@ func (t *shapes) share(s *Shape) *Shape {
 
 // clean removes what is dead. The next time is when the table has doubled, so
 // the cost per new shape stays constant.
-func (t *shapes) clean() {
+func (t *Shapes) clean() {
 	if t.byKey == nil {
 		t.byKey = map[uint64]weak.Pointer[Shape]{}
 	}

@@ -65,17 +65,17 @@ type Record struct {
 	// Ended are the components that the group had before and no longer has.
 	Ended []Ended
 
-	generation uint64 // see Generation
-
-	plan *plan // what Commit does with it; nil once committed, and for records read back
+	// Generation is that of the state that the record was made from: the log refuses
+	// it when records of that generation have failed. It is not written.
+	Generation uint64
 }
 
 // ShipsOverdue reports whether the record ships pushbridge_group_overdue.
-func (r *Record) ShipsOverdue() bool { return shipsOverdue(r.Expect, r.Hide) }
+func (r *Record) ShipsOverdue() bool { return ShipsOverdue(r.Expect, r.Hide) }
 
-// shipsOverdue: the series has the labels of push_time_seconds, and so it is
+// ShipsOverdue reports whether a group ships pushbridge_group_overdue: the series has the labels of push_time_seconds, and so it is
 // delivered exactly when that is.
-func shipsOverdue(expect int64, hide Own) bool { return expect > 0 && hide&OwnPushTime == 0 }
+func ShipsOverdue(expect int64, hide Own) bool { return expect > 0 && hide&OwnPushTime == 0 }
 
 // Overdue reports whether a group that is expected every so many ns was not
 // pushed to in time: never, or too long ago. now and push are in ns since the

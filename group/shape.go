@@ -3,6 +3,7 @@ package group
 import (
 	"math"
 	"slices"
+	"strings"
 )
 
 // Type is the type of a metric family. The values are written to disk.
@@ -33,7 +34,7 @@ type Shape struct {
 	byName   []uint32  // numbers of families, sorted by family name
 	values   int       // length of the value column
 	samples  int       // components, see Component
-	hash     uint64    // of everything above but byName, under the process's seed; see shapes
+	hash     uint64    // of everything above but byName, under the process's seed; see Shapes
 }
 
 // Family describes one metric family of a shape.
@@ -78,12 +79,50 @@ func (s *Shape) Families() []Family { return s.families }
 // Metrics returns the metrics of f, which must belong to s. Read only.
 func (s *Shape) Metrics(f *Family) []Metric { return s.metrics[f.first : f.first+f.count] }
 
+// Count returns how many metrics f has.
+func (f *Family) Count() int { return int(f.count) }
+
 // First returns the number of f's first metric among all metrics of the shape,
 // as Exemplar.Metric, Created.Metric and Part.Unsent count them.
 func (f *Family) First() int { return int(f.first) }
 
-// symbol returns the label name or value with that number.
-func (s *Shape) symbol(n uint32) string {
+// All returns the metrics of all families: a metric's number is its place here. Read only.
+func (s *Shape) All() []Metric { return s.metrics }
+
+// FamilyOf returns the family of metric number n.
+func (s *Shape) FamilyOf(n int) *Family {
+	i, _ := slices.BinarySearchFunc(s.families, uint32(n), func(f Family, n uint32) int {
+		if f.first+f.count <= n {
+			return -1
+		}
+		if f.first > n {
+			return 1
+		}
+		return 0
+	})
+	return &s.families[i]
+}
+
+// Has reports whether s has a family of that name.
+func (s *Shape) Has(name string) bool {
+	_, ok := s.Find(name)
+	return ok
+}
+
+// Find returns the family of that name.
+func (s *Shape) Find(name string) (*Family, bool) {
+	i, ok := slices.BinarySearchFunc(s.byName, name, func(n uint32, name string) int { return strings.Compare(s.families[n].Name, name) })
+	if !ok {
+		return nil, false
+	}
+	return &s.families[s.byName[i]], true
+}
+
+// Symbols returns how many label names and values s has, each counted once.
+func (s *Shape) Symbols() int { return len(s.ends) }
+
+// Symbol returns the label name or value with that number.
+func (s *Shape) Symbol(n uint32) string {
 	start := uint32(0)
 	if n > 0 {
 		start = s.ends[n-1]
@@ -94,9 +133,9 @@ func (s *Shape) symbol(n uint32) string {
 // AppendLabels appends m's own labels, in the order they were pushed, to dst.
 // Empty values are included: m{x=""} and m are two series in the view.
 func (s *Shape) AppendLabels(dst []Label, m *Metric) []Label {
-	refs := s.labelRefs(m)
+	refs := s.LabelRefs(m)
 	for i := 0; i < len(refs); i += 2 {
-		dst = append(dst, Label{s.symbol(refs[i]), s.symbol(refs[i+1])})
+		dst = append(dst, Label{s.Symbol(refs[i]), s.Symbol(refs[i+1])})
 	}
 	return dst
 }
@@ -104,8 +143,8 @@ func (s *Shape) AppendLabels(dst []Label, m *Metric) []Label {
 // maxLabels is the largest number of labels that a metric can have.
 const maxLabels = math.MaxUint16
 
-// labelRefs returns the numbers of m's label names and values, by turns.
-func (s *Shape) labelRefs(m *Metric) []uint32 {
+// LabelRefs returns the numbers of m's label names and values, by turns. Read only.
+func (s *Shape) LabelRefs(m *Metric) []uint32 {
 	return s.refs[2*m.labelAt:][:2*int(m.labelN)]
 }
 
@@ -277,9 +316,9 @@ func (t Type) String() string {
 	return "untyped"
 }
 
-// reservedLabel is the label that tells a metric's components apart, which it
+// ReservedLabel is the label that tells a metric's components apart, which it
 // must therefore not have itself.
-func (t Type) reservedLabel() string {
+func (t Type) ReservedLabel() string {
 	switch t {
 	case Summary:
 		return "quantile"

@@ -88,7 +88,7 @@ func (s *Shape) appendMetric(dst []byte, m, prev *Metric) []byte {
 		dst = binary.AppendUvarint(dst, uint64(m.boundN))
 	}
 	dst = binary.AppendUvarint(dst, uint64(m.labelN))
-	for _, ref := range s.labelRefs(m) {
+	for _, ref := range s.LabelRefs(m) {
 		dst = binary.AppendUvarint(dst, uint64(ref))
 	}
 	return dst

@@ -3,7 +3,6 @@ package group
 import (
 	"bufio"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 )
@@ -11,7 +10,14 @@ import (
 // snapshotVersion is the first byte of a snapshot.
 const snapshotVersion = 1
 
-// EncodeSnapshot writes v in the form that LoadSnapshot reads, group by group: a
+// View is one consistent state, as a snapshot has it.
+type View struct {
+	Groups []*Group
+	Seq    uint64 // of the last record in it
+	Floor  int64  // no timestamp in it, or given out before, is larger
+}
+
+// EncodeSnapshot writes v in the form that DecodeSnapshot reads, group by group: a
 // version, floor and sequence, then one block for each group behind its length,
 // then a length of 0 and the number of groups. A shape is written where it
 // occurs first, and referred to by number after that. The caller adds a
@@ -126,67 +132,55 @@ func appendMembers(b []byte, members []Member, parts []*Part) []byte {
 	return b
 }
 
-// LoadSnapshot replaces the state by what EncodeSnapshot wrote. When it returns
-// an error, the store is empty. FinishRestore makes the state visible.
-func (s *Store) LoadSnapshot(r io.Reader) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.clearLocked()
-	d := snapshotReader{r: bufio.NewReaderSize(r, 1<<16), s: s}
-	if err := d.load(); err != nil {
-		s.clearLocked()
-		return fmt.Errorf("load snapshot: %w", err)
-	}
-	return nil
-}
-
-type snapshotReader struct {
-	r      *bufio.Reader
-	s      *Store
-	shapes []*Shape
-	buf    []byte
-}
-
-func (d *snapshotReader) load() error {
-	seq, err := d.header()
+// DecodeSnapshot reads what EncodeSnapshot wrote, and calls add for each group. What it
+// returns has sequence and floor, and no groups. Equal shapes are shared. Input that is
+// damaged or torn yields an error, perhaps after some groups.
+func DecodeSnapshot(r io.Reader, shapes *Shapes, add func(*Group) error) (View, error) {
+	d := snapshotReader{r: bufio.NewReaderSize(r, 1<<16), shared: shapes}
+	v, err := d.header()
 	if err != nil {
-		return err
+		return View{}, err
 	}
 	groups := uint64(0)
 	for {
-		block, err := d.block()
+		g, err := d.group()
+		if err == nil && g != nil {
+			err = add(g)
+		}
 		if err != nil {
-			return fmt.Errorf("group %d: %w", groups, err)
+			return View{}, fmt.Errorf("group %d: %w", groups, err)
 		}
-		if len(block) == 0 {
+		if g == nil {
 			break
-		}
-		if err := d.group(block); err != nil {
-			return fmt.Errorf("group %d: %w", groups, err)
 		}
 		groups++
 	}
 	if want, err := binary.ReadUvarint(d.r); err != nil || want != groups {
-		return fmt.Errorf("%w: the number of groups is not right", errCorrupt)
+		return View{}, fmt.Errorf("%w: the number of groups is not right", errCorrupt)
 	}
-	d.s.state.Store(&tree{seq: seq})
-	return nil
+	return v, nil
 }
 
-func (d *snapshotReader) header() (seq uint64, err error) {
+type snapshotReader struct {
+	r      *bufio.Reader
+	shared *Shapes
+	shapes []*Shape // by number, from 1
+	buf    []byte
+}
+
+func (d *snapshotReader) header() (v View, err error) {
 	version, err := d.r.ReadByte()
 	if err != nil {
-		return 0, err
+		return v, err
 	}
 	if version != snapshotVersion {
-		return 0, fmt.Errorf("version %d is not known", version)
+		return v, fmt.Errorf("version %d is not known", version)
 	}
-	floor, err := binary.ReadVarint(d.r)
-	if err != nil {
-		return 0, err
+	if v.Floor, err = binary.ReadVarint(d.r); err != nil {
+		return v, err
 	}
-	d.s.highest.Store(floor)
-	return binary.ReadUvarint(d.r)
+	v.Seq, err = binary.ReadUvarint(d.r)
+	return v, err
 }
 
 // block reads one block. It trusts its length only as far as there is input.
@@ -208,14 +202,19 @@ func (d *snapshotReader) block() ([]byte, error) {
 	return d.buf, nil
 }
 
-func (d *snapshotReader) group(block []byte) error {
+// group reads one group, nil at the end.
+func (d *snapshotReader) group() (*Group, error) {
+	block, err := d.block()
+	if err != nil || len(block) == 0 {
+		return nil, err
+	}
 	w := wireReader{b: block}
 	g := readGroup(&w)
 	parts := make([]*Part, w.count())
 	for i := range parts {
 		parts[i] = d.part(&w)
 		if w.err != nil {
-			return w.err
+			return nil, w.err
 		}
 	}
 	g.Members = readMembers(&w, parts)
@@ -223,12 +222,12 @@ func (d *snapshotReader) group(block []byte) error {
 		w.fail("bytes left over")
 	}
 	if w.err != nil {
-		return w.err
+		return nil, w.err
 	}
 	for _, m := range g.Members {
 		g.samples += m.Samples()
 	}
-	return d.add(g)
+	return g, nil
 }
 
 func readGroup(w *wireReader) *Group {
@@ -251,7 +250,7 @@ func (d *snapshotReader) part(w *wireReader) *Part {
 	if n := w.uvarint(); n == 0 {
 		p.Shape = readShape(w)
 		if w.err == nil {
-			p.Shape = d.s.shapes.share(p.Shape)
+			p.Shape = d.shared.Share(p.Shape)
 			d.shapes = append(d.shapes, p.Shape)
 		}
 	} else if n <= uint64(len(d.shapes)) {
@@ -287,14 +286,4 @@ func readMembers(w *wireReader, parts []*Part) []Member {
 		}
 	}
 	return members
-}
-
-func (d *snapshotReader) add(g *Group) error {
-	if d.s.entries[g.ID] != nil {
-		return errors.New("a group occurs twice")
-	}
-	e := d.s.entryLocked(g.ID)
-	e.committed, e.last = g, g.Last
-	d.s.setPendingLocked(e, g)
-	return nil
 }

@@ -29,11 +29,11 @@ func (g Labels) AppendView(dst []Label, s *Shape, m *Metric) []Label {
 }
 
 func (g Labels) appendOwn(dst []Label, s *Shape, m *Metric) []Label {
-	refs := s.labelRefs(m)
+	refs := s.LabelRefs(m)
 	for i := 0; i < len(refs); i += 2 {
-		name := s.symbol(refs[i])
+		name := s.Symbol(refs[i])
 		if _, ok := g.Lookup(name); !ok {
-			dst = append(dst, Label{name, s.symbol(refs[i+1])})
+			dst = append(dst, Label{name, s.Symbol(refs[i+1])})
 		}
 	}
 	return dst

@@ -28,7 +28,7 @@ type Limits struct {
 	MaxDecodedBytes  int64 // of a body after decompression; default 256 MiB
 	MaxInFlightBytes int64 // estimated memory of all pushes being read and parsed; default 1 GiB
 
-	// The store keeps these two, see group.Options; here they are for messages.
+	// The store keeps these two, see state.Options; here they are for messages.
 	MaxGroups int // 0: unlimited
 	MaxSeries int // samples of one group; 0: unlimited
 

@@ -18,13 +18,14 @@ import (
 	"github.com/pushbridge/pushbridge/gateway"
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // rig is a Handler on a real gateway in memory.
 type rig struct {
 	*Handler
 	t     testing.TB
-	store *group.Store
+	store *state.Store
 	log   *gateway.Log
 	stop  context.CancelFunc
 	ended chan struct{} // closed when the log has ended
@@ -43,7 +44,7 @@ func newIdleRig(t testing.TB, o Options) *rig {
 	own := prometheus.NewRegistry()
 	own.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "go_goroutines"}))
 	gw, err := gateway.Open(queue.NewMemory(), gateway.Options{
-		State: group.Options{
+		State: state.Options{
 			CheckConsistency: !o.Unchecked, MaxGroups: o.Limits.MaxGroups, MaxSeriesPerGroup: o.Limits.MaxSeries,
 		},
 		Own: own,

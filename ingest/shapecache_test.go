@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // fullParts returns the full parser, and a count of how often it was asked.
@@ -26,7 +27,7 @@ func fullParts() (full func([]byte) (*group.Part, error), asked *int) {
 }
 
 func newTestCache(limit int64) *shapeCache {
-	return newShapeCache(limit, group.NewStore(group.Options{}).Share)
+	return newShapeCache(limit, state.New(state.Options{}).Share)
 }
 
 // written is what the log would keep of a part: all of it.

@@ -18,18 +18,19 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // rig fills a store by hand.
 type rig struct {
 	t   testing.TB
-	s   *group.Store
+	s   *state.Store
 	now time.Time
 	log []*group.Record
 }
 
 func newRig(t testing.TB) *rig {
-	return &rig{t: t, s: group.NewStore(group.Options{CheckConsistency: true}), now: time.Unix(1_700_000_000, 123_456_789)}
+	return &rig{t: t, s: state.New(state.Options{CheckConsistency: true}), now: time.Unix(1_700_000_000, 123_456_789)}
 }
 
 // do applies a change to the group that labels, as "job=a instance=b", name.
@@ -221,7 +222,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		s := group.NewStore(group.Options{CheckConsistency: true})
+		s := state.New(state.Options{CheckConsistency: true})
 		for _, g := range groups {
 			for _, c := range g.Changes {
 				_ = s.Apply(c, time.Unix(1, 0), func(*group.Record) {})

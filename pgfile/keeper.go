@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 	"github.com/pushbridge/pushbridge/wholefile"
 )
 
@@ -26,7 +27,7 @@ type Options struct {
 	Hashes   string        // the file to remember in what was written; empty when nothing is on disk
 	Interval time.Duration // how often changes are written
 
-	Store  *group.Store
+	Store  *state.Store
 	Import Import
 	TTL    func(group.Labels) time.Duration // of a group after a push that does not say it
 	Now    func() time.Time

@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // TestBackfill lets the receiver be down for half an hour, in which one group is
@@ -52,7 +52,7 @@ func longestHole(t *testing.T, fill bool, parity int) time.Duration {
 		down.Store(minute >= 15 && minute < 45)
 		time.Sleep(time.Minute)
 		g.put(fmt.Sprintf("busy %d", minute), "job", "busy")
-		for slot := range group.RefreshSlots * ((minute + parity) % 2) { // every two minutes: a turn that comes just after a push does nothing
+		for slot := range state.RefreshSlots * ((minute + parity) % 2) { // every two minutes: a turn that comes just after a push does nothing
 			g.Refresh(slot, time.Minute)
 		}
 		synctest.Wait()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pushbridge/pushbridge/convert"
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // benchText is a push of n series as batch jobs have them: a counter with a few
@@ -36,7 +37,7 @@ func benchText(n int) string {
 func benchRecord(tb testing.TB, n int) *group.Record {
 	tb.Helper()
 	var rec *group.Record
-	s := group.NewStore(group.Options{CheckConsistency: true})
+	s := state.New(state.Options{CheckConsistency: true})
 	c := group.Change{Kind: group.KindPut, Labels: groupingKey("job", "nightly_import", "instance", "worker-17"), Part: partOf(tb, benchText(n))}
 	if err := s.Apply(c, gatewayEpoch, func(r *group.Record) { rec = r }); err != nil {
 		tb.Fatal(err)

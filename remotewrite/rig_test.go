@@ -20,6 +20,7 @@ import (
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue"
 	"github.com/pushbridge/pushbridge/queue/disk"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // rig is what stands in front of destinations: a gateway on a real log. Stop
@@ -27,7 +28,7 @@ import (
 type rig struct {
 	*gateway.Gateway
 	t     testing.TB
-	store *group.Store
+	store *state.Store
 	log   *Log
 	now   func() time.Time
 
@@ -56,7 +57,7 @@ func newRig(t testing.TB, o rigOptions) *rig {
 		o.disk.Dir = o.dir
 		store = disk.New(o.disk)
 	}
-	gw, err := gateway.Open(store, gateway.Options{State: group.Options{CheckConsistency: true}, Queue: o.queue, Now: o.now})
+	gw, err := gateway.Open(store, gateway.Options{State: state.Options{CheckConsistency: true}, Queue: o.queue, Now: o.now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func (g *rig) apply(c group.Change) error {
 
 // refresh sends every group again.
 func (g *rig) refresh() {
-	for slot := range group.RefreshSlots {
+	for slot := range state.RefreshSlots {
 		g.Refresh(slot, 0)
 	}
 }

@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // sortedGroups returns the groups as of now, by grouping key. Pushgateway's
 // order changes from answer to answer.
-func sortedGroups(s *group.Store) []*group.Group {
+func sortedGroups(s *state.Store) []*group.Group {
 	groups := slices.Clone(s.Groups())
 	slices.SortFunc(groups, func(a, b *group.Group) int { return strings.Compare(a.ID, b.ID) })
 	return groups

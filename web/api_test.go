@@ -15,6 +15,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 const apiPush = `# HELP c_total A counter & <b>.
@@ -295,7 +296,7 @@ func TestAPI_LastPush(t *testing.T) {
 func TestAPI_Status(t *testing.T) {
 	inUTC(t)
 	h := New(Options{
-		Store: group.NewStore(group.Options{}), Started: testTime,
+		Store: state.New(state.Options{}), Started: testTime,
 		Flags: map[string]string{"web.route-prefix": "", "persistence.interval": "5m0s", "log.level": "<info>"},
 		Build: map[string]string{"version": "1", "branch": "main"},
 	})

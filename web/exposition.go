@@ -15,7 +15,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 
-	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // Exposition serves the /metrics view: the gateway's own metrics and those of
@@ -23,7 +23,7 @@ import (
 // group and then in the order they were pushed. It streams: the text of a
 // million series takes no more memory than the list of families.
 type Exposition struct {
-	store *group.Store
+	store *state.Store
 	own   prometheus.Gatherer
 	turns chan struct{} // one for each scrape that is being answered; nil: any number
 	log   *slog.Logger
@@ -32,7 +32,7 @@ type Exposition struct {
 // NewExposition returns the view of store's groups, beside the gateway's own
 // metrics. At most so many scrapes are answered at once, and the others wait; 0 is no
 // bound.
-func NewExposition(store *group.Store, own prometheus.Gatherer, scrapes int, log *slog.Logger) *Exposition {
+func NewExposition(store *state.Store, own prometheus.Gatherer, scrapes int, log *slog.Logger) *Exposition {
 	e := &Exposition{store: store, own: own, log: log}
 	if scrapes > 0 {
 		e.turns = make(chan struct{}, scrapes)

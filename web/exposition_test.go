@@ -29,6 +29,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 func groupOf(t testing.TB, born int64, labels string, mfs ...*dto.MetricFamily) *group.Group {
@@ -293,10 +294,10 @@ func ownRegistry(t *testing.T) *prometheus.Registry {
 
 func scrape(t *testing.T, own prometheus.Gatherer, header ...string) *http.Response {
 	t.Helper()
-	return scrapeStore(t, group.NewStore(group.Options{}), own, header...)
+	return scrapeStore(t, state.New(state.Options{}), own, header...)
 }
 
-func scrapeStore(t *testing.T, s *group.Store, own prometheus.Gatherer, header ...string) *http.Response {
+func scrapeStore(t *testing.T, s *state.Store, own prometheus.Gatherer, header ...string) *http.Response {
 	t.Helper()
 	e := NewExposition(s, own, 0, slog.New(slog.DiscardHandler))
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
@@ -389,7 +390,7 @@ func TestExposition_Error(t *testing.T) {
 // TestExposition_Conflict answers 500, from the first byte, as long as the groups
 // do not go together.
 func TestExposition_Conflict(t *testing.T) {
-	s := group.NewStore(group.Options{})
+	s := state.New(state.Options{})
 	seq := uint64(0)
 	change := func(kind group.Kind, job string, typ dto.MetricType) {
 		t.Helper()
@@ -439,7 +440,7 @@ func TestExposition_Abort(t *testing.T) {
 			t.Errorf("recovered %v, want %v", got, http.ErrAbortHandler)
 		}
 	}()
-	e := NewExposition(group.NewStore(group.Options{}), ownRegistry(t), 0, slog.New(slog.DiscardHandler))
+	e := NewExposition(state.New(state.Options{}), ownRegistry(t), 0, slog.New(slog.DiscardHandler))
 	e.ServeHTTP(goneWriter{httptest.NewRecorder()}, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 }
 
@@ -577,7 +578,7 @@ func (w *stalledWriter) SetWriteDeadline(t time.Time) error {
 // TestExposition_Turns answers one scrape at a time: others wait, unless they give up,
 // and one that stands still has a deadline.
 func TestExposition_Turns(t *testing.T) {
-	e := NewExposition(group.NewStore(group.Options{}), ownRegistry(t), 1, slog.New(slog.DiscardHandler))
+	e := NewExposition(state.New(state.Options{}), ownRegistry(t), 1, slog.New(slog.DiscardHandler))
 	first := &stalledWriter{ResponseWriter: httptest.NewRecorder(), began: make(chan struct{}), read: make(chan struct{})}
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
 	done := make(chan struct{})

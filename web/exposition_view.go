@@ -9,6 +9,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // The help texts of the families that every group has, as Pushgateway shows them.
@@ -43,7 +44,7 @@ type family struct {
 }
 
 // newView sorts out what the groups and the gateway itself have.
-func newView(groups []*group.Group, own []*dto.MetricFamily, reserved group.OwnNames) *view {
+func newView(groups []*group.Group, own []*dto.MetricFamily, reserved state.OwnNames) *view {
 	v := &view{groups: slices.Clone(groups), own: own}
 	slices.SortFunc(v.groups, func(a, b *group.Group) int { return strings.Compare(a.ID, b.ID) })
 	v.pushed = v.collect(ownNames(own, reserved))
@@ -54,8 +55,8 @@ func newView(groups []*group.Group, own []*dto.MetricFamily, reserved group.OwnN
 // ownNames says which pushed families are not shown: those that metrics of the gateway
 // itself collide with, or may collide with by another configuration. They were stored when
 // it did not have those yet.
-func ownNames(own []*dto.MetricFamily, reserved group.OwnNames) group.OwnNames {
-	names := group.OwnNames{}
+func ownNames(own []*dto.MetricFamily, reserved state.OwnNames) state.OwnNames {
+	names := state.OwnNames{}
 	maps.Copy(names, reserved)
 	for _, mf := range own {
 		names.Add(mf.GetName(), groupType(mf.GetType()))
@@ -68,7 +69,7 @@ const notShown = math.MaxUint32
 
 // collect finds the families of all groups. It counts first, so that all refs
 // fit one allocation.
-func (v *view) collect(own group.OwnNames) []pushedFamily {
+func (v *view) collect(own state.OwnNames) []pushedFamily {
 	ids := make(map[string]uint32)
 	var out []pushedFamily
 	var count []int

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // TestMethods asks every route with every method. The answers are Pushgateway's.
@@ -64,7 +64,7 @@ func TestPreflight(t *testing.T) {
 func TestHealth(t *testing.T) {
 	reason := errors.New("open segment 4: no space left on device")
 	var ready error
-	h := New(Options{Store: group.NewStore(group.Options{}), Gatherer: prometheus.NewRegistry(), Ready: func() error { return ready }})
+	h := New(Options{Store: state.New(state.Options{}), Gatherer: prometheus.NewRegistry(), Ready: func() error { return ready }})
 	f := func(what http.Handler, status int, text string) {
 		t.Helper()
 		resp := request(t, what, http.MethodGet, "/")

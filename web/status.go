@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // A page stays small enough for any browser, however many groups there are.
@@ -57,7 +58,7 @@ type pageView struct {
 	Started  stampView
 	NotReady string
 	Conflict int // inconsistencies for which /metrics is refused
-	Hidden   []group.HiddenFamily
+	Hidden   []state.HiddenFamily
 	AdminAPI bool
 
 	groupList

@@ -14,6 +14,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 func pageOf(t testing.TB, h *Handler, target string) string {
@@ -252,8 +253,8 @@ func TestStatus_Hidden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := group.NewStore(group.Options{CheckConsistency: true, OwnFamilies: func() []group.OwnFamily {
-		return []group.OwnFamily{{Name: "own", Type: group.Gauge}}
+	s := state.New(state.Options{CheckConsistency: true, OwnFamilies: func() []state.OwnFamily {
+		return []state.OwnFamily{{Name: "own", Type: group.Gauge}}
 	}})
 	s.Restore(&group.Record{Kind: group.KindPut, Labels: keyOf("job=a"), Part: part, Members: part.Members()}, 1)
 	s.FinishRestore(0)

@@ -7,12 +7,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 // Options is what the views show. Store and Gatherer must be set.
 type Options struct {
-	Store    *group.Store
+	Store    *state.Store
 	Gatherer prometheus.Gatherer // the gateway's own metrics
 
 	// Flags and Build are shown as they are: all flags by name, without dashes,

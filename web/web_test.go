@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/state"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -42,11 +43,11 @@ func golden(t *testing.T, name, got string) {
 
 // gateway is a store that tests push to without a log in between.
 type gateway struct {
-	*group.Store
+	*state.Store
 	seq uint64
 }
 
-func newGateway() *gateway { return &gateway{Store: group.NewStore(group.Options{})} }
+func newGateway() *gateway { return &gateway{Store: state.New(state.Options{})} }
 
 // testTime is when a test's first push happens.
 var testTime = time.Date(2026, 11, 22, 14, 43, 16, 814150788, time.UTC)

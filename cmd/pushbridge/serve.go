@@ -19,12 +19,12 @@ import (
 
 	"github.com/pushbridge/pushbridge/config"
 	"github.com/pushbridge/pushbridge/gateway"
-	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/ingest"
 	"github.com/pushbridge/pushbridge/pgfile"
 	"github.com/pushbridge/pushbridge/queue"
 	"github.com/pushbridge/pushbridge/queue/disk"
 	"github.com/pushbridge/pushbridge/remotewrite"
+	"github.com/pushbridge/pushbridge/state"
 	"github.com/pushbridge/pushbridge/web"
 )
 
@@ -131,7 +131,7 @@ func (g *server) openGateway(sends bool) (*gateway.Gateway, error) {
 
 func (g *server) gatewayOptions() gateway.Options {
 	return gateway.Options{
-		State: group.Options{
+		State: state.Options{
 			CheckConsistency:  !g.settings.disableConsistency,
 			MaxGroups:         g.settings.limits.MaxGroups,
 			MaxSeriesPerGroup: g.settings.limits.MaxSeries,

@@ -7,7 +7,7 @@
 // It prints each type that is beyond a bound, and then exits with 1. A line of the
 // file with exceptions allows a type more, and gives the reason:
 //
-//	group.Store  methods 81  one critical section, whose steps are in files of their own
+//	state.Store  methods 81  one critical section, whose steps are in files of their own
 //
 // An exception that nothing needs any more is a mistake too, so that the file tells
 // the truth. Tests and generated files do not count.

@@ -1,0 +1,251 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pushbridge/pushbridge/group"
+)
+
+// transition is what one record does to one group, while it is being worked
+// out: what it replaces and what it brings.
+type transition struct {
+	kind     group.Kind
+	slot     uint32
+	old      *group.Group // nil when there was none
+	labels   group.Labels
+	part     *group.Part    // nil for a refused push
+	replaced []group.Member // of old
+	shows    group.Own      // own series that the group shows afterwards
+	hide     group.Own      // own series that it does not deliver afterwards
+	unsent   []uint32       // numbers of the metrics of part that it does not deliver
+}
+
+// checker works out transitions, with scratch space; its hasher must have been
+// prepared for the group. What looks at the store needs the store's lock.
+type checker struct {
+	s          *Store
+	hash       hasher
+	components components
+
+	view, claim []uint64 // hashes of part's metrics, see index
+	empty       []bool   // the metric has empty labels, so that the two mean different things
+	empties     bool     // one of empty is set
+	unsent      []bool   // the metric is not delivered
+	sorted      []uint64
+	twins       map[uint64][]int     // metrics of the push by claim, of claims that it has twice
+	underWay    bool                 // what the check found is for a large change to decide
+	looked      map[lookupKey]lookup // see slotHasSeries
+	a, b        []group.Label
+}
+
+func newChecker(s *Store, h hasher) *checker { return &checker{s: s, hash: h} }
+
+// newTransition says what a change replaces.
+func newTransition(kind group.Kind, old *group.Group, labels group.Labels, part *group.Part) transition {
+	t := transition{kind: kind, old: old, labels: labels, part: part, shows: group.OwnPushTime | group.OwnFailTime}
+	if old != nil {
+		for _, m := range old.Members {
+			if t.replaces(m.Of().Name) {
+				t.replaced = append(t.replaced, m)
+			} else if m.Of().Name == group.FailTimeName {
+				t.shows = group.OwnPushTime
+			}
+		}
+	}
+	if part != nil && part.Shape.Has(group.FailTimeName) {
+		t.shows = group.OwnPushTime
+	}
+	return t
+}
+
+// replaces reports whether the family of that name, if the group has it, ends
+// or is replaced.
+func (t *transition) replaces(name string) bool {
+	switch {
+	case t.part != nil && t.part.Shape.Has(name):
+		return true
+	case name == group.FailTimeName:
+		return t.kind == group.KindFail // a family that was pushed stays until then, as in Pushgateway
+	default:
+		return t.kind == group.KindPut
+	}
+}
+
+// check refuses a transition after which the view would not be consistent, and
+// finds what it must not deliver. It changes nothing. errUnderWay says that a large
+// change decides it.
+func (c *checker) check(t *transition) error {
+	c.begin()
+	err := c.checkAll(t)
+	if c.underWay {
+		return errUnderWay
+	}
+	return err
+}
+
+// begin forgets the transition before.
+func (c *checker) begin() {
+	clear(c.looked)
+	c.underWay = false
+}
+
+func (c *checker) checkAll(t *transition) error {
+	if t.part != nil {
+		if err := t.checkGrouping(); err != nil {
+			return err
+		}
+		c.hashPart(t.part)
+		if err := c.checkNames(t, 0, len(t.part.Shape.Families())); err != nil {
+			return err
+		}
+		if err := c.checkTwice(t); err != nil {
+			return err
+		}
+		if err := c.checkSeries(t, 0, len(c.view)); err != nil {
+			return err
+		}
+		if c.mayBeUnsent() {
+			c.findTwins()
+			c.findUnsent(t, 0, len(c.view))
+		}
+	}
+	return c.checkOwn(t)
+}
+
+// checkGrouping refuses grouping labels that a component of a pushed family has
+// itself.
+func (t *transition) checkGrouping() error {
+	for i := range t.part.Shape.Families() {
+		f := &t.part.Shape.Families()[i]
+		label := f.Type.ReservedLabel()
+		if label == "" || f.Count() == 0 {
+			continue
+		}
+		if _, ok := t.labels.Lookup(label); ok {
+			return &group.InvalidError{Family: f.Name, Err: fmt.Errorf("a %s must not have an explicit %q label", f.Type, label)}
+		}
+	}
+	return nil
+}
+
+// hashPart hashes the metrics of p.
+func (c *checker) hashPart(p *group.Part) {
+	c.view, c.claim, c.empty, c.empties = c.view[:0], c.claim[:0], c.empty[:0], false
+	c.unsent = slices.Grow(c.unsent[:0], len(p.Shape.All()))[:len(p.Shape.All())]
+	clear(c.unsent)
+	c.hash.use(p.Shape)
+	for i := range p.Shape.Families() {
+		f := &p.Shape.Families()[i]
+		name := c.hash.string(f.Name)
+		for j, metrics := 0, p.Shape.Metrics(f); j < len(metrics); j++ {
+			v, d := c.hash.sums(&metrics[j])
+			view, claim := c.hash.keys(name, v, d)
+			c.view, c.claim, c.empty = append(c.view, view), append(c.claim, claim), append(c.empty, v != d)
+			c.empties = c.empties || v != d
+		}
+	}
+}
+
+// errTwice is the reason for a series that one push has twice.
+var errTwice = errors.New("was pushed twice with the same name and labels")
+
+// checkTwice refuses series that the push has twice.
+func (c *checker) checkTwice(t *transition) error {
+	if !c.s.o.CheckConsistency {
+		return nil
+	}
+	if n, ok := c.findTwice(t); ok {
+		return &group.InvalidError{Family: t.part.Shape.FamilyOf(n).Name, Metric: c.metricName(t, n), Err: errTwice}
+	}
+	return nil
+}
+
+// checkSeries refuses series that another group has, of the metrics with numbers
+// from on, below to.
+func (c *checker) checkSeries(t *transition, from, to int) error {
+	if !c.s.o.CheckConsistency {
+		return nil
+	}
+	p := t.part
+	for n := from; n < to; n++ {
+		h := c.view[n]
+		if _, hit := c.s.index.series.first.get(h); !hit {
+			continue
+		}
+		owner := uint32(0)
+		if c.s.index.series.any(h, t.slot, func(o uint32) bool { owner = o; return c.slotHas(o, t, n, false) }) {
+			return &group.ConflictError{
+				Family: p.Shape.FamilyOf(n).Name, Metric: c.metricName(t, n),
+				Other: c.s.labelsOf(owner), Reason: "exists already with the same name and labels",
+			}
+		}
+	}
+	return nil
+}
+
+// findTwice returns a metric that equals one before it in the push.
+func (c *checker) findTwice(t *transition) (int, bool) {
+	c.sorted = append(c.sorted[:0], c.view...)
+	slices.Sort(c.sorted)
+	for i := 1; i < len(c.sorted); i++ {
+		if c.sorted[i] != c.sorted[i-1] {
+			continue
+		}
+		if n, ok := c.firstTwice(t, c.sorted[i]); ok {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
+// firstTwice returns the first of the metrics with hash h that equals one
+// before it.
+func (c *checker) firstTwice(t *transition, h uint64) (int, bool) {
+	var same []int
+	for n, v := range c.view {
+		if v != h {
+			continue
+		}
+		for _, o := range same {
+			if c.sameMetric(t, n, o, false) {
+				return n, true
+			}
+		}
+		same = append(same, n)
+	}
+	return 0, false
+}
+
+// sameMetric compares two metrics of the push.
+func (c *checker) sameMetric(t *transition, n, o int, delivered bool) bool {
+	shape := t.part.Shape
+	if shape.FamilyOf(n) != shape.FamilyOf(o) {
+		return false
+	}
+	c.a = appendIdentity(c.a[:0], t.labels, shape, &shape.All()[n], delivered)
+	c.b = appendIdentity(c.b[:0], t.labels, shape, &shape.All()[o], delivered)
+	return slices.Equal(c.a, c.b)
+}
+
+// appendIdentity appends the labels that identify a metric in a view, or at
+// delivery.
+func appendIdentity(dst []group.Label, g group.Labels, s *group.Shape, m *group.Metric, delivered bool) []group.Label {
+	if delivered {
+		return g.AppendSeries(dst, s, m)
+	}
+	return g.AppendView(dst, s, m)
+}
+
+func (c *checker) metricName(t *transition, n int) string {
+	shape := t.part.Shape
+	return group.BriefMetric(shape.FamilyOf(n).Name, t.labels.AppendView(nil, shape, &shape.All()[n]))
+}
+
+func (s *Store) labelsOf(slot uint32) group.Labels {
+	if e := s.slots[slot]; e != nil && e.pending != nil {
+		return e.pending.Labels
+	}
+	return nil
+}

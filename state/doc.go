@@ -1,0 +1,51 @@
+// Package state holds the groups and decides what may change them: it checks a change
+// against all that is there, finds what it ends, stamps it, and folds it in once it is
+// kept.
+//
+// The Store promises:
+//
+//  1. A change that was refused leaves no trace: not in the view, not in the
+//     log, not in what later changes are checked against.
+//  2. Records are stamped so that the samples of each series, markers included,
+//     are strictly newer than those before, whatever the clock does, also across
+//     groups, failed commits and restarts (promise P2).
+//  3. Record.Ended holds exactly the series that were delivered and are no more,
+//     each once (promise P3).
+//  4. What a change costs depends on the size of the push and of what it
+//     replaces, not on what else is stored (promise P7). Only telling what a
+//     push collides with looks further, into the one group concerned.
+//  5. Readers see one consistent committed state, and take no lock.
+//  6. The state after a restart, folded from snapshot and log, equals the
+//     committed state before.
+//
+// # Use
+//
+// A change goes through Apply, which checks it, finds what it ends, stamps it and
+// calls enqueue, all in one critical section, so that the order of the log is the
+// order of the checks; a large one does the same in steps, see largeChange. The group then has a pending version, which later checks
+// see and readers do not. Once the record is durable, Commit makes that version
+// visible. When records fail, Abort throws away everything that is pending, and the
+// log refuses what was made from it: that is what a record's Generation is for.
+//
+//	err := store.Apply(change, now, func(r *group.Record) {
+//		err := log.Append(r, r.Generation, func(seq uint64, err error) {
+//			if err != nil {
+//				store.Abort(log.Generation())
+//				return
+//			}
+//			store.Commit(r, seq)
+//		})
+//	})
+//
+// At start: LoadSnapshot if there is one, Restore for each record behind it, then
+// FinishRestore. Expire, Refresh, Wipe and DeleteAll go through the same sequence
+// as pushes.
+//
+// # Where to look
+//
+// store.go has what there is. A change is checked in check.go, checknames.go and
+// unsent.go against index.go and names.go, compared with what was there in
+// components.go, stamped and enqueued in sequence.go, or in steps in large.go, and made
+// visible in commit.go. What the gateway does of itself is in expiry.go, refresh.go and
+// policy.go.
+package state

@@ -1,0 +1,229 @@
+package state
+
+import (
+	"slices"
+
+	"github.com/pushbridge/pushbridge/group"
+)
+
+// gatewaySlot stands for the gateway's own metrics where a slot number names the
+// owner of a series.
+const gatewaySlot = 0
+
+// index says, without looking at any group, who owns a series and what types a
+// name has: what keeps the check of a push independent of what is stored
+// (promise P7). It describes the pending versions. Guarded by the store's lock.
+type index struct {
+	names names
+
+	// series has the owner of each series of the view. The key is a hash of name
+	// and labels as a view shows them, but for an empty instance label, which
+	// every series without one is shown with.
+	series owners
+
+	// claims has the owner of the delivery identity of each series that has
+	// empty labels and is delivered. The other series have the same hash for
+	// both, and are found in series.
+	claims owners
+
+	checked bool // what is added was found to be unlike all that is there
+}
+
+func newIndex() index {
+	x := index{names: newNames(), series: newOwners(), claims: newOwners()}
+	// Every group has these, so a push must not make them anything else.
+	for _, o := range ownSeries {
+		x.names.count(o.name, group.Gauge, gatewaySlot, true)
+	}
+	return x
+}
+
+// addGateway adds a family that the gateway exposes itself.
+func (x *index) addGateway(h *hasher, f OwnFamily) {
+	x.names.count(f.Name, f.Type, gatewaySlot, true)
+	for _, l := range f.Series {
+		h.group(l)
+		view, _ := h.ownKeys(f.Name)
+		x.series.add(view, gatewaySlot)
+	}
+}
+
+// conflicts returns the number of inconsistencies, see Store.LiveConflicts.
+func (x *index) conflicts() int { return x.series.extra + x.names.clashes }
+
+// owners maps a hash to the slots that own something with that hash. Nearly
+// always there is one.
+type owners struct {
+	first  *slotTable
+	more   map[uint64][]uint32 // further owners
+	benign map[uint64]struct{} // hashes whose owners are known to differ really
+	extra  int                 // in more, those that are not benign
+}
+
+func newOwners() owners {
+	return owners{first: &slotTable{}, more: map[uint64][]uint32{}, benign: map[uint64]struct{}{}}
+}
+
+func (o *owners) add(h uint64, slot uint32) {
+	if o.first.add(h, slot) {
+		return
+	}
+	o.more[h] = append(o.more[h], slot)
+	if _, ok := o.benign[h]; !ok {
+		o.extra++
+	}
+}
+
+func (o *owners) remove(h uint64, slot uint32) {
+	more, ok := o.more[h]
+	if !ok {
+		o.first.remove(h)
+		return
+	}
+	if _, ok := o.benign[h]; !ok {
+		o.extra--
+	}
+	last := len(more) - 1
+	if first, _ := o.first.get(h); first == slot {
+		o.first.replace(h, more[last])
+	} else {
+		more[slices.Index(more, slot)] = more[last]
+	}
+	if last == 0 {
+		delete(o.more, h)
+		delete(o.benign, h)
+		return
+	}
+	o.more[h] = more[:last]
+}
+
+// tolerate notes that the owners of h differ really.
+func (o *owners) tolerate(h uint64) {
+	n := len(o.more[h])
+	if _, ok := o.benign[h]; !ok && n > 0 {
+		o.benign[h] = struct{}{}
+		o.extra -= n
+	}
+}
+
+// any reports whether f holds for an owner of h other than slot.
+func (o *owners) any(h uint64, slot uint32, f func(owner uint32) bool) bool {
+	first, ok := o.first.get(h)
+	if !ok {
+		return false
+	}
+	if first != slot && f(first) {
+		return true
+	}
+	return slices.ContainsFunc(o.more[h], func(s uint32) bool { return s != slot && f(s) })
+}
+
+// change adds members to the index, or removes them. The hasher must have been
+// prepared for their group.
+func (x *index) change(h *hasher, slot uint32, members []group.Member, add bool) {
+	for _, m := range members {
+		f := m.Of()
+		x.names.change(f.Name, f.Type, slot, add)
+		h.use(m.Part.Shape)
+		name := h.string(f.Name)
+		for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
+			v, d := h.sums(&metrics[i])
+			view, claim := h.keys(name, v, d)
+			x.changeSeries(slot, view, add)
+			if v != d && !m.Part.IsUnsent(uint32(f.First()+i)) {
+				x.changeClaim(slot, claim, add)
+			}
+		}
+	}
+}
+
+// changeOwn adds or removes series of the group's own.
+func (x *index) changeOwn(h *hasher, slot uint32, which, hide group.Own, add bool) {
+	for _, o := range ownSeries {
+		if which&o.own == 0 {
+			continue
+		}
+		view, claim := h.ownKeys(o.name)
+		x.changeSeries(slot, view, add)
+		if h.view != h.series && hide&o.own == 0 {
+			x.changeClaim(slot, claim, add)
+		}
+	}
+}
+
+// ownSeries are the group's own series, in the order in which they are shipped.
+var ownSeries = [...]struct {
+	own  group.Own
+	name string
+}{{group.OwnPushTime, group.PushTimeName}, {group.OwnFailTime, group.FailTimeName}}
+
+func (x *index) changeSeries(slot uint32, h uint64, add bool) {
+	if add {
+		x.series.add(h, slot)
+		if x.checked {
+			x.series.tolerate(h)
+		}
+	} else {
+		x.series.remove(h, slot)
+	}
+}
+
+func (x *index) changeClaim(slot uint32, h uint64, add bool) {
+	if add {
+		x.claims.add(h, slot)
+	} else {
+		x.claims.remove(h, slot)
+	}
+}
+
+// changeGroup adds a whole version to the index, or removes it. A nil group has
+// nothing.
+func (x *index) changeGroup(h *hasher, slot uint32, g *group.Group, add bool) {
+	if g == nil {
+		return
+	}
+	h.group(g.Labels)
+	x.change(h, slot, g.Members, add)
+	x.changeOwn(h, slot, g.Shows(), g.Hide, add)
+}
+
+// seriesWithHash returns the identities of a slot's series whose hash is h.
+func (s *Store) seriesWithHash(slot uint32, h uint64) []string {
+	if slot == gatewaySlot {
+		return s.gatewayWithHash(h)
+	}
+	g, x := s.slots[slot].pending, &s.checker.hash
+	x.group(g.Labels)
+	var out []string
+	for _, m := range g.Members {
+		f := m.Of()
+		x.use(m.Part.Shape)
+		name := x.string(f.Name)
+		for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
+			v, d := x.sums(&metrics[i])
+			if view, _ := x.keys(name, v, d); view == h {
+				out = append(out, group.BriefMetric(f.Name, g.Labels.AppendView(nil, m.Part.Shape, &metrics[i])))
+			}
+		}
+	}
+	for _, o := range ownSeries {
+		view, _ := x.ownKeys(o.name)
+		if view == h && g.Shows()&o.own != 0 {
+			out = append(out, group.BriefMetric(o.name, g.Labels.AppendView(nil, nil, &group.Metric{})))
+		}
+	}
+	return out
+}
+
+func (s *Store) gatewayWithHash(h uint64) []string {
+	var out []string
+	for _, f := range s.own {
+		for _, l := range f.Series {
+			s.checker.hash.group(l)
+			if view, _ := s.checker.hash.ownKeys(f.Name); view == h {
+				out = append(out, group.BriefMetric(f.Name, withInstance(l)))
+			}
+		}
+	}
+	return out
+}

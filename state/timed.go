@@ -1,0 +1,127 @@
+package state
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/pushbridge/pushbridge/group"
+)
+
+// timing is what explicit timestamps mean for the record of a transition.
+type timing struct {
+	late  []group.Late // of the part
+	after int64        // the record is stamped later than that
+	left  int64        // newest time of the series that go without a marker
+}
+
+// orderTimed looks at a transition that replaces or brings metrics with times of
+// their own, before it is stamped: last is the timestamp of the group's last record,
+// floor that of the job. Metrics that are not newer than their series are noted as
+// late; metrics without a time, which are stamped, come after what they replace; and
+// a series that goes without a marker leaves its time behind, for when it comes back.
+func (c *checker) orderTimed(t *transition, last, floor int64) timing {
+	had, x := c.timedBefore(t), timing{after: last}
+	if t.part != nil {
+		c.orderPart(t, had, floor, &x)
+	}
+	for _, newest := range had {
+		x.left = max(x.left, newest)
+	}
+	return x
+}
+
+// timeLocked carries out what orderTimed found.
+func (s *Store) timeLocked(e *entry, r *group.Record, x timing) {
+	e.last = max(e.last, x.after)
+	s.floors.raise(r.Labels, x.left)
+	if r.Part != nil {
+		r.Part.Late = x.late
+	}
+}
+
+// timedBefore returns, by identity at delivery, the newest time of the metrics
+// with a time of their own that a transition replaces.
+func (c *checker) timedBefore(t *transition) map[uint64]int64 {
+	had := map[uint64]int64{}
+	for _, m := range t.replaced {
+		p, f := m.Part, m.Of()
+		if p.Times == nil {
+			continue
+		}
+		c.eachIdentity(p, f, func(n uint32, id uint64) {
+			if p.IsTimed(n) {
+				had[id] = max(had[id], newestOf(p, n))
+			}
+		})
+	}
+	return had
+}
+
+// orderPart takes what lives on out of had.
+func (c *checker) orderPart(t *transition, had map[uint64]int64, floor int64, x *timing) {
+	untimed, p := c.untimedBefore(t), t.part
+	for i := range p.Shape.Families() {
+		f := &p.Shape.Families()[i]
+		c.eachIdentity(p, f, func(n uint32, id uint64) {
+			before, timed := had[id]
+			delete(had, id)
+			if !p.IsTimed(n) {
+				x.after = max(x.after, before)
+				return
+			}
+			switch {
+			case timed:
+			case untimed[id]:
+				before = x.after
+			default:
+				before = floor // it may have ended here or in another group
+			}
+			if p.Times[n] <= before {
+				x.late = append(x.late, group.Late{Metric: n, Newest: before})
+			}
+		})
+	}
+	slices.SortFunc(x.late, func(a, b group.Late) int { return cmp.Compare(a.Metric, b.Metric) })
+}
+
+// untimedBefore returns the identities of the metrics that a transition replaces
+// and that have no time of their own.
+func (c *checker) untimedBefore(t *transition) map[uint64]bool {
+	had := map[uint64]bool{}
+	for _, m := range t.replaced {
+		c.eachIdentity(m.Part, m.Of(), func(n uint32, id uint64) {
+			if !m.Part.IsTimed(n) {
+				had[id] = true
+			}
+		})
+	}
+	return had
+}
+
+// eachIdentity calls f with the number and the identity at delivery of each
+// metric of a family.
+func (c *checker) eachIdentity(p *group.Part, fam *group.Family, f func(n uint32, id uint64)) {
+	h := &c.hash
+	h.use(p.Shape)
+	name := h.string(fam.Name)
+	for i, metrics := 0, p.Shape.Metrics(fam); i < len(metrics); i++ {
+		_, sum := h.sums(&metrics[i])
+		f(uint32(fam.First()+i), h.mix(name, sum))
+	}
+}
+
+// hasTimes reports whether a transition has to do with explicit timestamps.
+func (t *transition) hasTimes() bool {
+	return t.part != nil && t.part.Times != nil ||
+		slices.ContainsFunc(t.replaced, func(m group.Member) bool { return m.Part.Times != nil })
+}
+
+// newestOf returns the newest timestamp that the series of metric n, which has a
+// time of its own, was sent with.
+func newestOf(p *group.Part, n uint32) int64 {
+	l, late := p.LateOf(n)
+	if late {
+		return max(l.Newest, p.Times[n])
+	}
+	return p.Times[n]
+}
