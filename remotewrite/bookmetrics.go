@@ -64,5 +64,5 @@ func (b *bookMetrics) Collect(ch chan<- prometheus.Metric) {
 	counter(b.refresh, unstored.Accepted-unstored.Delivered-unstored.Pending, "dropped")
 	counter(b.refresh, skipped, "skipped")
 	gauge(b.refreshPending, unstored.Pending)
-	gauge(b.protocol, uint64(b.d.negotiation.current()))
+	gauge(b.protocol, uint64(b.d.line.negotiation.current()))
 }

@@ -190,6 +190,8 @@ type answer struct {
 	written    written
 }
 
+func (a *answer) success() bool { return a.err == nil && a.status/100 == 2 }
+
 // written is what a receiver of 2.0 says it stored (rule N-1). A count is -1
 // when its header is absent or no number.
 type written struct{ samples, histograms, exemplars int64 }

@@ -421,8 +421,8 @@ func TestWrittenCountsOfASuccess(t *testing.T) {
 			bubble(t, s, func(t *testing.T, b *bench) {
 				b.put("a 1", "job", "j")
 				same(t, row.dropped, settled(t, b.d).Dropped)
-				if n := len(b.r.all()); n != 1 || b.d.negotiation.current() != Protocol2 {
-					t.Errorf("%d requests, %v", n, b.d.negotiation.current())
+				if n := len(b.r.all()); n != 1 || b.d.line.negotiation.current() != Protocol2 {
+					t.Errorf("%d requests, %v", n, b.d.line.negotiation.current())
 				}
 			})
 		})
@@ -455,7 +455,7 @@ func TestSampleAgeLimit(t *testing.T) {
 
 func TestSampleAgeLimitBeforeTheFirstTry(t *testing.T) {
 	bubble(t, setup{config: func(c *Config) { c.Queue.SampleAgeLimit = model.Duration(time.Minute) }}, func(t *testing.T, b *bench) {
-		b.d.gate.close(time.Now(), 5*time.Minute)
+		b.d.line.gate.close(time.Now(), 5*time.Minute)
 		b.put("a 1", "job", "j")
 		b.put("a 2", "job", "j")
 		time.Sleep(4 * time.Minute)
@@ -492,7 +492,7 @@ func TestOneRequestOnTheWayPerShard(t *testing.T) {
 	var mu sync.Mutex
 	onTheWay, most := map[string]int{}, 0
 	bubble(t, setup{}, func(t *testing.T, b *bench) {
-		b.d.client.http.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+		b.d.line.client.http.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 			q, err := decodeRequest(req)
 			if err != nil {
 				t.Error(err)
@@ -557,7 +557,7 @@ func TestBatchesTakeWhatIsThere(t *testing.T) {
 func TestAPushStaysInOneRequestWhereItFits(t *testing.T) {
 	s := setup{config: func(c *Config) { c.Queue.MaxSamplesPerSend = 100 }}
 	bubble(t, s, func(t *testing.T, b *bench) {
-		b.d.gate.close(time.Now(), time.Second)
+		b.d.line.gate.close(time.Now(), time.Second)
 		for range 5 {
 			b.put(manySeries(58), "job", "j") // 60 samples with push times
 		}

@@ -69,27 +69,30 @@ type Destination struct {
 	config Config
 	o      Options
 	log    *slog.Logger
-	now    func() time.Time
 
-	client      *client
-	cursor      *queue.Cursor
-	negotiation *negotiation
-	gate        gate
-	report      *reporter
-	metrics     *metrics
-	ledger      *ledger
-	refusals    refusals
-	metadata    *metadataSender
-	troubled    *troubled
-	shards      []*shard
+	line     line
+	cursor   *queue.Cursor
+	report   *reporter
+	metrics  *metrics
+	ledger   *ledger
+	refusals refusals
+	metadata *metadataSender
+	troubled *troubled
+	shards   []*shard
 
-	cutOff  chan struct{} // closed by Cut
-	cutOnce sync.Once
-
-	debt    debt        // the state, where it is to be sent
+	debt    debt // the state, where it is to be sent
+	cut     cut
 	lagging atomic.Bool // reads segments, not the ring
 	stopped atomic.Bool // Run has ended
 }
+
+// cut is whether Cut was called.
+type cut struct {
+	once sync.Once
+	off  chan struct{} // closed then
+}
+
+func (d *Destination) now() time.Time { return d.o.Now() }
 
 // NewDestination prepares a destination. It starts nothing and sends nothing.
 func NewDestination(c Config, o Options) (*Destination, error) {
@@ -105,14 +108,13 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 		return nil, fmt.Errorf("destination %s: %w", c.Label(), err)
 	}
 	d := &Destination{
-		config: c, o: o, now: o.Now,
-		log:         o.Logger.With("destination", c.Label()),
-		client:      cl,
-		cursor:      o.Cursor,
-		ledger:      newLedger(o.Cursor, o.Log.Samples),
-		negotiation: newNegotiation(&c),
-		metrics:     newMetrics(&c, o.Intake),
-		cutOff:      make(chan struct{}),
+		config: c, o: o,
+		log:     o.Logger.With("destination", c.Label()),
+		line:    line{client: cl, negotiation: newNegotiation(&c), now: o.Now},
+		cursor:  o.Cursor,
+		ledger:  newLedger(o.Cursor, o.Log.Samples),
+		metrics: newMetrics(&c, o.Intake),
+		cut:     cut{off: make(chan struct{})},
 	}
 	d.report = newReporter(d.log, o.Now)
 	d.metadata = newMetadataSender(d)
@@ -128,11 +130,11 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 func (d *Destination) ID() string { return d.config.ID() }
 
 // Renew makes the next requests look up anew where the receiver is.
-func (d *Destination) Renew() { d.client.renew() }
+func (d *Destination) Renew() { d.line.client.renew() }
 
 // Cut ends Run at once, once its ctx has ended: requests on the way are given up,
 // and what was in them is in doubt.
-func (d *Destination) Cut() { d.cutOnce.Do(func() { close(d.cutOff) }) }
+func (d *Destination) Cut() { d.cut.once.Do(func() { close(d.cut.off) }) }
 
 // Run sends until ctx ends, and then what is there for at most FlushDeadline. A
 // request that fails after that is not repeated: what is not acknowledged is
@@ -153,7 +155,7 @@ func (d *Destination) Run(ctx context.Context) error {
 		defer cancel()
 		select {
 		case <-hard.Done():
-		case <-d.cutOff:
+		case <-d.cut.off:
 		case <-time.After(d.o.FlushDeadline):
 		}
 	})
@@ -214,7 +216,7 @@ func (d *Destination) noteUnsent(drops *outcome) {
 
 // understood notes that the receiver took a request in p.
 func (d *Destination) understood(p Protocol) {
-	if d.negotiation.understood(p) {
+	if d.line.negotiation.understood(p) {
 		d.log.Info("receiver understands remote write 2.0 now")
 	}
 }
@@ -222,7 +224,7 @@ func (d *Destination) understood(p Protocol) {
 // fellBack notes that the receiver does not understand 2.0.
 func (d *Destination) fellBack(a answer) {
 	sure := a.status != http.StatusBadRequest
-	if d.negotiation.fallBack(d.now(), sure) {
+	if d.line.negotiation.fallBack(d.now(), sure) {
 		d.metrics.fallbacks.Inc()
 		d.report.fellBack(a)
 	}

@@ -53,9 +53,9 @@ func (w *delivery) told(a answer, c census) int {
 	exemplarsAlone := a.written.exemplars >= 0 && a.written.exemplars < int64(c.exemplars)
 	switch {
 	case n == all && !exemplarsAlone:
-		w.d.negotiation.lied()
+		w.d.line.negotiation.lied()
 		return -1
-	case n == 0 || w.d.negotiation.lies():
+	case n == 0 || w.d.line.negotiation.lies():
 		return -1
 	}
 	return n
@@ -113,7 +113,7 @@ func (w *delivery) newestFirst(ctx, hard context.Context, older, newest []conver
 	for _, g := range w.gone[before:] {
 		found += g.lost
 	}
-	if told >= 0 && !w.ambiguous && !w.d.negotiation.lies() {
+	if told >= 0 && !w.ambiguous && !w.d.line.negotiation.lies() {
 		lost := min(max(len(older)+len(newest)-told-found, 0), len(behind))
 		w.giveUpRefused(behind, len(behind)-lost, a)
 		return nil

@@ -37,7 +37,7 @@ func onBackend(t *testing.T, k func(style string) *backend, config func(*Config)
 // comes before: what is put meanwhile goes out in one request.
 func holdBack(b *bench, d time.Duration) {
 	b.t.Helper()
-	b.d.gate.close(time.Now(), d)
+	b.d.line.gate.close(time.Now(), d)
 	b.put("first 1", "job", "j", "first", "yes")
 	synctest.Wait()
 }
@@ -237,7 +237,7 @@ func TestRefusedAfterALostAnswer(t *testing.T) {
 			}
 			return p
 		}
-		b.d.gate.close(time.Now(), time.Second)
+		b.d.line.gate.close(time.Now(), time.Second)
 		b.put(manySeries(20), "job", "j")
 		books := settled(t, b.d)
 		same(t, map[string]uint64{"refused": 1}, books.Dropped)

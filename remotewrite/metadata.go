@@ -112,7 +112,7 @@ func (m *metadataSender) run(ctx context.Context) {
 				return
 			}
 		}
-		if m.d.negotiation.current() == Protocol1 {
+		if m.d.line.negotiation.current() == Protocol1 {
 			m.send(ctx, m.take())
 		}
 	}
@@ -175,35 +175,28 @@ func (m *metadataSender) fitting(due []convert.FamilyInfo) int {
 func (m *metadataSender) sendPart(ctx context.Context, part []convert.FamilyInfo) bool {
 	var body buffer
 	body.fill(func(dst []byte) []byte { return snappy.Encode(dst, appendMetadata1(nil, part)) })
-	n := float64(len(part))
-	answered := 0
-	for {
-		if !sleep(ctx, m.d.gate.left(m.d.now())) {
-			return false
-		}
-		m.d.metrics.metadata.sent.Add(n)
-		m.d.metrics.metadata.bytes.Add(float64(len(body.bytes)))
-		a := m.d.client.post(ctx, &body, Protocol1, answered)
-		switch judge(a, m.d.negotiation.terms(Protocol1)) {
-		case delivered:
-			m.back.reset()
-			return true
-		case again:
-		case refused, rejected, partly, speak1, noNatives, stumbles:
-			m.d.metrics.metadata.failed.Add(n)
-			m.d.log.Debug("metadata refused", "status", a.status, "answer", a.problem())
-			return true
-		}
-		if a.err == nil {
-			answered++
-		}
-		m.d.client.renew()
-		m.d.metrics.metadata.retried.Add(n)
-		if a.retryAfter > 0 {
-			m.d.gate.close(m.d.now(), a.retryAfter)
-		}
-		if !sleep(ctx, m.back.next(a.retryAfter)) {
-			return false
-		}
-	}
+	_, _, err := m.d.line.exchange(ctx, ctx, Protocol1, &body, &m.back, &metadataPart{m.d, float64(len(part)), float64(len(body.bytes))})
+	return err == nil
 }
+
+// metadataPart is a request with metadata of so many families.
+type metadataPart struct {
+	d            *Destination
+	count, bytes float64
+}
+
+func (p *metadataPart) ready() bool {
+	p.d.metrics.metadata.sent.Add(p.count)
+	p.d.metrics.metadata.bytes.Add(p.bytes)
+	return true
+}
+
+func (p *metadataPart) judged(a answer, v verdict) verdict {
+	if v != delivered && v != again {
+		p.d.metrics.metadata.failed.Add(p.count)
+		p.d.log.Debug("metadata refused", "status", a.status, "answer", a.problem())
+	}
+	return v
+}
+
+func (p *metadataPart) again(answer) { p.d.metrics.metadata.retried.Add(p.count) }

@@ -34,7 +34,7 @@ func (d *Destination) convertOptions(p Protocol) convert.Options {
 }
 
 func (d *Destination) sendsNatives(p Protocol) bool {
-	return d.o.Natives != NativesNever && (p == Protocol2 || d.config.SendNativeHistograms) && !d.negotiation.withoutNatives(d.now())
+	return d.o.Natives != NativesNever && (p == Protocol2 || d.config.SendNativeHistograms) && !d.line.negotiation.withoutNatives(d.now())
 }
 
 // refusesNatives says whether an answer is that of a Prometheus whose native
@@ -45,7 +45,7 @@ func refusesNatives(a answer) bool {
 
 // nativesRefused goes on without native histograms.
 func (d *Destination) nativesRefused(series []convert.Series, a answer) {
-	if !d.negotiation.leaveOutNatives(d.now()) {
+	if !d.line.negotiation.leaveOutNatives(d.now()) {
 		return
 	}
 	at := slices.IndexFunc(series, hasNative)

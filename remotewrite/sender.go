@@ -57,7 +57,7 @@ func (s *sender) send(ctx, hard context.Context, b *batch) error {
 	}
 	w.sum()
 	if b.protocol == Protocol1 && w.stored == 0 {
-		s.d.negotiation.refused()
+		s.d.line.negotiation.refused()
 	}
 	return nil
 }
@@ -286,51 +286,73 @@ func (a answer) problem() string {
 	return fmt.Sprintf("status %d %s", a.status, http.StatusText(a.status))
 }
 
-// exchange sends series until there is a final answer. It returns those that were
-// in the last request: too old ones are dropped before each try. The verdict is
-// again only when none is left.
-func (w *delivery) exchange(ctx, hard context.Context, series []convert.Series) (answer, verdict, []convert.Series, error) {
-	b := w.batch
-	watch := newStuckWatch(w.d, b)
-	defer watch.end()
-	stumble, tries := stumbleWatch{d: w.d}, w.tries()
-	answered := 0
-	for first := true; ; first = false {
-		if !w.passGate(ctx) {
-			return answer{}, again, nil, errStopped
-		}
-		if kept := w.fresh(series); first || len(kept) < len(series) {
-			if series = kept; len(series) == 0 {
-				return answer{}, again, nil, nil
-			}
-			w.encode(b.protocol, series)
-		}
-		a := w.try(hard, b.protocol, series, answered)
-		if hard.Err() != nil && a.err != nil {
-			return a, again, nil, errStopped
-		}
-		v := judge(a, w.d.negotiation.terms(b.protocol))
-		if v == noNatives && !slices.ContainsFunc(series, hasNative) {
-			v = again // something else is wrong with it
-		}
-		if v != again {
-			w.answered(a)
-			return a, v, series, nil
-		}
-		watch.failed(a)
-		if a.err == nil {
-			answered++
-		}
-		w.ambiguous = w.ambiguous || a.left && (a.err != nil || a.status/100 == 5)
-		if stumble.failed(a, tries) {
-			w.through = w.through || w.d.report.succeededSince(stumble.since)
-			return a, stumbles, series, nil
-		}
-		w.d.metrics.retried(countSeries(series))
-		if err := w.waitAfter(ctx, a); err != nil {
-			return a, again, nil, err
-		}
+// encode makes packed the request that holds series.
+func (s *sender) encode(p Protocol, series []convert.Series) {
+	if p == Protocol1 {
+		s.raw = appendRequest1(s.raw[:0], series)
+	} else {
+		s.raw = s.encoder2.append(s.raw[:0], series)
 	}
+	s.packed.fill(func(dst []byte) []byte { return snappy.Encode(dst, s.raw) })
+}
+
+// attempt sends series of a batch. Those that are too old by then are dropped before
+// each try; what is tried again is else what it was.
+type attempt struct {
+	*delivery
+	series  []convert.Series
+	tries   int // answers of 500 that are waited for
+	stumble stumbleWatch
+	stuck   *stuckWatch
+	encoded bool
+	began   time.Time // the latest try
+}
+
+// exchange sends series until there is a final answer. It returns those that were
+// in the last request. The verdict is again only when none is left.
+func (w *delivery) exchange(ctx, hard context.Context, series []convert.Series) (answer, verdict, []convert.Series, error) {
+	x := &attempt{
+		delivery: w, series: series, tries: w.tries(), stumble: stumbleWatch{d: w.d}, stuck: newStuckWatch(w.d, w.batch),
+	}
+	defer x.stuck.end()
+	a, v, err := w.d.line.exchange(ctx, hard, w.batch.protocol, &w.packed, &w.back, x)
+	return a, v, x.series, err
+}
+
+func (x *attempt) ready() bool {
+	if kept := x.fresh(x.series); !x.encoded || len(kept) < len(x.series) {
+		if x.series = kept; len(kept) == 0 {
+			return false
+		}
+		x.encode(x.batch.protocol, kept)
+		x.encoded = true
+	}
+	x.d.metrics.sending(countSeries(x.series), len(x.packed.bytes))
+	x.began = time.Now()
+	return true
+}
+
+func (x *attempt) judged(a answer, v verdict) verdict {
+	x.d.metrics.batchDuration.Observe(time.Since(x.began).Seconds())
+	if v == noNatives && !slices.ContainsFunc(x.series, hasNative) {
+		v = again // something else is wrong with it
+	}
+	if v != again {
+		x.d.report.answered(x.shard, a.success())
+		return v
+	}
+	x.stuck.failed(a)
+	x.ambiguous = x.ambiguous || a.left && (a.err != nil || a.status/100 == 5)
+	if x.stumble.failed(a, x.tries) {
+		x.through = x.through || x.d.report.succeededSince(x.stumble.since)
+		return stumbles
+	}
+	return again
+}
+
+func (x *attempt) again(a answer) {
+	x.d.metrics.retried(countSeries(x.series))
+	x.d.report.failed(x.shard, a.problem())
 }
 
 // tries is how many answers of 500 are waited for.
@@ -340,59 +362,4 @@ func (w *delivery) tries() int {
 		return 1
 	}
 	return w.patience
-}
-
-func (s *sender) try(ctx context.Context, p Protocol, series []convert.Series, attempt int) answer {
-	s.d.metrics.sending(countSeries(series), len(s.packed.bytes))
-	start := time.Now()
-	a := s.d.client.post(ctx, &s.packed, p, attempt)
-	s.d.metrics.batchDuration.Observe(time.Since(start).Seconds())
-	return a
-}
-
-// answered notes a final answer.
-func (s *sender) answered(a answer) {
-	success := a.err == nil && a.status/100 == 2
-	if success {
-		s.back.reset()
-	}
-	s.d.report.answered(s.shard, success)
-}
-
-// waitAfter waits before the next try: as long as the receiver said, with all
-// shards, or else as the backoff says. At the end it does not wait at all.
-func (s *sender) waitAfter(ctx context.Context, a answer) error {
-	s.d.report.failed(s.shard, a.problem())
-	s.d.client.renew()
-	delay := s.back.next(a.retryAfter)
-	if a.retryAfter > 0 {
-		s.d.gate.close(s.d.now(), a.retryAfter)
-	}
-	if !sleep(ctx, delay) {
-		return errStopped
-	}
-	return nil
-}
-
-// passGate waits until the receiver may be asked again.
-func (s *sender) passGate(ctx context.Context) bool {
-	for {
-		d := s.d.gate.left(s.d.now())
-		if d == 0 {
-			return true
-		}
-		if !sleep(ctx, d) {
-			return false
-		}
-	}
-}
-
-// encode makes packed the request that holds series.
-func (s *sender) encode(p Protocol, series []convert.Series) {
-	if p == Protocol1 {
-		s.raw = appendRequest1(s.raw[:0], series)
-	} else {
-		s.raw = s.encoder2.append(s.raw[:0], series)
-	}
-	s.packed.fill(func(dst []byte) []byte { return snappy.Encode(dst, s.raw) })
 }

@@ -100,7 +100,7 @@ func (s *shard) gather(ctx context.Context) *batch {
 		if !ok {
 			return nil
 		}
-		s.protocol = s.d.negotiation.choose(s.d.now())
+		s.protocol = s.d.line.negotiation.choose(s.d.now())
 		s.load(it)
 	}
 	first := s.loaded[0].item

@@ -37,10 +37,10 @@ func (d *Destination) Status() Status {
 	s := Status{
 		Name:      d.config.Label(),
 		URL:       d.config.Redacted(),
-		Protocol:  d.negotiation.current().String(),
+		Protocol:  d.line.negotiation.current().String(),
 		Shards:    len(d.shards),
 		Lag:       d.lag(now),
-		PausedFor: d.gate.left(now),
+		PausedFor: d.line.gate.left(now),
 		Books:     d.ledger.books(),
 	}
 	var failing bool
