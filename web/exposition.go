@@ -88,7 +88,9 @@ func (e *Exposition) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // inconsistent: Pushgateway refuses a scrape then, and half a view is worse.
 func (e *Exposition) gather() ([]*dto.MetricFamily, error) {
 	if n := e.store.LiveConflicts(); n > 0 {
-		return nil, fmt.Errorf("%d inconsistencies between pushed groups", n)
+		if err := e.store.Inconsistency(); err != nil {
+			return nil, fmt.Errorf("%d inconsistencies between pushed groups: %w", n, err)
+		}
 	}
 	own, err := e.own.Gather()
 	if err != nil {

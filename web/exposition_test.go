@@ -411,20 +411,20 @@ func TestExposition_Conflict(t *testing.T) {
 		seq++
 		s.Commit(rec, seq)
 	}
-	status := func(want int) {
+	status := func(want int, text string) {
 		t.Helper()
 		resp := scrapeStore(t, s, ownRegistry(t))
 		defer func() { _ = resp.Body.Close() }()
-		if body, _ := io.ReadAll(resp.Body); resp.StatusCode != want || want != 200 && bytes.Contains(body, []byte("# TYPE")) {
+		if body, _ := io.ReadAll(resp.Body); resp.StatusCode != want || want != 200 && bytes.Contains(body, []byte("# TYPE")) || !bytes.Contains(body, []byte(text)) {
 			t.Errorf("got %s %q, want %d", resp.Status, body, want)
 		}
 	}
 	change(group.KindPut, "a", dto.MetricType_GAUGE)
-	status(200)
+	status(200, "")
 	change(group.KindPut, "b", dto.MetricType_COUNTER)
-	status(500)
+	status(500, `1 inconsistencies between pushed groups: metric family "m" is a counter in group {job="b"} and a gauge in group {job="a"}`)
 	change(group.KindPut, "b", dto.MetricType_GAUGE)
-	status(200)
+	status(200, "")
 }
 
 // goneWriter is a client that goes away after the header.

@@ -53,6 +53,7 @@ func (h *Handler) Status() http.Handler {
 
 // pageView is everything that the template shows.
 type pageView struct {
+	Base     string // what links to other paths begin with, see Options.ExternalPath
 	Assets   string // version of the static files
 	Version  string
 	Started  stampView
@@ -97,7 +98,7 @@ type destinationView struct {
 func (h *Handler) page(query url.Values) pageView {
 	now := h.o.Now()
 	v := pageView{
-		Assets: h.assets.version, Version: h.o.Build["version"], AdminAPI: h.o.AdminAPI,
+		Base: h.o.ExternalPath, Assets: h.assets.version, Version: h.o.Build["version"], AdminAPI: h.o.AdminAPI,
 		Started: moment(h.o.Started, now), Conflict: h.o.Store.LiveConflicts(), Hidden: h.o.Store.Hidden(),
 		groupList: groupList{Query: strings.TrimSpace(query.Get("q")), FailedOnly: query.Get("failed") != ""},
 		Flags:     pairs(h.o.Flags), Build: pairs(h.o.Build),

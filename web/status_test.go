@@ -191,6 +191,24 @@ func TestStatus_Bound(t *testing.T) {
 	}
 }
 
+// TestStatus_ExternalPath looks at the links of the page behind a proxy that takes a
+// prefix off, which must work also where the address has no slash at its end.
+func TestStatus_ExternalPath(t *testing.T) {
+	links := regexp.MustCompile(`(?:href|src|data-root)="([^"#?]+)`)
+	for external, absolute := range map[string]bool{"": false, "/pg/": true} {
+		h := New(Options{Store: newGateway().Store, ExternalPath: external})
+		found := links.FindAllStringSubmatch(pageOf(t, h, "/"), -1)
+		if len(found) < 4 {
+			t.Errorf("only %d links", len(found))
+		}
+		for _, m := range found {
+			if strings.HasPrefix(m[1], "/pg/") != absolute || strings.HasPrefix(m[1], "/") != absolute {
+				t.Errorf("external path %q: a link to %s", external, m[1])
+			}
+		}
+	}
+}
+
 func TestStatus_Conflict(t *testing.T) {
 	g := newGateway()
 	g.put(t, "job=a", "# TYPE m gauge\nm 1\n")

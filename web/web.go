@@ -31,6 +31,10 @@ type Options struct {
 	// by the group's ID. Nil: none ever did.
 	Refused func() map[string]Refused
 
+	// ExternalPath is the path under which clients see the gateway, with a slash at the
+	// end: links of the page begin with it. Empty: they are relative to the page.
+	ExternalPath string
+
 	MaxScrapes int // answered at once, the others wait; 0: any number
 
 	AdminAPI bool // the page offers to delete all groups

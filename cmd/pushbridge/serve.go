@@ -202,6 +202,7 @@ func (g *server) webOptions() web.Options {
 		Ready:        g.gateway.Log().Err,
 		Destinations: g.destinations.status,
 		Refused:      g.destinations.refused,
+		ExternalPath: externalPath(g.settings.externalURL),
 		MaxScrapes:   g.settings.maxScrapes,
 		AdminAPI:     g.settings.enableAdminAPI,
 		Logger:       g.log.With("component", "web"),

@@ -238,6 +238,15 @@ func (s *settings) openPaths() []string {
 	return []string{s.routePrefix + healthyPath, s.routePrefix + readyPath}
 }
 
+// externalPath is the path under which clients see the gateway, with a slash at the end;
+// empty when the URL is not given. A proxy in between may show another path than ours.
+func externalPath(external *url.URL) string {
+	if external == nil {
+		return ""
+	}
+	return strings.TrimSuffix("/"+strings.Trim(external.EscapedPath(), "/"), "/") + "/"
+}
+
 // routePrefix is the path below which all routes stand: given, or else that of
 // the external URL.
 func routePrefix(given string, external *url.URL) string {

@@ -126,6 +126,23 @@ func TestReadSettingsRefuses(t *testing.T) {
 	f("--log.format=xml", "--log.format: unrecognized log format xml")
 }
 
+func TestExternalPath(t *testing.T) {
+	if got := externalPath(nil); got != "" {
+		t.Errorf("without an external URL: %q", got)
+	}
+	for external, want := range map[string]string{
+		"http://h": "/", "http://h/": "/", "http://h/pg": "/pg/", "http://h/pg/": "/pg/", "http://h/a/b c": "/a/b%20c/",
+	} {
+		u, err := url.Parse(external)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := externalPath(u); got != want {
+			t.Errorf("%s: got %q, want %q", external, got, want)
+		}
+	}
+}
+
 func TestRoutePrefix(t *testing.T) {
 	f := func(given, external, want string) {
 		t.Helper()

@@ -16,9 +16,12 @@ function ask(title, question) {
   });
 }
 
+// root is where the paths of the gateway begin: told by it, or else where the page is.
+const root = new URL(document.documentElement.dataset.root || ".", document.baseURI);
+
 // request sends a change, and throws what went wrong as text.
 async function request(method, path) {
-  const answer = await fetch(new URL(path, document.baseURI), { method });
+  const answer = await fetch(new URL(path, root), { method });
   if (!answer.ok) {
     throw new Error(`${answer.status} ${(await answer.text()).trim()}`);
   }
@@ -76,9 +79,9 @@ if (wipe) {
   wipe.addEventListener("click", deleteAll);
 }
 
-// The example shows the address at which this page was found.
+// The example shows the address of the gateway.
 for (const base of document.querySelectorAll("[data-base]")) {
-  base.textContent = new URL(".", document.baseURI).href;
+  base.textContent = root.href;
 }
 
 // Groups that were open stay open when the page is loaded again.
