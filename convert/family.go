@@ -9,12 +9,6 @@ import (
 	"github.com/pushbridge/pushbridge/group"
 )
 
-// The help texts of the group's own series, as Pushgateway has them.
-const (
-	pushTimeHelp = "Last Unix time when changing this group in the Pushgateway succeeded."
-	failTimeHelp = "Last Unix time when changing this group in the Pushgateway failed."
-)
-
 // metric is one metric at work.
 type metric struct {
 	*group.Metric
@@ -102,10 +96,10 @@ func (c *Converter) appendPushTimes(dst []Series, r *group.Record) []Series {
 		return dst
 	}
 	if r.Hide&group.OwnPushTime == 0 {
-		dst = append(dst, c.pushTime(group.PushTimeName, pushTimeHelp, r.Push))
+		dst = append(dst, c.pushTime(group.PushTimeName, group.PushTimeHelp, r.Push))
 	}
 	if r.Hide&group.OwnFailTime == 0 {
-		dst = append(dst, c.pushTime(group.FailTimeName, failTimeHelp, r.Fail))
+		dst = append(dst, c.pushTime(group.FailTimeName, group.FailTimeHelp, r.Fail))
 	}
 	if r.ShipsOverdue() {
 		dst = append(dst, c.overdue(r))

@@ -85,7 +85,7 @@ func Open(s queue.Store, o Options) (*Gateway, error) {
 		return nil, errors.Join(err, log.Close())
 	}
 	if o.Registerer != nil {
-		o.Registerer.MustRegister(metrics, g.samples, overdueCollector{g.state, g.now})
+		o.Registerer.MustRegister(metrics, g.samples)
 	}
 	return g, nil
 }

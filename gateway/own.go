@@ -15,21 +15,18 @@ func ownFamilies(o Options) []state.OwnFamily {
 		o.Logger.Error("own metrics cannot be gathered", "err", err)
 	}
 	own := make([]state.OwnFamily, 0, 2*len(families))
-	shown := map[string]bool{group.OverdueName: true} // its series are those of groups
+	shown := map[string]bool{}
 	for _, f := range families {
 		shown[f.GetName()] = true
 	}
 	for t, names := range o.Reserved {
 		for _, name := range names {
-			if !shown[name] || name == group.OverdueName {
+			if !shown[name] {
 				own = append(own, state.OwnFamily{Name: name, Type: t})
 			}
 		}
 	}
 	for _, f := range families {
-		if f.GetName() == group.OverdueName {
-			continue
-		}
 		o := state.OwnFamily{Name: f.GetName(), Type: ownType(f.GetType())}
 		for _, m := range f.GetMetric() {
 			o.Series = append(o.Series, ownLabels(m))

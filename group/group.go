@@ -62,6 +62,9 @@ func (g *Group) Expires() (t time.Time, ok bool) {
 	return time.Unix(0, g.Push).Add(time.Duration(g.TTL)), true
 }
 
+// ShipsOverdue reports whether the group has the series pushbridge_group_overdue.
+func (g *Group) ShipsOverdue() bool { return ShipsOverdue(g.Expect, g.Hide) }
+
 // Overdue reports whether the group was expected to be pushed by now and was not.
 func (g *Group) Overdue(now time.Time) bool { return Overdue(now.UnixNano(), g.Push, g.Expect) }
 

@@ -73,8 +73,8 @@ type Record struct {
 // ShipsOverdue reports whether the record ships pushbridge_group_overdue.
 func (r *Record) ShipsOverdue() bool { return ShipsOverdue(r.Expect, r.Hide) }
 
-// ShipsOverdue reports whether a group ships pushbridge_group_overdue: the series has the labels of push_time_seconds, and so it is
-// delivered exactly when that is.
+// ShipsOverdue reports whether a group ships pushbridge_group_overdue: the series has
+// the labels of push_time_seconds, and so it is delivered exactly when that is.
 func ShipsOverdue(expect int64, hide Own) bool { return expect > 0 && hide&OwnPushTime == 0 }
 
 // Overdue reports whether a group that is expected every so many ns was not

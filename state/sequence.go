@@ -291,7 +291,7 @@ func (k *checker) diff(t *transition, expect int64) (ended []group.Ended, adds b
 			ended = append(ended, ownEnded(o.name))
 		}
 	}
-	if group.ShipsOverdue(t.old.Expect, t.old.Hide) && !c.meets(c.ownIdentity(group.OverdueName)) {
+	if t.old.ShipsOverdue() && !c.meets(c.ownIdentity(group.OverdueName)) {
 		ended = append(ended, ownEnded(group.OverdueName))
 	}
 	return ended, c.added()
@@ -337,7 +337,7 @@ func (k *checker) endAll(g *group.Group) []group.Ended {
 			ended = append(ended, ownEnded(o.name))
 		}
 	}
-	if group.ShipsOverdue(g.Expect, g.Hide) {
+	if g.ShipsOverdue() {
 		ended = append(ended, ownEnded(group.OverdueName))
 	}
 	return ended

@@ -16,7 +16,7 @@ import (
 // sortedGroups returns the groups as of now, by grouping key. Pushgateway's
 // order changes from answer to answer.
 func sortedGroups(s *state.Store) []*group.Group {
-	groups := slices.Clone(s.Groups())
+	groups := s.Groups()
 	slices.SortFunc(groups, func(a, b *group.Group) int { return strings.Compare(a.ID, b.ID) })
 	return groups
 }
@@ -76,8 +76,8 @@ var groupKeys = []groupKey{
 	{"labels", func(j *groupsJSON, g *group.Group) { j.object(g.Labels) }},
 	{"last_push_successful", func(j *groupsJSON, g *group.Group) { j.b = strconv.AppendBool(j.b, lastPushSuccessful(g)) }},
 	{"last_refused", (*groupsJSON).lastRefused},
-	{group.FailTimeName, func(j *groupsJSON, g *group.Group) { j.stamp(g, failTimeHelp, g.Fail, g.Push) }},
-	{group.PushTimeName, func(j *groupsJSON, g *group.Group) { j.stamp(g, pushTimeHelp, g.Push, g.Fail) }},
+	{group.FailTimeName, func(j *groupsJSON, g *group.Group) { j.stamp(g, group.FailTimeHelp, g.Fail, g.Push) }},
+	{group.PushTimeName, func(j *groupsJSON, g *group.Group) { j.stamp(g, group.PushTimeHelp, g.Push, g.Fail) }},
 }
 
 func (j *groupsJSON) group(g *group.Group) error {

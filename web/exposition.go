@@ -26,16 +26,15 @@ type Exposition struct {
 	store *state.Store
 	own   prometheus.Gatherer
 	turns chan struct{} // one for each scrape that is being answered; nil: any number
+	now   func() time.Time
 	log   *slog.Logger
 }
 
-// NewExposition returns the view of store's groups, beside the gateway's own
-// metrics. At most so many scrapes are answered at once, and the others wait; 0 is no
-// bound.
-func NewExposition(store *state.Store, own prometheus.Gatherer, scrapes int, log *slog.Logger) *Exposition {
-	e := &Exposition{store: store, own: own, log: log}
-	if scrapes > 0 {
-		e.turns = make(chan struct{}, scrapes)
+// newExposition returns the view of the groups of o's store.
+func newExposition(o Options) *Exposition {
+	e := &Exposition{store: o.Store, own: o.Gatherer, now: o.Now, log: o.Logger}
+	if o.MaxScrapes > 0 {
+		e.turns = make(chan struct{}, o.MaxScrapes)
 	}
 	return e
 }
@@ -78,7 +77,7 @@ func (e *Exposition) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	format := negotiateFormat(r.Header)
 	w.Header().Set("Content-Type", string(format))
-	if err := e.write(w, r, format, newView(e.store.Groups(), own, e.store.OwnNames())); err != nil {
+	if err := e.write(w, r, format, newView(e.store.Groups(), e.now(), own, e.store.OwnNames())); err != nil {
 		e.log.Debug("metrics view cut short", "err", err)
 		panic(http.ErrAbortHandler) // or the scrape would pass for a whole one
 	}

@@ -120,9 +120,9 @@ func (p *protoView) metrics(f *family) {
 			p.message(m)
 		}
 	}
-	p.v.eachSeries(f, p.member, func(g *group.Group, ns int64) {
+	p.v.eachSeries(f, p.member, func(g *group.Group, value float64) {
 		p.labels = g.Labels.AppendView(p.labels[:0], nil, &group.Metric{})
-		p.single(metricGauge, float64(ns)/1e9)
+		p.single(metricGauge, value)
 	})
 }
 
@@ -202,7 +202,7 @@ func (v *view) message(f *family) *dto.MetricFamily {
 	}
 	v.eachSeries(f,
 		func(g *group.Group, m group.Member) { mf.Metric = append(mf.Metric, untimed(m.DTO(g.Labels))...) },
-		func(g *group.Group, ns int64) { mf.Metric = append(mf.Metric, pushTimeMetric(g, ns)) })
+		func(g *group.Group, value float64) { mf.Metric = append(mf.Metric, unpushedMetric(g, value)) })
 	return mf
 }
 
@@ -215,10 +215,10 @@ func untimed(mf *dto.MetricFamily) []*dto.Metric {
 	return mf.Metric
 }
 
-// pushTimeMetric builds a push time of g, with the labels that all its series
-// have.
-func pushTimeMetric(g *group.Group, ns int64) *dto.Metric {
-	m := &dto.Metric{Gauge: &dto.Gauge{Value: new(float64(ns) / 1e9)}}
+// unpushedMetric builds what is said of g itself, with the labels that all its
+// series have.
+func unpushedMetric(g *group.Group, value float64) *dto.Metric {
+	m := &dto.Metric{Gauge: &dto.Gauge{Value: new(value)}}
 	instance := false
 	add := func(name, value string) {
 		m.Label = append(m.Label, &dto.LabelPair{Name: new(name), Value: new(value)})

@@ -113,7 +113,7 @@ shared{instance="i",job="b"} 2
 	if groups[0].Labels.Job() != "a" {
 		want = swapGroups(want)
 	}
-	if diff := cmp.Diff(want, text(t, newView(groups, own, nil), model.UnderscoreEscaping)); diff != "" {
+	if diff := cmp.Diff(want, text(t, newView(groups, testTime, own, nil), model.UnderscoreEscaping)); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)
 	}
 }
@@ -147,9 +147,10 @@ func TestExposition_SameAsExpfmt(t *testing.T) {
 			}
 			g := groupOf(t, r.Int64(), labels, randomFamilies(r)...)
 			g.Push, g.Fail = r.Int64(), int64(r.IntN(2))*r.Int64()
+			g.Expect = int64(r.IntN(2)) * r.Int64()
 			groups = append(groups, g)
 		}
-		v := newView(groups, randomFamilies(r), nil)
+		v := newView(groups, testTime, randomFamilies(r), nil)
 		for _, scheme := range []model.EscapingScheme{
 			model.UnderscoreEscaping, model.NoEscaping, model.DotsEscaping, model.ValueEncodingEscaping,
 		} {
@@ -297,9 +298,16 @@ func scrape(t *testing.T, own prometheus.Gatherer, header ...string) *http.Respo
 	return scrapeStore(t, state.New(state.Options{}), own, header...)
 }
 
+func options(s *state.Store, own prometheus.Gatherer, scrapes int) Options {
+	return Options{
+		Store: s, Gatherer: own, MaxScrapes: scrapes,
+		Now: func() time.Time { return testTime }, Logger: slog.New(slog.DiscardHandler),
+	}
+}
+
 func scrapeStore(t *testing.T, s *state.Store, own prometheus.Gatherer, header ...string) *http.Response {
 	t.Helper()
-	e := NewExposition(s, own, 0, slog.New(slog.DiscardHandler))
+	e := newExposition(options(s, own, 0))
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Add(header[i], header[i+1])
@@ -440,7 +448,7 @@ func TestExposition_Abort(t *testing.T) {
 			t.Errorf("recovered %v, want %v", got, http.ErrAbortHandler)
 		}
 	}()
-	e := NewExposition(state.New(state.Options{}), ownRegistry(t), 0, slog.New(slog.DiscardHandler))
+	e := newExposition(options(state.New(state.Options{}), ownRegistry(t), 0))
 	e.ServeHTTP(goneWriter{httptest.NewRecorder()}, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 }
 
@@ -448,7 +456,7 @@ func TestExposition_Abort(t *testing.T) {
 func TestExposition_Protobuf(t *testing.T) {
 	mf := gauge("m", "Help.", 1, "a", "b")
 	mf.Unit = new("seconds")
-	v := newView([]*group.Group{groupOf(t, 1, "job=j", mf)}, []*dto.MetricFamily{gauge("m", "Own.", 5)}, nil)
+	v := newView([]*group.Group{groupOf(t, 1, "job=j", mf)}, testTime, []*dto.MetricFamily{gauge("m", "Own.", 5)}, nil)
 	var b bytes.Buffer
 	if err := v.write(&b, expfmt.FmtProtoDelim); err != nil {
 		t.Fatal(err)
@@ -492,7 +500,7 @@ func TestExposition_ClientGone(t *testing.T) {
 	for i := range 2000 {
 		groups = append(groups, groupOf(t, int64(i), fmt.Sprintf("job=%d", i), gauge("m", "", 1, "a", strings.Repeat("x", 100))))
 	}
-	v := newView(groups, nil, nil)
+	v := newView(slices.Clone(groups), testTime, nil, nil)
 	for _, format := range []expfmt.Format{expfmt.FmtText, expfmt.FmtProtoDelim} {
 		if err := v.write(&failingWriter{left: 100_000}, format); !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("%s: got %v, want %v", format, err, io.ErrClosedPipe)
@@ -512,7 +520,7 @@ func BenchmarkExposition(b *testing.B) {
 			lines, n := 0, int64(0)
 			for b.Loop() {
 				c := &countWriter{}
-				if err := newView(groups, nil, nil).write(c, expfmt.FmtText); err != nil {
+				if err := newView(slices.Clone(groups), testTime, nil, nil).write(c, expfmt.FmtText); err != nil {
 					b.Fatal(err)
 				}
 				lines, n = c.lines, c.bytes
@@ -575,10 +583,66 @@ func (w *stalledWriter) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
+// TestExposition_OneMoment deletes a group while the gateway's own metrics are gathered:
+// a view has all that is said of a group, or nothing.
+func TestExposition_OneMoment(t *testing.T) {
+	for _, accept := range []string{
+		"text/plain", "application/openmetrics-text; version=1.0.0",
+		"application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+	} {
+		t.Run(accept, func(t *testing.T) {
+			g := newGateway()
+			g.SetRules(group.NewRules(group.Policy{Expect: time.Hour}, nil))
+			g.put(t, "job=stays", "m 1\n")
+			g.push(t, group.Change{Kind: group.KindPut}, testTime.Add(-2*time.Hour), "job=late", parseText(t, "m 1\n")...)
+			g.put(t, "job=goes", "m 1\n")
+			got := func() map[string]float64 {
+				return seriesOf(t, scrapeStore(t, g.Store, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+					if g.Lookup(keyOf("job=goes")) != nil {
+						g.apply(t, group.Change{Kind: group.KindDelete, Labels: keyOf("job=goes")}, testTime)
+					}
+					return nil, nil
+				}), "Accept", accept))
+			}()
+			pushed := float64(testTime.UnixNano()) / 1e9
+			want := map[string]float64{
+				"m stays": 1, "push_time_seconds stays": pushed, "push_failure_time_seconds stays": 0, "pushbridge_group_overdue stays": 0,
+				"m late": 1, "push_time_seconds late": pushed - 7200, "push_failure_time_seconds late": 0, "pushbridge_group_overdue late": 1,
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// seriesOf reads a view: the value of each family and job.
+func seriesOf(t *testing.T, resp *http.Response) map[string]float64 {
+	t.Helper()
+	defer func() { _ = resp.Body.Close() }()
+	dec := expfmt.NewDecoder(resp.Body, expfmt.ResponseFormat(resp.Header))
+	out := map[string]float64{}
+	for {
+		mf := &dto.MetricFamily{}
+		if err := dec.Decode(mf); errors.Is(err, io.EOF) {
+			return out
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range mf.Metric {
+			for _, l := range m.Label {
+				if l.GetName() == "job" {
+					out[mf.GetName()+" "+l.GetValue()] = m.GetGauge().GetValue() + m.GetUntyped().GetValue()
+				}
+			}
+		}
+	}
+}
+
 // TestExposition_Turns answers one scrape at a time: others wait, unless they give up,
 // and one that stands still has a deadline.
 func TestExposition_Turns(t *testing.T) {
-	e := NewExposition(state.New(state.Options{}), ownRegistry(t), 1, slog.New(slog.DiscardHandler))
+	e := newExposition(options(state.New(state.Options{}), ownRegistry(t), 1))
 	first := &stalledWriter{ResponseWriter: httptest.NewRecorder(), began: make(chan struct{}), read: make(chan struct{})}
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
 	done := make(chan struct{})

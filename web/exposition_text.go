@@ -34,7 +34,7 @@ func (t *textView) family(f *family) error {
 		return err
 	}
 	t.setName(t.escape(f.name))
-	t.v.eachSeries(f, t.member, t.pushTime)
+	t.v.eachSeries(f, t.member, t.unpushed)
 	_, err := t.w.Write(nil)
 	return err
 }
@@ -87,11 +87,11 @@ func (t *textView) member(g *group.Group, m group.Member) {
 	}
 }
 
-// pushTime writes a push time of g.
-func (t *textView) pushTime(g *group.Group, ns int64) {
+// unpushed writes what is said of g itself.
+func (t *textView) unpushed(g *group.Group, value float64) {
 	t.setGroup(g)
 	t.setLabels(nil)
-	t.write(t.sample("", t.labels, float64(ns)/1e9))
+	t.write(t.sample("", t.labels, value))
 }
 
 func (t *textView) write(line []byte) { _, _ = t.w.Write(line) }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 
@@ -12,18 +13,14 @@ import (
 	"github.com/pushbridge/pushbridge/state"
 )
 
-// The help texts of the families that every group has, as Pushgateway shows them.
-const (
-	pushTimeHelp = "Last Unix time when changing this group in the Pushgateway succeeded."
-	failTimeHelp = "Last Unix time when changing this group in the Pushgateway failed."
-)
-
-// view is what one scrape shows. It costs 12 bytes for each family of each
+// view is what one scrape shows: the groups as of one moment, with all that is said
+// of them. It costs 12 bytes for each family of each
 // group, and nothing per series.
 type view struct {
 	groups []*group.Group      // by grouping key
 	own    []*dto.MetricFamily // by name
-	pushed []pushedFamily      // by name; push times are among them
+	pushed []pushedFamily      // by name; what groups have unpushed is among them
+	now    time.Time
 }
 
 // pushedFamily is a family that groups have. Group by group in refs.
@@ -37,15 +34,16 @@ type famRef struct{ group, member uint32 }
 
 // family is one family of the view, from either side or both.
 type family struct {
-	name   string
-	own    *dto.MetricFamily // nil when the gateway has no such family
-	refs   []famRef          // of the groups that pushed it
-	header *group.Family     // whose help, type and unit are shown; nil with own, or for push times
+	name     string
+	own      *dto.MetricFamily // nil when the gateway has no such family
+	unpushed *unpushed         // nil unless groups have it without pushing it
+	refs     []famRef          // of the groups that pushed it
+	header   *group.Family     // whose help, type and unit are shown; nil with own
 }
 
-// newView sorts out what the groups and the gateway itself have.
-func newView(groups []*group.Group, own []*dto.MetricFamily, reserved state.OwnNames) *view {
-	v := &view{groups: slices.Clone(groups), own: own}
+// newView sorts out what the groups and the gateway itself have. It sorts groups.
+func newView(groups []*group.Group, now time.Time, own []*dto.MetricFamily, reserved state.OwnNames) *view {
+	v := &view{groups: groups, now: now, own: own}
 	slices.SortFunc(v.groups, func(a, b *group.Group) int { return strings.Compare(a.ID, b.ID) })
 	v.pushed = v.collect(ownNames(own, reserved))
 	slices.SortFunc(v.pushed, func(a, b pushedFamily) int { return strings.Compare(a.name, b.name) })
@@ -61,6 +59,7 @@ func ownNames(own []*dto.MetricFamily, reserved state.OwnNames) state.OwnNames {
 	for _, mf := range own {
 		names.Add(mf.GetName(), groupType(mf.GetType()))
 	}
+	names[group.OverdueName] = ^state.TypeSet(0) // whose groups say it themselves
 	return names
 }
 
@@ -82,9 +81,10 @@ func (v *view) collect(own state.OwnNames) []pushedFamily {
 		}
 		return id
 	}
-	if len(v.groups) > 0 {
-		idOf(group.PushTimeName)
-		idOf(group.FailTimeName)
+	for i := range unpushedFamilies {
+		if u := &unpushedFamilies[i]; slices.ContainsFunc(v.groups, u.of) {
+			idOf(u.name)
+		}
 	}
 	total := 0
 	for _, g := range v.groups {
@@ -141,7 +141,7 @@ func (v *view) each(fn func(*family) error) error {
 			own = own[1:]
 		}
 		if order >= 0 {
-			f.name, f.refs = pushed[0].name, pushed[0].refs
+			f.name, f.refs, f.unpushed = pushed[0].name, pushed[0].refs, unpushedOf(pushed[0].name)
 			pushed = pushed[1:]
 			f.header = v.header(&f)
 		}
@@ -166,7 +166,7 @@ func firstOf(own []*dto.MetricFamily, pushed []pushedFamily) int {
 // emit passes f on unless it is a family without series: formats without
 // samples have no place for those.
 func (v *view) emit(f *family, fn func(*family) error) error {
-	if f.own == nil && f.header == nil && !f.isPushTime() {
+	if f.own == nil && f.header == nil && f.unpushed == nil {
 		return nil
 	}
 	return fn(f)
@@ -189,20 +189,13 @@ func (v *view) header(f *family) *group.Family {
 	return best
 }
 
-// isPushTime says whether f is a family that every group has.
-func (f *family) isPushTime() bool {
-	return f.name == group.PushTimeName || f.name == group.FailTimeName
-}
-
 // help returns the HELP text of f, if it has one.
 func (f *family) help() (string, bool) {
 	switch {
 	case f.own != nil:
 		return f.own.GetHelp(), f.own.Help != nil
-	case f.name == group.PushTimeName:
-		return pushTimeHelp, true
-	case f.name == group.FailTimeName:
-		return failTimeHelp, true
+	case f.unpushed != nil:
+		return f.unpushed.help, true
 	}
 	return f.header.Help, f.header.HasHelp
 }
@@ -223,7 +216,7 @@ func (f *family) kind() dto.MetricType {
 	switch {
 	case f.own != nil:
 		return f.own.GetType()
-	case f.isPushTime():
+	case f.unpushed != nil:
 		return dto.MetricType_GAUGE
 	}
 	return dtoType(f.header.Type)
@@ -263,12 +256,12 @@ func groupType(t dto.MetricType) group.Type {
 	return group.Untyped
 }
 
-// eachSeries calls pushed for each group's part of f, and stamp for each push
-// time that the gateway itself has to say, in the order of the groups. A group
-// may have pushed a push_failure_time_seconds of its own, which then counts; its
-// push_time_seconds never does.
-func (v *view) eachSeries(f *family, pushed func(*group.Group, group.Member), stamp func(*group.Group, int64)) {
-	if !f.isPushTime() {
+// eachSeries calls pushed for each group's part of f, and unpushed for what is said of a
+// group that did not push it, in the order of the groups. A group may have pushed a
+// push_failure_time_seconds of its own, which then counts; its push_time_seconds never
+// does.
+func (v *view) eachSeries(f *family, pushed func(*group.Group, group.Member), unpushed func(*group.Group, float64)) {
+	if f.unpushed == nil {
 		for _, r := range f.refs {
 			pushed(v.groups[r.group], v.groups[r.group].Members[r.member])
 		}
@@ -278,12 +271,10 @@ func (v *view) eachSeries(f *family, pushed func(*group.Group, group.Member), st
 	for i, g := range v.groups {
 		has := len(refs) > 0 && refs[0].group == uint32(i)
 		switch {
-		case f.name == group.PushTimeName:
-			stamp(g, g.Push)
-		case has:
+		case has && f.name == group.FailTimeName:
 			pushed(g, g.Members[refs[0].member])
-		default:
-			stamp(g, g.Fail)
+		case f.unpushed.of(g):
+			unpushed(g, f.unpushed.value(g, v.now))
 		}
 		if has {
 			refs = refs[1:]

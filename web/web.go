@@ -100,5 +100,5 @@ func New(o Options) *Handler {
 
 // Metrics serves the /metrics view. It belongs at the telemetry path.
 func (h *Handler) Metrics() http.Handler {
-	return GetOnly(NewExposition(h.o.Store, h.o.Gatherer, h.o.MaxScrapes, h.o.Logger))
+	return GetOnly(newExposition(h.o))
 }
