@@ -157,13 +157,11 @@ func ringToWire(b *testing.B, c Config, size int) {
 		for _, r := range records {
 			s.in.tryPut(item{record: r, seq: 1, samples: r.Samples()})
 		}
-		for s.in.samples > 0 || len(s.loaded) > 0 {
-			batch := s.gather(b.Context())
+		for s.in.samples > 0 || len(s.gatherer.loaded) > 0 {
+			batch := s.gatherer.next(b.Context())
 			samples += len(batch.series)
 			s.sender.encode(batch.protocol, batch.series)
-			if len(s.loaded) == 0 {
-				s.unload()
-			}
+			s.gatherer.settled()
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(samples), "ns/sample")

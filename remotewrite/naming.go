@@ -112,18 +112,18 @@ func (d *Destination) samplesAside(r *group.Record, a aside) int {
 
 // endFormer appends to live, which begins at from with what the group is sent as
 // now, a marker for each series that it was sent as before.
-func (s *shard) endFormer(live []convert.Series, l *loaded) []convert.Series {
+func (s *stage) endFormer(live []convert.Series, l *loaded, p Protocol) []convert.Series {
 	ended := s.ended[:0]
-	o := s.d.convertOptions(s.protocol)
+	o := s.d.convertOptions(p)
 	for i := range s.formers {
 		f := &s.formers[i]
 		n := len(ended)
 		var skipped convert.Skipped
 		if l.item.aside == stateAside {
-			ended, skipped = s.conv.Append(ended, l.item.record, f.options(o, s.protocol))
+			ended, skipped = s.conv.Append(ended, l.item.record, f.options(o, p))
 			ended = l.markersOf(ended, n)
 		} else {
-			ended, skipped = s.conv.AppendEnded(ended, l.item.record, f.options(o, s.protocol))
+			ended, skipped = s.conv.AppendEnded(ended, l.item.record, f.options(o, p))
 		}
 		ended = ended[:n+len(f.relabel.all(ended[n:], &l.drops))]
 		l.skip(&skipped)
@@ -151,16 +151,16 @@ func (l *loaded) markersOf(series []convert.Series, from int) []convert.Series {
 }
 
 // endedOnly converts only what a record ended, under its names of before.
-func (s *shard) endedOnly(l *loaded) []convert.Series {
-	o := s.d.convertOptions(s.protocol)
+func (s *stage) endedOnly(series []convert.Series, l *loaded, p Protocol) []convert.Series {
+	o := s.d.convertOptions(p)
 	var sent outcome // with the record itself
-	live, _ := s.conv.Append(s.series, l.item.record, o)
+	live, _ := s.conv.Append(series, l.item.record, o)
 	live = live[:l.from+len(s.relabel.all(live[l.from:], &sent))]
 	n := len(live)
 	live, _ = s.conv.AppendEnded(live, l.item.record, o)
 	live = live[:n+len(s.relabel.all(live[n:], &sent))]
 	n = len(live)
-	live = s.endFormer(live, l)
+	live = s.endFormer(live, l, p)
 	return append(live[:l.from], live[n:]...)
 }
 

@@ -1,0 +1,116 @@
+package remotewrite
+
+import (
+	"slices"
+
+	"github.com/pushbridge/pushbridge/convert"
+)
+
+// stage makes of a record the series that a destination is sent, until reset. It
+// belongs to the goroutine that runs the shard.
+type stage struct {
+	d       *Destination
+	conv    convert.Converter
+	relabel *relabeler
+	formers []former
+	seen    sampleSet
+	sent    sentExemplars
+	ended   []convert.Series
+	marks   uint32
+}
+
+func newStage(d *Destination) stage {
+	s := stage{d: d, relabel: newRelabeler(d.o.External, d.config.WriteRelabelConfigs, d.o.escaping())}
+	for i := range d.o.Former {
+		s.formers = append(s.formers, newFormer(&d.o.Former[i]))
+	}
+	return s
+}
+
+// convert appends to series, which ends where l begins, what is to be sent of its
+// record, each sample once and in order.
+func (s *stage) convert(series []convert.Series, l *loaded, p Protocol) []convert.Series {
+	s.marks++
+	l.item.mark = s.marks
+	live := s.all(series, l, p)
+	inOrder(live[l.from:], l.item.record.Time)
+	n := len(live)
+	live = s.seen.compact(live, l.from)
+	l.drops[duplicateSeries] += uint64(n - len(live))
+	for i := range live[l.from:] {
+		live[l.from+i].Record = l.item.mark
+	}
+	s.exemplars(live[l.from:])
+	return live
+}
+
+// all appends what l is sent as: series, final labels, stale markers, in this order,
+// since markers are what ended and has no series any more (rule ST-2a).
+func (s *stage) all(series []convert.Series, l *loaded, p Protocol) []convert.Series {
+	if l.item.aside == endedAside {
+		return s.endedOnly(series, l, p)
+	}
+	o := s.d.convertOptions(p)
+	live, skipped := s.conv.Append(series, l.item.record, o)
+	live = live[:l.from+len(s.relabel.all(live[l.from:], &l.drops))]
+	l.skip(&skipped)
+	ended, skipped := s.conv.AppendEnded(s.ended[:0], l.item.record, o)
+	s.ended = s.relabel.all(ended, &l.drops)
+	l.skip(&skipped)
+	n := len(live)
+	live = s.conv.Markers(live, s.ended, live[l.from:])
+	l.drops[markerNotNeeded] += uint64(len(s.ended) - (len(live) - n))
+	if l.item.aside == stateAside {
+		live = s.endFormer(live, l, p)
+	}
+	return live
+}
+
+// inOrder moves markers that are older than the record to the front, and late
+// samples to the end.
+func inOrder(series []convert.Series, time int64) {
+	place := func(x *convert.Series) int {
+		switch {
+		case x.Late:
+			return 1
+		case x.Stale && x.Time < time:
+			return -1
+		}
+		return 0
+	}
+	if !slices.ContainsFunc(series, func(x convert.Series) bool { return place(&x) != 0 }) {
+		return
+	}
+	slices.SortStableFunc(series, func(a, b convert.Series) int { return place(&a) - place(&b) })
+}
+
+// exemplars leaves those that are to be sent.
+func (s *stage) exemplars(series []convert.Series) {
+	m, limit := s.d.metrics, s.d.now().Add(maxAhead).UnixMilli()
+	for i := range series {
+		x := &series[i]
+		switch {
+		case len(x.Exemplars) == 0:
+		case !s.d.config.SendExemplars:
+			x.Exemplars = nil
+		default:
+			f := s.sent.filter(x, limit)
+			x.Exemplars = f.fresh
+			m.duplicates.Add(float64(f.repeats))
+			m.exemplars.dropped.WithLabelValues(clockAhead.String()).Add(float64(f.ahead))
+		}
+	}
+}
+
+// reset takes back what was converted.
+func (s *stage) reset() {
+	clear(s.ended)
+	s.ended = s.ended[:0]
+	s.seen.clear()
+	s.sent.forget()
+	s.relabel.reset()
+	for i := range s.formers {
+		s.formers[i].relabel.reset()
+	}
+	s.conv.Reset()
+}
