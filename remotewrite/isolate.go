@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/pushbridge/pushbridge/convert"
 )
@@ -120,35 +119,6 @@ func (w *delivery) newestFirst(ctx, hard context.Context, older, newest []conver
 	}
 	w.infer(behind)
 	return nil
-}
-
-// sureAge is how old a sample may be so that its age is no reason to refuse it.
-// Receivers without a window for late samples take none that is about an hour older
-// than the newest one they have.
-const sureAge = 30 * time.Minute
-
-// infer accounts for samples of refused requests that had a newer sample of their
-// series beside them, which is stored. Samples of a series are sent in order, so
-// these are stored too, unless they were too old already.
-func (w *delivery) infer(behind []convert.Series) {
-	var young, old uint64
-	for i := range behind {
-		if w.old(&behind[i]) {
-			old++
-		} else {
-			young++
-		}
-	}
-	if young > 0 {
-		w.deliver(young)
-	}
-	if old > 0 {
-		w.doubt(refusal{why: refusedSamples, samples: old})
-	}
-}
-
-func (w *delivery) old(x *convert.Series) bool {
-	return w.d.now().Sub(time.UnixMilli(x.Time)) > sureAge
 }
 
 // splitNewest parts the newest sample of each series from older ones. Both stay in

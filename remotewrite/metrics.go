@@ -19,15 +19,15 @@ type metrics struct {
 	batchDuration                  prometheus.Histogram
 	highest, highestSent           *highWater
 
-	doubtful   prometheus.Counter // requests sent with care after a restart
-	fallbacks  prometheus.Counter
-	cuts       prometheus.Counter
-	duplicates prometheus.Counter
-	renamed    prometheus.Counter
-	stuck      prometheus.Gauge
-	ahead      prometheus.Gauge
+	ownMetrics
 
 	all []prometheus.Collector
+}
+
+// ownMetrics are those that Prometheus has no like of.
+type ownMetrics struct {
+	doubtful, fallbacks, cuts, duplicates, renamed prometheus.Counter
+	stuck, ahead                                   prometheus.Gauge
 }
 
 // kindMetrics are those that samples, native histograms and exemplars each have.
@@ -116,13 +116,7 @@ func newMetrics(c *Config, intake *Intake) *metrics {
 		},
 		bytes:          mk.counter("bytes_total", "Bytes of samples sent, compressed; metadata that goes alone is not in it."),
 		enqueueRetries: mk.counter("enqueue_retries_total", "How often a record had to wait because its shard was full."),
-		doubtful:       mk.ownCounter("careful_requests_total", "Requests that repeated what was perhaps sent before a restart."),
-		fallbacks:      mk.ownCounter("fallbacks_total", "How often the receiver turned out not to understand remote write 2.0."),
-		cuts:           mk.ownCounter("cut_requests_total", "Requests with a part of a batch that was refused as a whole."),
-		duplicates:     mk.ownCounter("repeated_exemplars_total", "Exemplars not sent because they were sent before."),
-		renamed:        mk.ownCounter("renamed_markers_total", "Stale markers for series that have other names or labels since external labels, relabel rules or the forms of histograms have changed."),
-		stuck:          mk.ownGauge("stuck_batches", "Batches, or parts of them, that get nothing but server errors while others succeed: parts that are tried by themselves, and batches that have waited for ten minutes."),
-		ahead:          mk.ownGauge("clock_ahead_seconds", "How far ahead of the clock the latest sample was that was dropped for it; 0 when the latest record was not."),
+		ownMetrics:     newOwnMetrics(mk),
 	}
 	m.histograms.pending = mk.gauge("histograms_pending", "Native histograms in the batches at hand.")
 	m.exemplars.pending = mk.gauge("exemplars_pending", "Exemplars in the batches at hand.")
@@ -132,6 +126,18 @@ func newMetrics(c *Config, intake *Intake) *metrics {
 	m.highestSent = mk.highWater("queue_highest_sent_timestamp_seconds", "Newest timestamp that was settled: delivered, or given up.", nil)
 	m.all = mk.all
 	return m
+}
+
+func newOwnMetrics(mk *maker) ownMetrics {
+	return ownMetrics{
+		doubtful:   mk.ownCounter("careful_requests_total", "Requests that repeated what was perhaps sent before a restart."),
+		fallbacks:  mk.ownCounter("fallbacks_total", "How often the receiver turned out not to understand remote write 2.0."),
+		cuts:       mk.ownCounter("cut_requests_total", "Requests with a part of a batch that was refused as a whole."),
+		duplicates: mk.ownCounter("repeated_exemplars_total", "Exemplars not sent because they were sent before."),
+		renamed:    mk.ownCounter("renamed_markers_total", "Stale markers for series that have other names or labels since external labels, relabel rules or the forms of histograms have changed."),
+		stuck:      mk.ownGauge("stuck_batches", "Batches, or parts of them, that get nothing but server errors while others succeed: parts that are tried by themselves, and batches that have waited for ten minutes."),
+		ahead:      mk.ownGauge("clock_ahead_seconds", "How far ahead of the clock the latest sample was that was dropped for it; 0 when the latest record was not."),
+	}
 }
 
 func (m *maker) duration() prometheus.Histogram {

@@ -2,9 +2,31 @@ package remotewrite
 
 import (
 	"slices"
+	"time"
 
 	"github.com/pushbridge/pushbridge/convert"
 )
+
+// settlement finds out what became of the samples of a batch, from what was done with
+// the requests that they were in, and puts it into the books.
+type settlement struct {
+	d      *Destination
+	batch  *batch
+	stored uint64 // samples that the receiver took
+	pieces int    // single samples that it refused
+	taken  [][]convert.Series
+	gone   []given
+
+	// Some try left and ended without a final answer: the receiver may have stored
+	// what it refuses now. It does so where the batch has two samples of one series, of
+	// which only the newest may be repeated.
+	ambiguous bool
+
+	// Until the first final answer the batch may turn out to be in the wrong
+	// protocol, and then all of it begins anew: so long drops are not counted.
+	undecided bool
+	held      []blame
+}
 
 // given is a request that was given up, wholly or in part.
 type given struct {
@@ -15,53 +37,87 @@ type given struct {
 	why    reason
 }
 
-// take accounts for series that the receiver took.
-func (w *delivery) take(series []convert.Series) {
-	w.taken = append(w.taken, series)
-	w.deliver(uint64(len(series)))
+// settled puts n samples of the batch into the books.
+func (s *settlement) settled(place, n uint64) {
+	var o outcome
+	o[place] = n
+	s.d.ledger.settle(s.batch.shard, s.batch.kind, &o)
 }
 
-func (w *delivery) deliver(n uint64) {
-	w.stored += n
-	w.settled(placeDelivered, n)
-	w.d.understood(w.batch.protocol)
+// giveUp accounts for series that will not be delivered.
+func (s *settlement) giveUp(series []convert.Series, f refusal) {
+	f.samples, f.example = uint64(len(series)), series[0].Labels
+	b := blame{refusal: f, what: countSeries(series)}
+	if s.undecided {
+		s.held = append(s.held, b)
+		return
+	}
+	s.count(&b)
+}
+
+// count accounts for what is lost.
+func (s *settlement) count(lost *blame) {
+	s.d.metrics.gaveUp(lost.what, lost.why)
+	s.settled(uint64(lost.why), lost.samples)
+	s.d.report.drop(lost.refusal)
+}
+
+// decided says that b is in the right protocol, or that it does not matter.
+func (s *settlement) decided() {
+	s.undecided = false
+	for i := range s.held {
+		s.count(&s.held[i])
+	}
+	s.held = nil
+}
+
+// take accounts for series that the receiver took.
+func (s *settlement) take(series []convert.Series) {
+	s.taken = append(s.taken, series)
+	s.deliver(uint64(len(series)))
+}
+
+func (s *settlement) deliver(n uint64) {
+	s.stored += n
+	s.settled(placeDelivered, n)
+	s.d.understood(s.batch.protocol)
 }
 
 // partly accounts for a success of which the receiver says how many samples it
 // stored, not which.
-func (w *delivery) partly(series []convert.Series, a answer) {
+func (s *settlement) partly(series []convert.Series, a answer) {
 	n := a.written.of(countSeries(series), true)
 	if n == len(series) {
-		w.take(series)
+		s.take(series)
 		return
 	}
-	w.storedOf(series, n, a, notWritten)
+	s.storedOf(series, n, a, notWritten)
 }
 
 // giveUpRefused gives up refused series, of which told were stored, or -1 for
 // unknown. Then all of them count as refused: better one loss too many than one that
 // nobody hears of.
-func (w *delivery) giveUpRefused(series []convert.Series, told int, a answer) {
+func (s *settlement) giveUpRefused(series []convert.Series, told int, a answer) {
 	if len(series) == 1 {
-		w.pieces++
+		s.pieces++
 	}
-	w.storedOf(series, max(told, 0), a, refusedSamples)
+	s.storedOf(series, max(told, 0), a, refusedSamples)
 }
 
-func (w *delivery) storedOf(series []convert.Series, stored int, a answer, why reason) {
+func (s *settlement) storedOf(series []convert.Series, stored int, a answer, why reason) {
 	if stored > 0 {
-		w.deliver(uint64(stored))
+		s.deliver(uint64(stored))
 	}
 	if lost := len(series) - stored; lost > 0 {
 		unsure := stored > 0 || why == refusedSamples && len(series) > 1
-		w.gone = append(w.gone, given{series, lost, unsure, a, why})
+		s.gone = append(s.gone, given{series, lost, unsure, a, why})
 	}
 }
 
 // refuse notes that no request with series will be taken. What is given up is
 // counted in the end, when it is known what else was taken.
-func (w *delivery) refuse(series []convert.Series, a answer, why reason) {
-	w.gone = append(w.gone, given{series, len(series), false, a, why})
+func (s *settlement) refuse(series []convert.Series, a answer, why reason) {
+	s.gone = append(s.gone, given{series, len(series), false, a, why})
 }
 
 // of returns how many of c were stored. Counts that the receiver left out are
@@ -84,35 +140,35 @@ func (x written) of(c census, success bool) int {
 
 // sum counts what was given up: each reason once, with the first example of it.
 // What may have been stored by an earlier try is in doubt, not lost.
-func (w *delivery) sum() {
-	behind := w.behind()
-	for len(w.gone) > 0 {
-		why := w.gone[0].why
+func (s *settlement) sum() {
+	behind := s.behind()
+	for len(s.gone) > 0 {
+		why := s.gone[0].why
 		var lost, doubtful blame
-		w.gone = slices.DeleteFunc(w.gone, func(g given) bool {
+		s.gone = slices.DeleteFunc(s.gone, func(g given) bool {
 			if g.why != why {
 				return false
 			}
-			w.assign(g, behind, &lost, &doubtful)
+			s.assign(g, behind, &lost, &doubtful)
 			return true
 		})
 		if doubtful.samples > 0 {
-			w.doubt(doubtful.refusal)
+			s.doubt(doubtful.refusal)
 		}
 		if lost.samples > 0 {
-			w.d.refusals.note(w.batch, &lost, w.d.now())
-			w.count(held{lost.what, lost.refusal})
+			s.d.refusals.note(s.batch, &lost, s.d.now())
+			s.count(&lost)
 		}
 	}
 }
 
 // assign adds the series of g to those that are lost and those in doubt.
-func (w *delivery) assign(g given, behind func(*convert.Series) bool, lost, doubtful *blame) {
+func (s *settlement) assign(g given, behind func(*convert.Series) bool, lost, doubtful *blame) {
 	perhaps := func(x convert.Series) bool {
-		return g.why == refusedSamples && (behind(&x) || w.ambiguous && w.old(&x))
+		return g.why == refusedSamples && (behind(&x) || s.ambiguous && s.old(&x))
 	}
-	all := w.batch.kind == careful && g.answer.status/100 == 4 ||
-		g.unsure && w.ambiguous && slices.ContainsFunc(g.series, perhaps) // refused for those, perhaps
+	all := s.batch.kind == careful && g.answer.status/100 == 4 ||
+		g.unsure && s.ambiguous && slices.ContainsFunc(g.series, perhaps) // refused for those, perhaps
 	choose := func(doubt bool) *blame {
 		if doubt {
 			return doubtful
@@ -131,15 +187,15 @@ func (w *delivery) assign(g given, behind func(*convert.Series) bool, lost, doub
 // behind returns what says whether a sample may be refused because a newer one of its
 // series is stored, which stood beside it in a request that failed. It is not so
 // where the receiver took such samples again.
-func (w *delivery) behind() func(*convert.Series) bool {
+func (s *settlement) behind() func(*convert.Series) bool {
 	none := func(*convert.Series) bool { return false }
-	if len(w.gone) == 0 || w.batch.kind == careful {
+	if len(s.gone) == 0 || s.batch.kind == careful {
 		return none
 	}
-	newest := w.newestStored()
+	newest := s.newestStored()
 	older := func(x *convert.Series) bool { return x.Time < newest[hashLabels(x.Labels)] }
-	if w.batch.protocol == Protocol1 && !w.ambiguous {
-		for _, series := range w.taken {
+	if s.batch.protocol == Protocol1 && !s.ambiguous {
+		for _, series := range s.taken {
 			if slices.ContainsFunc(series, func(x convert.Series) bool { return older(&x) }) {
 				return none
 			}
@@ -151,7 +207,7 @@ func (w *delivery) behind() func(*convert.Series) bool {
 // newestStored returns the time of the newest sample of each series that is stored, or
 // may be: it was taken, or an earlier try got no answer and it was refused since only
 // among others.
-func (w *delivery) newestStored() map[uint64]int64 {
+func (s *settlement) newestStored() map[uint64]int64 {
 	newest := make(map[uint64]int64)
 	note := func(series []convert.Series) {
 		for i := range series {
@@ -159,84 +215,47 @@ func (w *delivery) newestStored() map[uint64]int64 {
 			newest[h] = max(newest[h], series[i].Time)
 		}
 	}
-	for _, series := range w.taken {
+	for _, series := range s.taken {
 		note(series)
 	}
-	for _, g := range w.gone {
-		if w.ambiguous && g.unsure {
+	for _, g := range s.gone {
+		if s.ambiguous && g.unsure {
 			note(g.series)
 		}
 	}
 	return newest
 }
 
-func (w *delivery) doubt(f refusal) {
-	w.settled(placeInDoubt, f.samples)
-	w.d.report.doubt(f)
+func (s *settlement) doubt(f refusal) {
+	s.settled(placeInDoubt, f.samples)
+	s.d.report.doubt(f)
 }
 
-// blame is what is to be told about samples that were given up for one reason.
-type blame struct {
-	refusal
-	what census
-	by   map[uint32]suspect // by the mark of the record
-}
+// sureAge is how old a sample may be so that its age is no reason to refuse it.
+// Receivers without a window for late samples take none that is about an hour older
+// than the newest one they have.
+const sureAge = 30 * time.Minute
 
-// suspect is how many samples of a record were given up, at most.
-type suspect struct {
-	samples uint64
-	exact   bool
-}
-
-func (b *blame) begin(g given) {
-	if b.by == nil {
-		b.by = make(map[uint32]suspect)
-		b.refusal = refusal{why: g.why, status: g.answer.status, text: g.answer.problem(), location: g.answer.location}
-	}
-}
-
-// add adds one sample that is known.
-func (b *blame) add(g given, x *convert.Series) {
-	b.begin(g)
-	if b.example == nil && !g.unsure {
-		b.example = x.Labels
-	}
-	b.samples++
-	b.what.add(x)
-	s := b.by[x.Record]
-	b.by[x.Record] = suspect{s.samples + 1, (s.exact || s.samples == 0) && !g.unsure}
-}
-
-// suspect adds samples that are some of a request. Each record of it is blamed.
-func (b *blame) suspect(g given) {
-	b.begin(g)
-	b.samples += uint64(g.lost)
-	for i := range g.series {
-		if i < g.lost {
-			b.what.add(&g.series[i])
+// infer accounts for samples of refused requests that had a newer sample of their
+// series beside them, which is stored. Samples of a series are sent in order, so
+// these are stored too, unless they were too old already.
+func (s *settlement) infer(behind []convert.Series) {
+	var young, old uint64
+	for i := range behind {
+		if s.old(&behind[i]) {
+			old++
+		} else {
+			young++
 		}
 	}
-	for mark, n := range countRecords(g.series) {
-		s := b.by[mark]
-		b.by[mark] = suspect{s.samples + min(n, uint64(g.lost)), false}
+	if young > 0 {
+		s.deliver(young)
+	}
+	if old > 0 {
+		s.doubt(refusal{why: refusedSamples, samples: old})
 	}
 }
 
-func countRecords(series []convert.Series) map[uint32]uint64 {
-	n := make(map[uint32]uint64)
-	for i := range series {
-		n[series[i].Record]++
-	}
-	return n
-}
-
-// hashesOf is the series of what was given up.
-func hashesOf(gone []given) map[uint64]bool {
-	out := make(map[uint64]bool)
-	for _, g := range gone {
-		for i := range g.series {
-			out[hashLabels(g.series[i].Labels)] = true
-		}
-	}
-	return out
+func (s *settlement) old(x *convert.Series) bool {
+	return s.d.now().Sub(time.UnixMilli(x.Time)) > sureAge
 }

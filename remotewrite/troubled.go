@@ -96,7 +96,7 @@ func (t *troubled) put(w *delivery, f failing) bool {
 		return false
 	}
 	now := t.d.now()
-	x := &trouble{shard: t.d.shards[w.shard], batch: *w.batch, series: own(f.series), since: now, next: now.Add(troubledRetry)}
+	x := &trouble{shard: t.d.shards[w.batch.shard], batch: *w.batch, series: own(f.series), since: now, next: now.Add(troubledRetry)}
 	x.batch.series, x.batch.parts = x.series, w.batch.partsOf(f.series)
 	x.shard.troubled.Add(1)
 	x.shard.unsettled.Add(1)
@@ -139,7 +139,9 @@ func (t *troubled) first() *trouble {
 
 // try sends x, the first one, once. An error means that the end came first.
 func (t *troubled) try(ctx context.Context, x *trouble) error {
-	w := &delivery{sender: &t.sender, batch: &x.batch, budget: cutBudget, patience: 1, ambiguous: true}
+	w := &delivery{
+		sender: &t.sender, settlement: settlement{d: t.d, batch: &x.batch, ambiguous: true}, budget: cutBudget, patience: 1,
+	}
 	if err := w.settle(ctx, ctx, x.series, 0); err != nil {
 		return err
 	}
