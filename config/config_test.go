@@ -26,6 +26,7 @@ remote_write:
     headers: {X-Scope-OrgID: team}
     basic_auth: {username: u, password_file: secrets/pw}
     queue_config: {batch_send_deadline: 1s, max_shards: 2}
+    failed_request_logging: true
     write_relabel_configs:
       - {source_labels: [job], regex: "debug.*", action: drop}
   - url: http://prometheus/api/v1/write
@@ -66,7 +67,7 @@ func TestLoadConfig(t *testing.T) {
 		t.Errorf("relative file name: got %s, want %s", got, want)
 	}
 	if diff := cmp.Diff([]string{
-		"rule_files", "scrape_configs", "global.scrape_interval", "remote_write.mimir.queue_config.batch_send_deadline",
+		"rule_files", "scrape_configs", "global.scrape_interval", "remote_write.mimir.failed_request_logging",
 	}, c.Ignored); diff != "" {
 		t.Errorf("ignored (-want +got)\n%s", diff)
 	}

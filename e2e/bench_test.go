@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,29 +55,64 @@ func benchBody(samples, value int) string {
 	return b.String()
 }
 
+// load is what a pipeline is measured with: so many pushes of so many samples, by
+// so many pushers, to groups in turn.
+type load struct{ samples, pushers, groups, pushes int }
+
+func (l load) String() string {
+	return fmt.Sprintf("samples=%d/pushers=%d/groups=%d", l.samples, l.pushers, l.groups)
+}
+
 // BenchmarkPipeline measures what it costs to bring pushed samples to the
 // receiver's answer: CPU of the gateway's process, user and system, for each
 // pushed sample. Pushgateway stores only, and vmagent keeps nothing on disk
-// that it could send at once.
+// that it could send at once. Run it with -count to have the gateways in turn.
 func BenchmarkPipeline(b *testing.B) {
-	for _, size := range []struct{ samples, pushes int }{{6, 20_000}, {100, 4_000}, {3_000, 200}} {
-		for _, name := range []string{"pushbridge", "pushgateway", "vmagent"} {
-			b.Run(fmt.Sprintf("samples=%d/gateway=%s", size.samples, name), func(b *testing.B) {
+	for _, l := range []load{
+		{6, 8, 8, 20_000}, {21, 4, 1_000, 10_000}, {21, 64, 1_000, 20_000}, {100, 8, 8, 4_000}, {3_000, 8, 8, 200}, {10_000, 2, 2, 60},
+	} {
+		for _, name := range []string{"pushbridge", "pushgateway", "pushgateway-unchecked", "vmagent"} {
+			b.Run(fmt.Sprintf("%s/gateway=%s", l, name), func(b *testing.B) {
 				for b.Loop() {
-					measurePipeline(b, name, size.samples, size.pushes)
+					b.StopTimer()
+					count := newCounter(b, "bench_")
+					measurePipeline(b, pick(b, name, count.url), count, l)
+					b.StartTimer()
 				}
 			})
 		}
 	}
 }
 
-func measurePipeline(b *testing.B, name string, samples, pushes int) {
-	b.StopTimer()
-	count := newCounter(b, "bench_")
-	s := pick(b, name, count.url)
+// BenchmarkBatchSendDeadline measures what waiting for company saves, and what it
+// costs on the way, at receivers that are near and far.
+func BenchmarkBatchSendDeadline(b *testing.B) {
+	for _, delay := range []time.Duration{0, 5 * time.Millisecond, 50 * time.Millisecond} {
+		for _, deadline := range []string{"1ms", "5ms", "10ms", "20ms"} {
+			b.Run(fmt.Sprintf("delay=%s/deadline=%s", delay, deadline), func(b *testing.B) {
+				for b.Loop() {
+					b.StopTimer()
+					count := newCounter(b, "bench_")
+					count.delay = delay
+					file := filepath.Join(b.TempDir(), "pushbridge.yml")
+					text := fmt.Sprintf("remote_write: [{url: %q, queue_config: {batch_send_deadline: %s}}]", count.url, deadline)
+					if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+						b.Fatal(err)
+					}
+					g := startPushbridge(b, "--config.file="+file)
+					measurePipeline(b, subject{name: "pushbridge", gateway: *g, sends: true, target: pushPath}, count, load{21, 64, 1_000, 6_000})
+					b.StartTimer()
+				}
+			})
+		}
+	}
+}
+
+func measurePipeline(b *testing.B, s subject, count *counter, l load) {
 	defer s.kill()
-	drive(b, &s, 8, pushes/20, func(i int) string { return benchBody(samples, i) }) // warm up
-	delivered := int64(pushes / 20 * samples)
+	request := func(_, i int) (string, string) { return s.url + s.target(i%l.groups), benchBody(l.samples, i) }
+	driveTo(b, l.pushers, max(l.pushes/20, 3*l.groups), request) // warm up
+	delivered := int64(max(l.pushes/20, 3*l.groups) * l.samples)
 	wait := func(what string) {
 		if s.sends {
 			eventually(b, what, func() error {
@@ -87,25 +124,25 @@ func measurePipeline(b *testing.B, name string, samples, pushes int) {
 		}
 	}
 	wait("warm up arrives")
-	cpu := s.cpu(b)
+	cpu, calls := s.cpu(b), count.calls.Load()
 	b.StartTimer()
 	begin := time.Now()
-	took := drive(b, &s, 8, pushes, func(i int) string { return benchBody(samples, i) })
-	delivered += int64(pushes * samples)
+	took := driveTo(b, l.pushers, l.pushes, request)
+	delivered += int64(l.pushes * l.samples)
 	wait("everything arrives")
 	b.StopTimer()
 	wall, used := time.Since(begin), s.cpu(b)-cpu
-	total := float64(pushes * samples)
+	total := float64(l.pushes * l.samples)
 	b.ReportMetric(used.Seconds()*1e6/total, "cpu-s/Msample")
 	b.ReportMetric(total/wall.Seconds(), "samples/s")
-	b.ReportMetric(float64(pushes)/wall.Seconds(), "pushes/s")
+	b.ReportMetric(float64(l.pushes)/wall.Seconds(), "pushes/s")
 	b.ReportMetric(float64(quantile(took, 0.5))/1e6, "p50-ms")
 	b.ReportMetric(float64(quantile(took, 0.99))/1e6, "p99-ms")
 	b.ReportMetric(0, "ns/op")
 	if s.sends {
 		b.ReportMetric(float64(count.bytes.Load())/float64(count.samples.Load()), "wire-B/sample")
+		b.ReportMetric(float64(count.calls.Load()-calls)/float64(l.pushes), "requests/push")
 	}
-	b.StartTimer()
 }
 
 // pick starts one of the gateways.
@@ -115,16 +152,10 @@ func pick(b *testing.B, name, write string) subject {
 		return subject{name: name, gateway: *startPushbridge(b, "--remote-write.url="+write), sends: true, target: pushPath}
 	case "pushgateway":
 		return subject{name: name, gateway: *startPushgateway(b), target: pushPath}
+	case "pushgateway-unchecked":
+		return subject{name: name, gateway: *startPushgateway(b, "--push.disable-consistency-check"), target: pushPath}
 	}
 	return subject{name: name, gateway: *startVmagent(b, write), sends: true, target: importPath}
-}
-
-// drive makes pushes from several pushers and returns how long each took.
-func drive(t testing.TB, s *subject, pushers, pushes int, body func(i int) string) []time.Duration {
-	t.Helper()
-	return driveTo(t, pushers, pushes, func(pusher, i int) (string, string) {
-		return s.url + s.target(pusher), body(i)
-	})
 }
 
 // driveTo makes pushes from several pushers: request i, of a pusher, is what

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/golang/snappy"
 	"github.com/prometheus/prometheus/model/value"
@@ -20,6 +21,8 @@ type counter struct {
 	samples atomic.Int64
 	markers atomic.Int64 // stale ones among them
 	bytes   atomic.Int64 // as on the wire
+	calls   atomic.Int64
+	delay   time.Duration // how long an answer takes; set before the first request
 	url     string
 	judge   *judge // nil: nobody looks at single series
 }
@@ -56,6 +59,8 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.bytes.Add(int64(len(body)))
+	c.calls.Add(1)
+	time.Sleep(c.delay)
 	for _, ts := range req.Timeseries {
 		for _, l := range ts.Labels {
 			if l.Name == "__name__" && strings.HasPrefix(l.Value, c.prefix) {

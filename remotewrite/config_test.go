@@ -68,7 +68,7 @@ func TestConfigTakesEveryField(t *testing.T) {
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	unused := []string{"convert_nhcb_to_classic", "failed_request_logging", "queue_config.batch_send_deadline"}
+	unused := []string{"convert_nhcb_to_classic", "failed_request_logging"}
 	if diff := cmp.Diff(unused, c.Unused()); diff != "" {
 		t.Errorf("unused (-want +got):\n%s", diff)
 	}
@@ -81,7 +81,7 @@ func TestConfigDefaults(t *testing.T) {
 	}
 	want := QueueConfig{
 		Capacity: 10000, MaxShards: 50, MinShards: 1, MaxSamplesPerSend: 2000,
-		BatchSendDeadline: model.Duration(5 * time.Second), MinBackoff: model.Duration(30 * time.Millisecond),
+		BatchSendDeadline: DefaultBatchSendDeadline, MinBackoff: model.Duration(30 * time.Millisecond),
 		MaxBackoff: model.Duration(5 * time.Second), RetryOnRateLimit: true,
 	}
 	if diff := cmp.Diff(want, c.Queue); diff != "" {

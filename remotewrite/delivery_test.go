@@ -554,6 +554,49 @@ func TestBatchesTakeWhatIsThere(t *testing.T) {
 	})
 }
 
+// TestBatchesWaitForCompany: what comes just after a request shares the next one, and
+// what comes to an idle line leaves at once.
+func TestBatchesWaitForCompany(t *testing.T) {
+	s := setup{config: func(c *Config) { c.Queue.BatchSendDeadline = model.Duration(100 * time.Millisecond) }}
+	bubble(t, s, func(t *testing.T, b *bench) {
+		time.Sleep(time.Second) // the line is idle
+		put := func(after time.Duration) {
+			time.Sleep(after)
+			b.put("a 1", "job", "j")
+		}
+		put(0)
+		put(10 * time.Millisecond)
+		put(20 * time.Millisecond)
+		settled(t, b.d)
+		put(time.Second)
+		settled(t, b.d)
+		var samples []int
+		for _, q := range b.r.all() {
+			samples = append(samples, len(q.samples))
+		}
+		same(t, []int{3, 6, 3}, samples)
+		times := b.times()
+		same(t, 100*time.Millisecond, times[1].Round(10*time.Millisecond))
+	})
+}
+
+// TestFullBatchesDoNotWait: the deadline is for batches that are not full.
+func TestFullBatchesDoNotWait(t *testing.T) {
+	s := setup{config: func(c *Config) {
+		c.Queue.BatchSendDeadline, c.Queue.MaxSamplesPerSend = model.Duration(time.Hour), 9
+	}}
+	bubble(t, s, func(t *testing.T, b *bench) {
+		began := time.Now()
+		for range 6 {
+			b.put("a 1", "job", "j") // 3 samples with push times
+		}
+		await(t, "two full requests", func() bool { return len(b.r.all()) >= 2 })
+		if d := time.Since(began); d > time.Minute {
+			t.Errorf("a full batch waited %v", d)
+		}
+	})
+}
+
 func TestAPushStaysInOneRequestWhereItFits(t *testing.T) {
 	s := setup{config: func(c *Config) { c.Queue.MaxSamplesPerSend = 100 }}
 	bubble(t, s, func(t *testing.T, b *bench) {

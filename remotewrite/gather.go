@@ -3,6 +3,7 @@ package remotewrite
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/pushbridge/pushbridge/convert"
 )
@@ -19,6 +20,7 @@ type gatherer struct {
 	in    *inbox
 	again []item // to be converted anew, before what is in the inbox
 	sets  uint32
+	left  time.Time // when the last batch was made
 
 	// What was converted and is not settled yet. It all goes at once: see unload.
 	protocol Protocol
@@ -38,8 +40,8 @@ type loaded struct {
 	more     bool // its late part follows
 }
 
-// next makes the next batch of what is there: it waits for the first record
-// and not for more. Nil means that there will be none.
+// next makes the next batch. It waits for the first record, and for more only while
+// the batch before left a moment ago: see company. Nil means that there will be none.
 func (g *gatherer) next(ctx context.Context) *batch {
 	if len(g.loaded) == 0 {
 		it, ok := g.wait(ctx)
@@ -54,14 +56,31 @@ func (g *gatherer) next(ctx context.Context) *batch {
 	f := filling{max: g.d.config.Queue.MaxSamplesPerSend}
 	for g.fill(b, &f) {
 		it, ok := g.peek()
+		if !ok && b.kind != careful && f.samples < f.max {
+			it, ok = g.company(ctx)
+		}
 		if !ok || !mixes(first, it) || f.samples+it.samples > f.max {
 			break
 		}
 		g.drop()
 		g.load(it)
 	}
+	g.left = time.Now()
 	b.series = g.series[b.from:b.to]
 	return b
+}
+
+// company waits for another record to share a request with, until the time since
+// the last request left is over. So a line that was idle sends at once, and a busy
+// one sends few requests that are worth it.
+func (g *gatherer) company(ctx context.Context) (item, bool) {
+	left := time.Duration(g.d.config.Queue.BatchSendDeadline) - time.Since(g.left)
+	if left <= 0 {
+		return item{}, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	return g.in.wait(ctx)
 }
 
 // mixes says whether two records may share a request.
