@@ -29,7 +29,7 @@ type Series struct {
 }
 
 // FamilyInfo is the metadata of a family. Each component series of a summary or
-// histogram carries that of the whole. Stale markers have only Name and Type.
+// histogram carries that of the whole. Stale markers have no Help.
 type FamilyInfo struct {
 	Name, Help, Unit string
 	Type             group.Type

@@ -8,7 +8,6 @@ type Change struct {
 	Labels Labels
 	Part   *Part         // for a push; nil is as good as empty. The state owns it from then on
 	TTL    time.Duration // for a push: how long the group lives; 0 for ever
-	Err    error         // for KindFail: why, for the log
 
 	// Push and Fail are what an import says of the group's push times, in ns since
 	// the epoch; 0 means now for Push of a push and Fail of a refused one, and what

@@ -26,6 +26,11 @@ type BuildOptions struct {
 	MaxLabelValue int // bytes; 0 for no limit
 }
 
+// MaxAhead is how far ahead of the clock the time of a sample may be, when it is pushed
+// and when it is sent. Receivers draw the line there or not at all: Thanos with default
+// flags takes any, and then refuses every live sample of the tenant (rule S-4).
+const MaxAhead = 10 * time.Minute
+
 // Names of the group's own families.
 const (
 	PushTimeName = "push_time_seconds"

@@ -21,7 +21,6 @@ type Options struct {
 	UTF8Names bool   // --push.enable-utf8-names
 	AdminAPI  bool   // --web.enable-admin-api: the wipe exists
 	Limits    Limits
-	TTL       time.Duration // how long a group lives after a push that does not say it, unless the store has rules; 0: until it is deleted
 
 	AcceptTimestamps bool          // --push.accept-timestamps: samples may have times of their own
 	MaxAge           time.Duration // --push.max-age: how old those may be; 0: any
@@ -41,7 +40,6 @@ type Handler struct {
 	utf8Names bool
 	adminAPI  bool
 	limits    Limits
-	ttl       time.Duration
 	bodies    *bodyParser
 	logger    *slog.Logger
 	quiet     *quietLog // for lines that clients can cause
@@ -65,7 +63,7 @@ type steps struct {
 func NewHandler(g *gateway.Gateway, o Options) *Handler {
 	h := &Handler{
 		gateway: g, prefix: o.Prefix, unchecked: o.Unchecked, utf8Names: o.UTF8Names, adminAPI: o.AdminAPI,
-		limits: o.Limits.withDefaults(), ttl: o.TTL, logger: o.Logger, now: o.Now,
+		limits: o.Limits.withDefaults(), logger: o.Logger, now: o.Now,
 	}
 	if h.logger == nil {
 		h.logger = slog.New(slog.DiscardHandler)
@@ -142,14 +140,11 @@ func (h *Handler) groupingKey(r *http.Request) (group.Labels, error) {
 }
 
 // ttlOf is how long the group lives after this push: ?ttl=26h, or what the rules
-// say, or the default.
+// say.
 func (h *Handler) ttlOf(r *http.Request, key group.Labels) (time.Duration, error) {
 	q := r.URL.Query()
 	if r.URL.RawQuery == "" || !q.Has("ttl") {
-		if rules := h.gateway.State().Rules(); rules != nil {
-			return rules.Of(key).TTL, nil
-		}
-		return h.ttl, nil
+		return h.gateway.State().Rules().Of(key).TTL, nil
 	}
 	ttl, err := model.ParseDuration(group.Brief(q.Get("ttl")))
 	if err != nil {
@@ -164,7 +159,7 @@ func (h *Handler) ttlOf(r *http.Request, key group.Labels) (time.Duration, error
 // promise that it is kept. Without checks the answer is that of a success, and a
 // promise, except at a limit.
 func (h *Handler) fail(ctx context.Context, key group.Labels, now time.Time, why error) error {
-	c := group.Change{Kind: group.KindFail, Labels: key, Err: why}
+	c := group.Change{Kind: group.KindFail, Labels: key}
 	err := h.gateway.Do(ctx, c, now)
 	if h.unchecked && !errors.Is(why, group.ErrLimit) {
 		return err

@@ -454,7 +454,8 @@ func TestTTL(t *testing.T) {
 		{"negative", "?ttl=-1h", 0, "ttl in the query"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			g := newRig(t, Options{TTL: time.Hour})
+			g := newRig(t, Options{})
+			g.store.SetRules(group.NewRules(group.Policy{TTL: time.Hour}, nil))
 			s := put("a"+tc.query, "m 1\n")
 			if tc.say != "" {
 				s.status, s.say = 400, tc.say

@@ -110,17 +110,13 @@ func (b *bodyParser) options() group.BuildOptions {
 	o := b.build
 	if o.AcceptTimestamps {
 		now := b.now()
-		o.Newest = now.Add(maxAhead).UnixMilli()
+		o.Newest = now.Add(group.MaxAhead).UnixMilli()
 		if b.maxAge > 0 {
 			o.Oldest = now.Add(-b.maxAge).UnixMilli()
 		}
 	}
 	return o
 }
-
-// maxAhead is how far ahead of the clock a sample's own time may be. Receivers
-// draw the line there or not at all.
-const maxAhead = 10 * time.Minute
 
 // largePush is what a push costs that waits for its turn to be parsed.
 const largePush = 16 << 20

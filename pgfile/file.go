@@ -221,7 +221,7 @@ func (g *Group) addChanges(byTime map[int64][]*dto.MetricFamily) {
 	case g.Push != 0:
 		g.Changes = []group.Change{{Kind: group.KindPut, Labels: g.Labels, Push: g.Push, Fail: g.Fail}}
 	default:
-		g.Changes = []group.Change{{Kind: group.KindFail, Labels: g.Labels, Fail: g.Fail, Err: errors.New("as Pushgateway had it")}}
+		g.Changes = []group.Change{{Kind: group.KindFail, Labels: g.Labels, Fail: g.Fail}}
 	}
 }
 

@@ -29,7 +29,6 @@ type Options struct {
 
 	Store  *state.Store
 	Import Import
-	TTL    func(group.Labels) time.Duration // of a group after a push that does not say it
 	Now    func() time.Time
 	Logger *slog.Logger
 
@@ -316,13 +315,13 @@ func (k *Keeper) news(g Group) []group.Change {
 	old := k.o.Store.Lookup(g.Labels)
 	switch {
 	case old == nil, g.Push > old.Push:
-		ttl := k.o.TTL(g.Labels)
+		ttl := k.o.Store.Rules().Of(g.Labels).TTL
 		for i := range g.Changes {
 			g.Changes[i].TTL = ttl
 		}
 		return g.Changes
 	case g.Fail > old.Fail:
-		return []group.Change{{Kind: group.KindFail, Labels: g.Labels, Fail: g.Fail, Err: errors.New("refused by Pushgateway")}}
+		return []group.Change{{Kind: group.KindFail, Labels: g.Labels, Fail: g.Fail}}
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package remotewrite
 
 import (
 	"slices"
-	"time"
 
 	"github.com/pushbridge/pushbridge/convert"
 	"github.com/pushbridge/pushbridge/group"
@@ -131,7 +130,3 @@ func (c *census) add(x *convert.Series) {
 	}
 	c.exemplars += len(x.Exemplars)
 }
-
-// maxAhead is how far ahead of the clock a sample may be. Thanos with default
-// flags takes any, and then refuses every live sample of the tenant (rule S-4).
-const maxAhead = 10 * time.Minute

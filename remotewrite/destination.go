@@ -198,7 +198,7 @@ func (d *Destination) shardOf(job string) *shard {
 // noteAhead shows how far ahead of the clock b is, if that is too far.
 func (d *Destination) noteAhead(b *batch, now time.Time) {
 	ahead := time.UnixMilli(b.newest()).Sub(now)
-	if ahead <= maxAhead {
+	if ahead <= group.MaxAhead {
 		ahead = 0
 	}
 	d.metrics.ahead.Set(ahead.Seconds())

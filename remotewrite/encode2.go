@@ -119,7 +119,8 @@ func (e *encoder2) labels(l []group.Label) {
 }
 
 // describe makes meta the metadata of f, which goes with every series (rule
-// M2-4). Of a stale marker only the type is known.
+// M2-4). Of a stale marker type and unit are known, by which a receiver may tell series
+// apart.
 func (e *encoder2) describe(f *convert.FamilyInfo) {
 	if *f == e.family {
 		return

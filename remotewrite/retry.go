@@ -33,7 +33,7 @@ type terms struct {
 	retry429  bool
 }
 
-// judge decides on an answer (section 5 of the requirement, rules N-1 to N-5).
+// judge decides on an answer (rules N-1 to N-5 of docs/remote-write.md).
 func judge(a answer, t terms) verdict {
 	switch {
 	case a.err != nil: // also what is not HTTP: something else listens there, or TLS does

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/pushbridge/pushbridge/convert"
+	"github.com/pushbridge/pushbridge/group"
 )
 
 // stage makes of a record the series that a destination is sent, until reset. It
@@ -86,7 +87,7 @@ func inOrder(series []convert.Series, time int64) {
 
 // exemplars leaves those that are to be sent.
 func (s *stage) exemplars(series []convert.Series) {
-	m, limit := s.d.metrics, s.d.now().Add(maxAhead).UnixMilli()
+	m, limit := s.d.metrics, s.d.now().Add(group.MaxAhead).UnixMilli()
 	for i := range series {
 		x := &series[i]
 		switch {

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/pushbridge/pushbridge/convert"
+	"github.com/pushbridge/pushbridge/group"
 )
 
 // sendable leaves out what must not be sent at all.
 func (s *settlement) sendable() []convert.Series {
 	series := s.batch.series
 	now := s.d.now()
-	limit := now.Add(maxAhead).UnixMilli()
+	limit := now.Add(group.MaxAhead).UnixMilli()
 	series = s.leave(series, clockAhead, func(x *convert.Series) bool { return x.Time > limit })
 	s.d.noteAhead(s.batch, now)
 	if s.batch.protocol == Protocol1 {

@@ -14,7 +14,8 @@
 //  4. What a change costs depends on the size of the push and of what it
 //     replaces, not on what else is stored (promise P7). Only telling what a
 //     push collides with looks further, into the one group concerned.
-//  5. Readers see one consistent committed state, and take no lock.
+//  5. Readers see one consistent committed state, and take no lock, but for Lookup of
+//     one group.
 //  6. The state after a restart, folded from snapshot and log, equals the
 //     committed state before.
 //
@@ -22,10 +23,11 @@
 //
 // A change goes through Apply, which checks it, finds what it ends, stamps it and
 // calls enqueue, all in one critical section, so that the order of the log is the
-// order of the checks; a large one does the same in steps, see largeChange. The group then has a pending version, which later checks
-// see and readers do not. Once the record is durable, Commit makes that version
-// visible. When records fail, Abort throws away everything that is pending, and the
-// log refuses what was made from it: that is what a record's Generation is for.
+// order of the checks; a large one does the same in steps, see largeChange. The group
+// then has a pending version, which later checks see and readers do not. Once the
+// record is durable, Commit makes that version visible. When records fail, Abort
+// throws away everything that is pending, and the log refuses what was made from it:
+// that is what a record's Generation is for.
 //
 //	err := store.Apply(change, now, func(r *group.Record) {
 //		err := log.Append(r, r.Generation, func(seq uint64, err error) {

@@ -2,9 +2,7 @@ package main
 
 import (
 	"path/filepath"
-	"time"
 
-	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/pgfile"
 )
 
@@ -19,7 +17,6 @@ func (g *server) newKeeper() *pgfile.Keeper {
 		Interval: g.settings.persistenceInterval,
 		Store:    g.gateway.State(),
 		Import:   g.gateway.Import,
-		TTL:      g.defaultTTL,
 		Now:      g.now,
 		Logger:   g.log.With("component", "persistence"),
 
@@ -29,12 +26,4 @@ func (g *server) newKeeper() *pgfile.Keeper {
 		o.Hashes = filepath.Join(g.storageDir, hashesName)
 	}
 	return pgfile.NewKeeper(o)
-}
-
-// defaultTTL is how long a group lives after a push that does not say it.
-func (g *server) defaultTTL(l group.Labels) time.Duration {
-	if rules := g.gateway.State().Rules(); rules != nil {
-		return rules.Of(l).TTL
-	}
-	return g.settings.ttl
 }

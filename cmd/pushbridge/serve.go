@@ -179,7 +179,6 @@ func (g *server) pushHandler() *ingest.Handler {
 		UTF8Names: g.settings.enableUTF8,
 		AdminAPI:  g.settings.enableAdminAPI,
 		Limits:    g.settings.limits,
-		TTL:       g.settings.ttl,
 
 		AcceptTimestamps: g.settings.acceptTimestamps,
 		MaxAge:           g.settings.maxAge,
