@@ -42,7 +42,7 @@ func newRig(t testing.TB, o Options) *rig {
 func newIdleRig(t testing.TB, o Options) *rig {
 	t.Helper()
 	own := prometheus.NewRegistry()
-	own.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "go_goroutines"}))
+	own.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "go_goroutines", Help: "One of the gateway's own."}))
 	gw, err := gateway.Open(queue.NewMemory(), gateway.Options{
 		State: state.Options{
 			CheckConsistency: !o.Unchecked, MaxGroups: o.Limits.MaxGroups, MaxSeriesPerGroup: o.Limits.MaxSeries,

@@ -596,20 +596,17 @@ func TestExposition_OneMoment(t *testing.T) {
 			g.put(t, "job=stays", "m 1\n")
 			g.push(t, group.Change{Kind: group.KindPut}, testTime.Add(-2*time.Hour), "job=late", parseText(t, "m 1\n")...)
 			g.put(t, "job=goes", "m 1\n")
-			got := func() map[string]float64 {
-				return seriesOf(t, scrapeStore(t, g.Store, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
-					if g.Lookup(keyOf("job=goes")) != nil {
-						g.apply(t, group.Change{Kind: group.KindDelete, Labels: keyOf("job=goes")}, testTime)
-					}
-					return nil, nil
-				}), "Accept", accept))
-			}()
+			resp := scrapeStore(t, g.Store, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+				g.apply(t, group.Change{Kind: group.KindDelete, Labels: keyOf("job=goes")}, testTime)
+				return nil, nil
+			}), "Accept", accept)
+			defer func() { _ = resp.Body.Close() }()
 			pushed := float64(testTime.UnixNano()) / 1e9
 			want := map[string]float64{
 				"m stays": 1, "push_time_seconds stays": pushed, "push_failure_time_seconds stays": 0, "pushbridge_group_overdue stays": 0,
 				"m late": 1, "push_time_seconds late": pushed - 7200, "push_failure_time_seconds late": 0, "pushbridge_group_overdue late": 1,
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
+			if diff := cmp.Diff(want, seriesOf(t, resp)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -619,7 +616,6 @@ func TestExposition_OneMoment(t *testing.T) {
 // seriesOf reads a view: the value of each family and job.
 func seriesOf(t *testing.T, resp *http.Response) map[string]float64 {
 	t.Helper()
-	defer func() { _ = resp.Body.Close() }()
 	dec := expfmt.NewDecoder(resp.Body, expfmt.ResponseFormat(resp.Header))
 	out := map[string]float64{}
 	for {

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,10 +22,7 @@ var (
 // binary shows: of each configuration nothing is missing, and none is in it in vain.
 func TestReservedNames(t *testing.T) {
 	reserved := readReserved(t)
-	left := map[string]string{}
-	for name, typ := range reserved {
-		left[name] = typ
-	}
+	left := maps.Clone(reserved)
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.yml")
 	err := os.WriteFile(config, []byte(`remote_write:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -49,9 +50,12 @@ func readException(line string) (*exception, error) {
 	if f[1] != "methods" && f[1] != "fields" {
 		return nil, fmt.Errorf("%q: want methods or fields, not %q", line, f[1])
 	}
+	if f[2] == "any" {
+		return &exception{name: f[0], what: f[1], bound: math.MaxInt}, nil
+	}
 	n, err := strconv.Atoi(f[2])
 	if err != nil {
-		return nil, fmt.Errorf("%q: want how many %s, not %q", line, f[1], f[2])
+		return nil, fmt.Errorf("%q: want how many %s, or any, not %q", line, f[1], f[2])
 	}
 	return &exception{name: f[0], what: f[1], bound: n}, nil
 }

@@ -9,6 +9,7 @@
 //
 //	state.Store  methods 81  one critical section, whose steps are in files of their own
 //
+// Where there is one for each of something else, "any" in place of the number says so.
 // An exception that nothing needs any more is a mistake too, so that the file tells
 // the truth. Tests and generated files do not count.
 //

@@ -55,6 +55,7 @@ func TestCheck(t *testing.T) {
 			want: "queue.Log has 3 methods, at most 1 are allowed" + methods + "queue.Store has 2 methods, at most 1 are allowed" + methods,
 		},
 		{name: "an exception", bounds: bounds{2, 3}, exceptions: "# why\n\nqueue.Log  methods 3  it is the log\n"},
+		{name: "an exception without a number", bounds: bounds{2, 3}, exceptions: "queue.Log methods any one for each file\n"},
 		{name: "an exception is a bound", bounds: bounds{1, 3}, exceptions: "queue.Log methods 2 it is the log\nqueue.Store methods 2 so\n", want: "queue.Log has 3 methods, at most 2 are allowed" + methods},
 		{
 			name: "an exception for the other count", bounds: bounds{2, 3}, exceptions: "queue.Log fields 9 many\n",
@@ -63,7 +64,7 @@ func TestCheck(t *testing.T) {
 		{name: "an exception for what is gone", bounds: bounds{3, 3}, exceptions: "\nqueue.Gone methods 9 it was the log\n", want: "FILE:2: queue.Gone needs no exception for its methods: remove the line\n"},
 		{name: "an exception without a reason", exceptions: "queue.Log methods 3\n", want: "!FILE:1: \"queue.Log methods 3\": want TYPE, methods or fields, how many, and the reason"},
 		{name: "an exception for lines", exceptions: "queue.Log lines 3 x\n", want: "!FILE:1: \"queue.Log lines 3 x\": want methods or fields, not \"lines\""},
-		{name: "an exception without a bound", exceptions: "queue.Log methods many x\n", want: "!FILE:1: \"queue.Log methods many x\": want how many methods, not \"many\""},
+		{name: "an exception without a bound", exceptions: "queue.Log methods many x\n", want: "!FILE:1: \"queue.Log methods many x\": want how many methods, or any, not \"many\""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			exceptions := filepath.Join(files(t, "exceptions", tc.exceptions), "exceptions")
