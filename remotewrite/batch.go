@@ -12,7 +12,7 @@ import (
 // since the receiver may have stored them without our knowing (rule R-3).
 type batch struct {
 	kind     kind
-	shard    int // that it is of
+	into     *stretch // what becomes of it is noted there
 	protocol Protocol
 	series   []convert.Series // in order, the shard's own, from to to
 	from, to int

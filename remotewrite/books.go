@@ -48,10 +48,10 @@ type ledger struct {
 	mu sync.Mutex
 
 	ever     queue.Ledger
-	before   outcome   // of ever, what earlier runs have settled
-	taken    uint64    // samples that this run has handed to a shard, or missed
-	unnoted  []outcome // by shard: of ever, what the cursor does not know
-	unstored struct {  // samples that the log never had: refreshes, and states
+	before   outcome    // of ever, what earlier runs have settled
+	taken    uint64     // samples that this run has handed to a shard, or missed
+	shards   []progress // of ever, what the cursor does not know
+	unstored struct {   // samples that the log never had: refreshes, and states
 		accepted, skipped uint64
 		settled           outcome
 	}
@@ -60,7 +60,11 @@ type ledger struct {
 // newLedger goes on with what the cursor has.
 func newLedger(c *queue.Cursor, total func() uint64) *ledger {
 	ever, _ := c.Ledger()
-	return &ledger{total: total, ever: ever, before: ever.Settled, unnoted: make([]outcome, c.Shards())}
+	l := &ledger{total: total, ever: ever, before: ever.Settled, shards: make([]progress, c.Shards())}
+	for i := range l.shards {
+		l.shards[i].now = &stretch{}
+	}
+	return l
 }
 
 // accept notes that a record of n samples was handed to a shard.
@@ -74,8 +78,15 @@ func (l *ledger) accept(k kind, n uint64) {
 	l.taken += n
 }
 
-// settle notes what became of samples of a shard.
-func (l *ledger) settle(shard int, k kind, o *outcome) {
+// at returns the stretch that a shard is in: what becomes of its samples is noted there.
+func (l *ledger) at(shard int) *stretch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.shards[shard].now
+}
+
+// settle notes what became of samples of a stretch.
+func (l *ledger) settle(s *stretch, k kind, o *outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if k == ephemeral {
@@ -83,17 +94,29 @@ func (l *ledger) settle(shard int, k kind, o *outcome) {
 		return
 	}
 	l.ever.Settled.Add(o)
-	l.unnoted[shard].Add(o)
+	s.settled.Add(o)
 }
 
-// note returns what the cursor is to learn together with a position of the shard:
-// what a killed process leaves open is settled once.
-func (l *ledger) note(shard int) outcome {
+// setAside keeps s from being acknowledged until takeBack was called as often.
+func (l *ledger) setAside(s *stretch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	o := l.unnoted[shard]
-	l.unnoted[shard] = outcome{}
-	return o
+	s.open++
+}
+
+func (l *ledger) takeBack(s *stretch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.open--
+}
+
+// pass notes that the shard is done up to seq, where the log had held total samples, but
+// for what is set aside. It returns what the cursor is to learn, position and outcome
+// together: what a killed process leaves open is settled once.
+func (l *ledger) pass(shard int, seq, total uint64) *stretch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.shards[shard].pass(seq, total)
 }
 
 // missing returns how many samples of the records up to a place, where the log had

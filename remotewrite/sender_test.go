@@ -17,7 +17,7 @@ func TestCustomBucketsDoNotLeaveIn1(t *testing.T) {
 			hist := convert.Series{Labels: labelsOf("__name__", "n"), Time: now, Hist: &histogram.Histogram{Schema: -53, CustomValues: []float64{1}}}
 			plain := convert.Series{Labels: labelsOf("__name__", "p"), Time: now, Value: 1}
 			record := &group.Record{Kind: group.KindRefresh, Labels: groupingKey("job", "j"), Time: now}
-			w := &batch{kind: stored, protocol: p, series: []convert.Series{hist, plain}, parts: []part{{item: item{record: record}}}}
+			w := &batch{kind: stored, into: &stretch{}, protocol: p, series: []convert.Series{hist, plain}, parts: []part{{item: item{record: record}}}}
 			if err := b.d.shards[0].sender.send(t.Context(), t.Context(), w); err != nil {
 				t.Fatal(err)
 			}

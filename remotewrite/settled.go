@@ -41,7 +41,7 @@ type given struct {
 func (s *settlement) settled(place, n uint64) {
 	var o outcome
 	o[place] = n
-	s.d.ledger.settle(s.batch.shard, s.batch.kind, &o)
+	s.d.ledger.settle(s.batch.into, s.batch.kind, &o)
 }
 
 // giveUp accounts for series that will not be delivered.

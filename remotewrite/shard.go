@@ -20,7 +20,6 @@ type shard struct {
 	acked, doubtful uint64
 
 	unsettled atomic.Int64 // items put and not settled
-	troubled  atomic.Int64 // parts of batches that are tried elsewhere; until they are settled nothing is acknowledged
 	oldest    atomic.Int64 // timestamp of the batch at hand, 0 for none
 
 	gatherer gatherer
@@ -99,9 +98,9 @@ func (s *shard) noteSent(b *batch) func() {
 
 // finish writes down that b is settled.
 func (s *shard) finish(b *batch) {
-	s.d.ledger.settle(s.n, b.kind, &b.drops)
+	s.d.ledger.settle(b.into, b.kind, &b.drops)
 	s.d.noteUnsent(&b.drops)
-	if seq, total := b.done(); seq > 0 && !s.d.debt.first.Load() && s.troubled.Load() == 0 {
+	if seq, total := b.done(); seq > 0 && !s.d.debt.first.Load() {
 		if err := s.acknowledge(seq, total); err != nil {
 			// The next one that works covers this one too.
 			s.d.report.cursorFailed(err)
@@ -113,8 +112,12 @@ func (s *shard) finish(b *batch) {
 	s.gatherer.settled()
 }
 
-// acknowledge moves the position of the shard, which has settled everything up to
-// seq, and notes what became of it.
+// acknowledge moves the position of the shard, which is done with everything up to seq,
+// and notes what became of it: up to what is set aside.
 func (s *shard) acknowledge(seq, total uint64) error {
-	return s.d.cursor.Settle(s.n, seq, total, s.d.ledger.note(s.n))
+	ready := s.d.ledger.pass(s.n, seq, total)
+	if ready == nil {
+		return nil
+	}
+	return s.d.cursor.Settle(s.n, ready.seq, ready.total, ready.settled)
 }

@@ -3,9 +3,11 @@ package remotewrite
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pushbridge/pushbridge/convert"
+	"github.com/pushbridge/pushbridge/group"
 )
 
 // A receiver may stumble over a sample: it answers 500 to each request that holds
@@ -76,14 +78,20 @@ func (w *delivery) stumbled(ctx, hard context.Context, series []convert.Series, 
 }
 
 // isolate cuts f until what fails is one series each, or the budget is used up. It
-// goes by series, not by position: the samples of a series stay together, in order.
+// goes by series, not by position: the samples of a series stay together, in order. It
+// looks at one half down to the end before the other, so that where nothing gets through
+// few requests show it; then f stays whole.
 func (w *delivery) isolate(ctx, hard context.Context, f failing, reserved int) ([]failing, error) {
 	open, done := []failing{f}, []failing(nil)
 	for len(open) > 0 {
-		f, open = open[0], open[1:]
-		halves := splitSeries(f.series)
+		next := open[0]
+		open = open[1:]
+		halves := splitSeries(next.series)
 		if halves == nil || w.budget-reserved < 2 {
-			done = append(done, f)
+			if !w.through {
+				return []failing{f}, nil
+			}
+			done = append(done, next)
 			continue
 		}
 		w.failing = nil
@@ -94,10 +102,7 @@ func (w *delivery) isolate(ctx, hard context.Context, f failing, reserved int) (
 			}
 		}
 		w.through = w.through || len(w.failing) < len(halves)
-		if !w.through {
-			return []failing{f}, nil
-		}
-		open = append(open, w.failing...)
+		open = append(w.failing, open...)
 	}
 	return done, nil
 }
@@ -133,12 +138,14 @@ func splitSeries(series []convert.Series) [][]convert.Series {
 
 func has[K comparable, V any](m map[K]V, k K) bool { _, ok := m[k]; return ok }
 
-// own is a copy of series that the converter does not use again.
+// own is a copy of series that the converter does not use again, and that keeps nothing
+// else of their records alive.
 func own(series []convert.Series) []convert.Series {
 	out := slices.Clone(series)
 	for i := range out {
 		x := &out[i]
-		x.Labels, x.Exemplars = slices.Clone(x.Labels), nil
+		x.Labels, x.Exemplars = ownLabels(x.Labels), nil
+		x.Family.Name, x.Family.Help, x.Family.Unit = strings.Clone(x.Family.Name), strings.Clone(x.Family.Help), strings.Clone(x.Family.Unit)
 		if x.Hist != nil {
 			x.Hist = x.Hist.Copy()
 		}
@@ -147,4 +154,21 @@ func own(series []convert.Series) []convert.Series {
 		}
 	}
 	return out
+}
+
+func ownLabels(l []group.Label) []group.Label {
+	out := slices.Clone(l)
+	for i := range out {
+		out[i].Name, out[i].Value = strings.Clone(l[i].Name), strings.Clone(l[i].Value)
+	}
+	return out
+}
+
+// ownParts is parts with what is told of their records, and nothing else of those.
+func ownParts(parts []part) []part {
+	for i := range parts {
+		r := parts[i].item.record
+		parts[i].item.record = &group.Record{Labels: ownLabels(r.Labels), Time: r.Time}
+	}
+	return parts
 }

@@ -1,7 +1,9 @@
 package remotewrite
 
 import (
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -31,11 +33,13 @@ func TestStumblingHoldsUpNobody(t *testing.T) {
 		t.Run(string(m), func(t *testing.T) {
 			s := setup{config: func(c *Config) { oneShard(c); c.ProtobufMessage = m }, answer: poison}
 			bubble(t, s, func(t *testing.T, b *bench) {
+				b.put("before 1", "job", "b")
+				await(t, "acknowledged", func() bool { acked, _ := b.d.cursor.Position(0); return acked == b.d.o.Log.Head() })
 				before, _ := b.d.cursor.Position(0)
 				b.put(withPoison(500), "job", "a")
 				b.put("fine 1", "job", "b")
 				time.Sleep(2 * time.Minute)
-				if got := len(b.r.got()); got != 500 {
+				if got := len(b.r.got()); got != 502 {
 					t.Errorf("%d stored after two minutes", got)
 				}
 				books := b.d.ledger.run()
@@ -100,30 +104,144 @@ func TestStumblingEnds(t *testing.T) {
 	}
 }
 
-// An outage that says 500 for an hour drops nothing and cuts nothing for good.
+// What is set aside keeps back its own record and what comes behind it: when the oldest
+// is settled, everything up to the next one is acknowledged.
+func TestWhatIsSetAsideKeepsBackNoMore(t *testing.T) {
+	bubble(t, setup{config: oneShard, answer: poison}, func(t *testing.T, b *bench) {
+		began := time.Now()
+		for i := range 3 {
+			b.put("poison 1\nbeside 1", "job", fmt.Sprint("a", i))
+			b.put("fine 1", "job", "b")
+			time.Sleep(4 * time.Minute)
+		}
+		// The first one is given up ten minutes after its push, the others are not.
+		first := b.d.o.Log.Head() - 5
+		if acked, _ := b.d.cursor.Position(0); acked != first+1 {
+			t.Errorf("acknowledged up to %d after %v, want %d", acked, time.Since(began), first+1)
+		}
+		ledger, _ := b.d.cursor.Ledger()
+		total, _ := b.d.o.Log.TotalAt(first + 1)
+		if ledger.Accepted(total) != ledger.Settled.Sum() || ledger.Settled[serverError] != 1 {
+			t.Errorf("ledger %+v", ledger)
+		}
+		time.Sleep(time.Hour)
+		settled(t, b.d)
+		await(t, "acknowledged", func() bool { acked, _ := b.d.cursor.Position(0); return acked == b.d.o.Log.Head() })
+		if ledger, _ := b.d.cursor.Ledger(); ledger.Pending(b.d.o.Log.Samples()) != 0 || ledger.Settled[serverError] != 3 {
+			t.Errorf("ledger %+v", ledger)
+		}
+	})
+}
+
+// An outage that says 500 for an hour drops nothing and cuts nothing for good: the push
+// goes on to be tried as a whole.
 func TestOutageIsNotStumbling(t *testing.T) {
+	began := time.Time{}
 	var up atomic.Bool
-	answer := func(*request, int) reply {
+	whole := func(q *request) bool { return len(q.samples) >= 502 }
+	answer := func(q *request, _ int) reply {
+		if time.Since(began) > time.Hour && whole(q) {
+			up.Store(true)
+		}
 		if up.Load() {
 			return reply{}
 		}
 		return reply{status: 500}
 	}
 	bubble(t, setup{config: oneShard, answer: answer}, func(t *testing.T, b *bench) {
+		began = time.Now()
 		b.put(manySeries(500), "job", "a")
 		for i := range 10 {
 			b.put("a 1", "job", fmt.Sprint(i))
 		}
 		time.Sleep(time.Hour)
-		up.Store(true)
-		books := settled(t, b.d)
-		if books.Delivered != 502+30 {
+		if parts := slices.IndexFunc(b.r.all(), func(q *request) bool { return !whole(q) }); parts < 0 {
+			t.Error("nobody looked whether parts get through")
+		}
+		await(t, "the push comes as a whole", up.Load)
+		if books := settled(t, b.d); books.Delivered != 502+30 {
 			t.Errorf("books %+v", books)
 		}
-		whole := func(q *request) bool { return len(q.samples) >= 502 }
-		if all := b.r.all(); !slices.ContainsFunc(all[len(all)-2:], whole) {
-			t.Error("the push got through in parts")
+	})
+}
+
+// Two samples that the receiver stumbles over, in one batch and with nothing beside it,
+// are no outage, wherever the batch is cut.
+func TestStumblingTwice(t *testing.T) {
+	answer := func(q *request, _ int) reply {
+		if slices.ContainsFunc(q.samples, func(s sample) bool { return strings.Contains(s.series, "poison") }) {
+			return reply{status: 500}
 		}
+		return reply{}
+	}
+	bubble(t, setup{config: oneShard, answer: answer}, func(t *testing.T, b *bench) {
+		text := "a_poison 1\n"
+		for i := range 50 {
+			text += fmt.Sprintf("fine{n=\"%d\"} 1\n", i)
+		}
+		b.put(text+"z_poison 1\n", "job", "a")
+		time.Sleep(5 * time.Minute)
+		if books := b.d.ledger.run(); books.Delivered != 52 || books.Pending != 2 {
+			t.Errorf("books %+v", books)
+		}
+		time.Sleep(10 * time.Minute)
+		same(t, map[string]uint64{"server_error": 2}, settled(t, b.d).Dropped)
+	})
+}
+
+// What was sent before a kill and what was not are never in one request after it, also
+// where samples are set aside: the records from the first of those on go out alone.
+func TestReplayOfWhatIsSetAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mended, down atomic.Bool
+		r := &receiver{}
+		r.answer = func(q *request, n int) reply {
+			switch {
+			case down.Load():
+				return reply{err: errors.New("down")}
+			case mended.Load():
+				return reply{}
+			}
+			return poison(q, n)
+		}
+		l := newLife(t, filepath.Join(t.TempDir(), "a"), r, oneShard)
+		settled(t, l.d)
+		for i := range 3 {
+			l.put(withPoison(20), "job", fmt.Sprint("a", i))
+			l.put("fine 1", "job", "b")
+		}
+		time.Sleep(5 * time.Minute)
+		if n := l.d.ledger.run().Pending; n != 3 {
+			t.Errorf("%d samples wait, not those that are set aside", n)
+		}
+		down.Store(true)
+		l.put("later 1", "job", "b")
+		synctest.Wait()
+		dir := l.killed(t)
+		sent := map[string]bool{}
+		for _, q := range r.all() {
+			for _, s := range q.samples {
+				sent[fmt.Sprint(s.series, s.time)] = true
+			}
+		}
+		before := len(r.all())
+		down.Store(false)
+		mended.Store(true)
+		l = newLife(t, dir, r, oneShard)
+		l.put("new 1", "job", "a0")
+		settled(t, l.d)
+		for _, q := range r.all()[before:] {
+			again := 0
+			for _, s := range q.samples {
+				if sent[fmt.Sprint(s.series, s.time)] {
+					again++
+				}
+			}
+			if again > 0 && again < len(q.samples) {
+				t.Errorf("%d of %d samples of a request were sent before", again, len(q.samples))
+			}
+		}
+		l.end()
 	})
 }
 

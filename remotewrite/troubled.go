@@ -24,7 +24,6 @@ type troubled struct {
 
 // trouble is one part of a batch.
 type trouble struct {
-	shard  *shard
 	batch  batch
 	series []convert.Series
 	since  time.Time
@@ -88,7 +87,7 @@ func (t *troubled) any(series []convert.Series) bool {
 }
 
 // put takes f over, unless too much is held. Until it is settled its shard
-// acknowledges nothing.
+// acknowledges nothing from there on.
 func (t *troubled) put(w *delivery, f failing) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -96,10 +95,9 @@ func (t *troubled) put(w *delivery, f failing) bool {
 		return false
 	}
 	now := t.d.now()
-	x := &trouble{shard: t.d.shards[w.batch.shard], batch: *w.batch, series: own(f.series), since: now, next: now.Add(troubledRetry)}
-	x.batch.series, x.batch.parts = x.series, w.batch.partsOf(f.series)
-	x.shard.troubled.Add(1)
-	x.shard.unsettled.Add(1)
+	x := &trouble{batch: *w.batch, series: own(f.series), since: now, next: now.Add(troubledRetry)}
+	x.batch.series, x.batch.parts = x.series, ownParts(w.batch.partsOf(f.series))
+	t.d.ledger.setAside(x.batch.into)
 	t.held = append(t.held, x)
 	t.count += len(x.series)
 	t.d.metrics.stuck.Inc()
@@ -182,6 +180,5 @@ func (t *troubled) remove(x *trouble, failed []failing, now time.Time) {
 		}
 	}
 	t.d.metrics.stuck.Dec()
-	x.shard.troubled.Add(-1)
-	x.shard.unsettled.Add(-1)
+	t.d.ledger.takeBack(x.batch.into)
 }
