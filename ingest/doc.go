@@ -7,8 +7,8 @@
 //	path.go     the path -> grouping key
 //	body.go     the body, decompressed, within its limits
 //	text.go, proto.go   the body -> metric families
-//	parse.go    the body -> a part: what its text means was often found out before, see
-//	            scan.go and shapecache.go
+//	parse.go    the body -> a part: what the body means was often found out before, see
+//	            scan.go, scanproto.go and shapecache.go
 //	handler.go  the steps in order, and the one place that maps errors to statuses
 //
 // Around them upload.go sees to it that bodies come on and refusals are heard,

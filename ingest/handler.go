@@ -25,7 +25,7 @@ type Options struct {
 	AcceptTimestamps bool          // --push.accept-timestamps: samples may have times of their own
 	MaxAge           time.Duration // --push.max-age: how old those may be; 0: any
 
-	ShapeCacheBytes int64 // --push.shape-cache-bytes: memory for texts that were parsed before; 0: none
+	ShapeCacheBytes int64 // --push.shape-cache-bytes: memory for bodies that were parsed before; 0: none
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer

@@ -56,19 +56,19 @@ func shapeCacheCollectors(c *shapeCache) []prometheus.Collector {
 	return []prometheus.Collector{
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "pushbridge_ingest_shape_cache_hits_total",
-			Help: "Pushes of a text that was parsed before with other values.",
+			Help: "Pushes of a body that was parsed before with other values.",
 		}, func() float64 { return float64(c.stats().hits) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "pushbridge_ingest_shape_cache_misses_total",
-			Help: "Pushes of a text that the cache could have known, and did not.",
+			Help: "Pushes of a body that the cache could have known, and did not.",
 		}, func() float64 { return float64(c.stats().misses) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "pushbridge_ingest_shape_cache_bytes",
-			Help: "Estimated memory of the texts that the cache knows.",
+			Help: "Estimated memory of the bodies that the cache knows.",
 		}, func() float64 { return float64(c.stats().bytes) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "pushbridge_ingest_shape_cache_texts",
-			Help: "Texts that the cache knows.",
+			Name: "pushbridge_ingest_shape_cache_bodies",
+			Help: "Bodies that the cache knows.",
 		}, func() float64 { return float64(c.stats().texts) }),
 	}
 }

@@ -61,6 +61,10 @@ func (b *bodyParser) part(r *http.Request, l *lease) (*group.Part, error) {
 const recordCost = 4
 
 func (b *bodyParser) proto(r *http.Request, body []byte, l *lease) (*group.Part, error) {
+	return b.shapes.part(protoScanner{}, body, func(body []byte) (*group.Part, error) { return b.parseProto(r, body, l) })
+}
+
+func (b *bodyParser) parseProto(r *http.Request, body []byte, l *lease) (*group.Part, error) {
 	done, err := b.turn(l, protoCost(body))
 	if err != nil {
 		return nil, err
@@ -76,7 +80,7 @@ func (b *bodyParser) proto(r *http.Request, body []byte, l *lease) (*group.Part,
 func (b *bodyParser) text(r *http.Request, body []byte, l *lease) (*group.Part, error) {
 	oneLine := bytes.IndexByte(body, '\n') < 0
 	text := normalizeText(body, lengthKnown(r))
-	p, err := b.shapes.part(text, func(text []byte) (*group.Part, error) { return b.parseText(r, text, l) })
+	p, err := b.shapes.part(textScanner{}, text, func(text []byte) (*group.Part, error) { return b.parseText(r, text, l) })
 	if _, ok := errors.AsType[*MalformedError](err); !ok {
 		return p, err
 	}

@@ -8,20 +8,47 @@ import (
 	"unsafe"
 )
 
-// textScan is a text body taken apart into its values and the rest, without
-// looking at what the rest means.
-type textScan struct {
-	skeleton []byte    // every line, a sample's without its value
-	values   []float64 // the values, one for each line of a sample
+// takenApart is a body taken apart into its values and the rest, without looking at
+// what the rest means.
+type takenApart struct {
+	skeleton []byte   // the body without its values, behind a byte that tells the format
+	values   []uint64 // float bits, or whole numbers
+	whole    []bool   // which are whole numbers
 }
 
-// scan takes text apart, and reports whether it could. A line that is no comment
-// must be written as nearly every client writes it: what it is about, a blank,
-// and one number. Two texts with one skeleton differ in the numbers only: a
-// sample's line ends with a blank there, a comment begins with #, and no other
+// What the skeleton of a format begins with.
+const (
+	byText  = 't'
+	byProto = 'p'
+)
+
+func (s *takenApart) reset(format byte) {
+	s.skeleton, s.values, s.whole = append(s.skeleton[:0], format), s.values[:0], s.whole[:0]
+}
+
+func (s *takenApart) add(v uint64, whole bool) {
+	s.values, s.whole = append(s.values, v), append(s.whole, whole)
+}
+
+// scanner takes bodies of one format apart. Two bodies with the same skeleton differ in
+// their values only.
+type scanner interface {
+	// scan takes a body apart, and reports whether it could.
+	scan(s *takenApart, body []byte) bool
+
+	// probe returns the body that was taken apart with other values: the first is
+	// probeBase, and each the successor of the one before.
+	probe(s *takenApart, body []byte) []byte
+}
+
+// textScanner takes the text format apart. A line that is no comment must be written
+// as nearly every client writes it: what it is about, a blank, and one number. In a
+// skeleton a sample's line ends with a blank, a comment begins with #, and no other
 // line has anything in it.
-func (s *textScan) scan(text []byte) bool {
-	s.skeleton, s.values = s.skeleton[:0], s.values[:0]
+type textScanner struct{}
+
+func (textScanner) scan(s *takenApart, text []byte) bool {
+	s.reset(byText)
 	for len(text) > 0 {
 		end := bytes.IndexByte(text, '\n')
 		if end < 0 {
@@ -35,7 +62,7 @@ func (s *textScan) scan(text []byte) bool {
 			if !ok || at < 2 || line[0] == ' ' || line[0] == '\t' {
 				return false
 			}
-			s.values = append(s.values, v)
+			s.add(math.Float64bits(v), false)
 			line = line[:at]
 		}
 		s.skeleton = append(append(s.skeleton, line...), '\n')
@@ -43,19 +70,15 @@ func (s *textScan) scan(text []byte) bool {
 	return true
 }
 
-// probe returns the text with values that tell which line each came from: see
-// probeBase.
-func (s *textScan) probe() []byte {
-	out := make([]byte, 0, len(s.skeleton)+8*len(s.values))
-	rest, n := s.skeleton, uint64(probeBase)
-	for len(rest) > 0 {
-		end := bytes.IndexByte(rest, '\n')
-		line := rest[:end]
-		rest = rest[end+1:]
+func (textScanner) probe(s *takenApart, _ []byte) []byte {
+	out := make([]byte, 0, len(s.skeleton)+16*len(s.values))
+	next := uint64(probeBase)
+	for line := range bytes.Lines(s.skeleton[1:]) {
+		line = line[:len(line)-1]
 		out = append(out, line...)
-		if end > 0 && line[0] != '#' {
-			out = strconv.AppendUint(out, n, 10)
-			n++
+		if len(line) > 0 && line[0] != '#' {
+			out = strconv.AppendUint(out, next, 10)
+			next++
 		}
 		out = append(out, '\n')
 	}

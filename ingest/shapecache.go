@@ -2,79 +2,90 @@ package ingest
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/pushbridge/pushbridge/group"
 )
 
-// shapeCache knows texts that were parsed before. A job pushes the same series
-// again and again, only their values change: a text whose skeleton is known needs
+// shapeCache knows bodies that were parsed before. A job pushes the same series
+// again and again, only their values change: a body whose skeleton is known needs
 // no parsing, no checks of names and labels, and no new shape. Everything else is
-// the full parser's, so whatever a text means, or is refused for, is decided in
+// the full parser's, so whatever a body means, or is refused for, is decided in
 // one place.
 //
-// A text is taken in when it comes for the second time; the first costs a look
+// A body is taken in when it comes for the second time; the first costs a look
 // and a hash. What is not asked for is forgotten, a generation at a time.
 type shapeCache struct {
 	keys  skeletonKeys
 	limit int64                           // bytes of both generations; 0: the cache is off
 	share func(*group.Shape) *group.Shape // returns the equal shape that the state has, so that both hold one
-	scans sync.Pool                       // of *textScan
+	scans sync.Pool                       // of *takenApart
 
 	mu      sync.Mutex
-	young   map[skeletonHash]*knownText
-	old     map[skeletonHash]*knownText
+	young   map[skeletonHash]*knownBody
+	old     map[skeletonHash]*knownBody
 	size    int64 // of young
 	oldSize int64
 	seen    map[skeletonHash]struct{} // came once
 	seenOld map[skeletonHash]struct{}
 
 	hits   atomic.Uint64
-	misses atomic.Uint64 // of texts that can be taken apart
+	misses atomic.Uint64 // of bodies that can be taken apart
 }
 
-// knownText is how the values of a text become a value column.
-type knownText struct {
-	shape *group.Shape
-	slots []valueSlot
-	size  int64
+// knownBody is how the values of a body become those of a part.
+type knownBody struct {
+	shape   *group.Shape
+	slots   []slot
+	created []createdSlots
+	size    int64
 }
 
-// valueSlot says where a slot of the value column comes from.
-type valueSlot struct {
-	line  int32  // number of the sample's line; noLine for a slot that always is the same
-	whole bool   // the slot holds an integer, otherwise float bits
-	fixed uint64 // with noLine
+// slot says where a number of a part comes from.
+type slot struct {
+	value   int32  // number of the body's value; noValue for one that always is the same
+	integer bool   // a float that the parser makes a whole number
+	fixed   uint64 // with noValue
 }
 
-const noLine = -1
+const noValue = -1
 
-// probeBase is the first value of a probe. Each line of it has a number of its
-// own, so that the slot that the parser puts it in tells what became of the line;
-// nothing else that a text can bring into the column is as large.
-const probeBase = 1 << 40
+// createdSlots are those of a created timestamp.
+type createdSlots struct {
+	metric         uint32
+	seconds, nanos slot
+}
 
-// maxSeen bounds how many texts are remembered that came once, per generation.
+// probeBase is the first value of a probe. Each value of it is a number of its own,
+// so that the slot that the parser puts it in tells what became of it; also of what
+// is kept in 32 bits only. Nothing else that a body can bring into a part is the same.
+const (
+	probeBase   = 1<<40 + probeBase32
+	probeBase32 = 1 << 29
+)
+
+// maxSeen bounds how many bodies are remembered that came once, per generation.
 const maxSeen = 32768
 
 func newShapeCache(limit int64, share func(*group.Shape) *group.Shape) *shapeCache {
 	c := &shapeCache{keys: newSkeletonKeys(), limit: limit, share: share}
-	c.young, c.old = map[skeletonHash]*knownText{}, map[skeletonHash]*knownText{}
+	c.young, c.old = map[skeletonHash]*knownBody{}, map[skeletonHash]*knownBody{}
 	c.seen, c.seenOld = map[skeletonHash]struct{}{}, map[skeletonHash]struct{}{}
-	c.scans.New = func() any { return new(textScan) }
+	c.scans.New = func() any { return new(takenApart) }
 	return c
 }
 
-// part returns the part that full makes of text, from memory where it can.
-func (c *shapeCache) part(text []byte, full func([]byte) (*group.Part, error)) (*group.Part, error) {
+// part returns the part that full makes of a body, from memory where it can.
+func (c *shapeCache) part(f scanner, body []byte, full func([]byte) (*group.Part, error)) (*group.Part, error) {
 	if c.limit <= 0 {
-		return full(text)
+		return full(body)
 	}
-	s := c.scans.Get().(*textScan)
+	s := c.scans.Get().(*takenApart)
 	defer c.scans.Put(s)
-	if !s.scan(text) {
-		return full(text)
+	if !f.scan(s, body) {
+		return full(body)
 	}
 	h := c.keys.hash(s.skeleton)
 	known, again := c.look(h)
@@ -85,79 +96,103 @@ func (c *shapeCache) part(text []byte, full func([]byte) (*group.Part, error)) (
 		}
 	}
 	c.misses.Add(1)
-	p, err := full(text)
+	p, err := full(body)
 	if err == nil && again {
-		if slots := slotsOf(s, p, full); slots != nil {
+		if known := learn(f, s, body, p, full); known != nil {
 			p.Shape = c.share(p.Shape)
-			c.keep(h, &knownText{shape: p.Shape, slots: slots})
+			known.shape = p.Shape
+			c.keep(h, known)
 		}
 	}
 	return p, err
 }
 
 // part returns the part with these values, nil when one of them would make
-// another shape of the text.
-func (k *knownText) part(values []float64) *group.Part {
-	column := make([]uint64, len(k.slots))
+// another shape of the body.
+func (k *knownBody) part(values []uint64) *group.Part {
+	p := &group.Part{Shape: k.shape, Values: make([]uint64, len(k.slots))}
 	for i, s := range k.slots {
 		v, ok := s.of(values)
 		if !ok {
 			return nil
 		}
-		column[i] = v
+		p.Values[i] = v
 	}
-	return &group.Part{Shape: k.shape, Values: column}
+	if len(k.created) > 0 {
+		p.Created = make([]group.Created, len(k.created))
+	}
+	for i, c := range k.created {
+		seconds, _ := c.seconds.of(values)
+		nanos, _ := c.nanos.of(values)
+		p.Created[i] = group.Created{Metric: c.metric, Seconds: int64(seconds), Nanos: int32(nanos)}
+	}
+	return p
 }
 
-// of returns the slot's content.
-func (s valueSlot) of(values []float64) (uint64, bool) {
-	if s.line == noLine {
+// of returns what the slot holds, and whether it can.
+func (s slot) of(values []uint64) (uint64, bool) {
+	if s.value == noValue {
 		return s.fixed, true
 	}
-	v := values[s.line]
-	if !s.whole {
-		return math.Float64bits(v), true
+	bits := values[s.value]
+	if !s.integer {
+		return bits, true
 	}
+	v := math.Float64frombits(bits)
 	n := uint64(v)
 	return n, v >= 0 && v < 1<<53 && float64(n) == v && !math.Signbit(v)
 }
 
-// slotsOf finds out where the values of a text end up, by having a probe of it
-// parsed. It returns nil when that cannot be told, or would not give p for the
-// text itself.
-func slotsOf(s *textScan, p *group.Part, full func([]byte) (*group.Part, error)) []valueSlot {
-	if len(p.Natives)+len(p.Exemplars)+len(p.Created)+len(p.Times) > 0 {
+// learn finds out where the values of a body end up, by having a probe of it parsed.
+// It returns nil when that cannot be told, or would not give p for the body itself.
+func learn(f scanner, s *takenApart, body []byte, p *group.Part, full func([]byte) (*group.Part, error)) *knownBody {
+	if len(p.Natives)+len(p.Exemplars)+len(p.Times) > 0 {
 		return nil
 	}
-	probed, err := full(s.probe())
-	if err != nil || !probed.Shape.Equal(p.Shape) || len(probed.Times) > 0 {
+	probed, err := full(f.probe(s, body))
+	if err != nil || !probed.Shape.Equal(p.Shape) || len(probed.Times) > 0 || len(probed.Created) != len(p.Created) {
 		return nil
 	}
-	slots := make([]valueSlot, len(p.Values))
+	k := &knownBody{shape: p.Shape, slots: make([]slot, len(p.Values))}
 	for i, v := range probed.Values {
-		slots[i] = slotOf(v, p.Values[i], len(s.values))
-		if got, ok := slots[i].of(s.values); !ok || got != p.Values[i] {
-			return nil
-		}
+		k.slots[i] = s.slotOf(v, p.Values[i])
 	}
-	return slots
+	for i, c := range probed.Created {
+		k.created = append(k.created, createdSlots{
+			metric:  c.Metric,
+			seconds: s.slotOf(uint64(c.Seconds), uint64(p.Created[i].Seconds)),
+			nanos:   s.slotOf32(c.Nanos, p.Created[i].Nanos),
+		})
+	}
+	if same := k.part(s.values); same == nil || !slices.Equal(same.Values, p.Values) || !slices.Equal(same.Created, p.Created) {
+		return nil
+	}
+	return k
 }
 
-// slotOf says where a slot with the content probed comes from, in a text of so
-// many lines.
-func slotOf(probed, actual uint64, lines int) valueSlot {
-	if n := probed - probeBase; n < uint64(lines) {
-		return valueSlot{line: int32(n), whole: true}
+// slotOf says where a slot comes from that holds probed in a probe, and actual in
+// the body itself.
+func (s *takenApart) slotOf(probed, actual uint64) slot {
+	if n := probed - probeBase; n < uint64(len(s.values)) {
+		return slot{value: int32(n), integer: !s.whole[n]}
 	}
-	if n := math.Float64frombits(probed) - probeBase; n >= 0 && n < float64(lines) {
-		return valueSlot{line: int32(n)}
+	if n := math.Float64frombits(probed) - probeBase; n >= 0 && n < float64(len(s.values)) && !s.whole[int(n)] {
+		return slot{value: int32(n)}
 	}
-	return valueSlot{line: noLine, fixed: actual}
+	return slot{value: noValue, fixed: actual}
 }
 
-// look returns what is known of a text, and otherwise whether it came before and
+// slotOf32 is slotOf for whole numbers that are kept in 32 bits.
+func (s *takenApart) slotOf32(probed, actual int32) slot {
+	if n := uint32(probed) - probeBase32; int64(n) < int64(len(s.values)) && s.whole[n] {
+		return slot{value: int32(n)}
+	}
+	return slot{value: noValue, fixed: uint64(actual)}
+}
+
+// look returns what is known of a body, and otherwise whether it came before and
 // is to be taken in.
-func (c *shapeCache) look(h skeletonHash) (k *knownText, again bool) {
+func (c *shapeCache) look(h skeletonHash) (k *knownBody, again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if k := c.young[h]; k != nil {
@@ -170,14 +205,14 @@ func (c *shapeCache) look(h skeletonHash) (k *knownText, again bool) {
 	return nil, c.cameLocked(h)
 }
 
-// moveLocked takes a text that is asked for into the young generation.
-func (c *shapeCache) moveLocked(h skeletonHash, k *knownText) {
+// moveLocked takes a body that is asked for into the young generation.
+func (c *shapeCache) moveLocked(h skeletonHash, k *knownBody) {
 	delete(c.old, h)
 	c.oldSize -= k.size
 	c.addLocked(h, k)
 }
 
-// cameLocked reports whether a text came before, and remembers it.
+// cameLocked reports whether a body came before, and remembers it.
 func (c *shapeCache) cameLocked(h skeletonHash) bool {
 	if _, ok := c.seen[h]; ok {
 		return true
@@ -191,9 +226,9 @@ func (c *shapeCache) cameLocked(h skeletonHash) bool {
 	return ok
 }
 
-// keep takes a text in.
-func (c *shapeCache) keep(h skeletonHash, k *knownText) {
-	k.size = int64(16*len(k.slots)+k.shape.Bytes()) + knownTextCost
+// keep takes a body in.
+func (c *shapeCache) keep(h skeletonHash, k *knownBody) {
+	k.size = int64(16*len(k.slots)+40*len(k.created)+k.shape.Bytes()) + knownBodyCost
 	if k.size > c.limit/4 {
 		return
 	}
@@ -204,13 +239,13 @@ func (c *shapeCache) keep(h skeletonHash, k *knownText) {
 	}
 }
 
-// knownTextCost is what a text costs beside its slots and its shape: its place in
+// knownBodyCost is what a body costs beside its slots and its shape: its place in
 // a map.
-const knownTextCost = 128
+const knownBodyCost = 128
 
-func (c *shapeCache) addLocked(h skeletonHash, k *knownText) {
+func (c *shapeCache) addLocked(h skeletonHash, k *knownBody) {
 	if c.size+k.size > c.limit/2 {
-		c.young, c.old = map[skeletonHash]*knownText{}, c.young
+		c.young, c.old = map[skeletonHash]*knownBody{}, c.young
 		c.size, c.oldSize = 0, c.size
 	}
 	c.young[h] = k

@@ -79,7 +79,7 @@ func TestShapeCache_Texts(t *testing.T) {
 				sameAsFull(t, cache, c.first, full)
 			}
 			*asked = 0
-			if _, err := cache.part([]byte(c.other), full); err != nil {
+			if _, err := cache.part(textScanner{}, []byte(c.other), full); err != nil {
 				t.Log(err)
 			}
 			if got := *asked == 0; got != c.short {
@@ -97,7 +97,7 @@ func histogramText(values ...int) string {
 // sameAsFull holds the cache to what the full parser makes of text.
 func sameAsFull(t *testing.T, c *shapeCache, text string, full func([]byte) (*group.Part, error)) {
 	t.Helper()
-	got, gotErr := c.part([]byte(text), full)
+	got, gotErr := c.part(textScanner{}, []byte(text), full)
 	want, wantErr := full([]byte(text))
 	if fmt.Sprint(gotErr) != fmt.Sprint(wantErr) {
 		t.Fatalf("%q: error %v, want %v", text, gotErr, wantErr)
@@ -172,7 +172,7 @@ func TestShapeCache_Kept(t *testing.T) {
 			sameAsFull(t, c, fmt.Sprintf("a{x=\"%d\"} 1\n", i), full)
 		}
 		*asked = 0
-		if _, err := c.part(often, full); err != nil || *asked != 0 {
+		if _, err := c.part(textScanner{}, often, full); err != nil || *asked != 0 {
 			t.Fatalf("forgotten after %d texts: %v", i, err)
 		}
 	}
@@ -183,7 +183,7 @@ func TestShapeCache_RefusedText(t *testing.T) {
 	c := newTestCache(1 << 20)
 	refused := errors.New("refused")
 	for range 4 {
-		_, err := c.part([]byte("a 1\n"), func([]byte) (*group.Part, error) { return nil, refused })
+		_, err := c.part(textScanner{}, []byte("a 1\n"), func([]byte) (*group.Part, error) { return nil, refused })
 		if !errors.Is(err, refused) {
 			t.Fatal(err)
 		}
@@ -197,7 +197,7 @@ func TestShapeCache_Off(t *testing.T) {
 	c := newTestCache(0)
 	full, asked := fullParts()
 	for range 5 {
-		if _, err := c.part([]byte("a 1\n"), full); err != nil {
+		if _, err := c.part(textScanner{}, []byte("a 1\n"), full); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -240,7 +240,7 @@ func BenchmarkShapeCache(b *testing.B) {
 				b.ReportAllocs()
 				b.SetBytes(int64(text.Len()))
 				for b.Loop() {
-					if _, err := c.part([]byte(text.String()), full); err != nil {
+					if _, err := c.part(textScanner{}, []byte(text.String()), full); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -164,7 +164,7 @@ func limitFlags(category string) []cli.Flag {
 		},
 		&cli.StringFlag{
 			Name: ingest.FlagShapeCacheBytes, Category: category, Value: "32MiB",
-			Usage: "Memory for texts that were pushed before, so that only their values need to be read. 0 is none.",
+			Usage: "Memory for bodies that were pushed before, so that only their values need to be read. 0 is none.",
 		},
 		&cli.IntFlag{
 			Name: ingest.FlagMaxGroups, Category: category,

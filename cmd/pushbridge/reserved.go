@@ -85,7 +85,7 @@ var reservedFamilies = map[group.Type][]string{
 		"pushbridge_ingest_inflight_bytes",
 		"pushbridge_ingest_inflight_limit_bytes",
 		"pushbridge_ingest_shape_cache_bytes",
-		"pushbridge_ingest_shape_cache_texts",
+		"pushbridge_ingest_shape_cache_bodies",
 		"pushbridge_persistence_last_write_successful",
 		"pushbridge_queue_available",
 		"pushbridge_queue_head_sequence",
