@@ -101,6 +101,18 @@ func TestLoadConfigRefuses(t *testing.T) {
 		},
 		{"wrong type", "remote_write:\n- url: http://a/\n  headers: 5\n", "line 3: cannot unmarshal !!int into map[string]string"},
 		{"no YAML", "remote_write: [\n", "yaml: line 1: did not find expected node content"},
+		{
+			"no blank behind a colon", "remote_write:\n- {url: http://a/, basic_auth: {username: u, password:secret}}\n",
+			`line 2: unknown field: "password" needs a colon and a blank behind it`,
+		},
+		{
+			"no colon", "remote_write:\n- {url: http://a/, basic_auth: {username: u, password secret}}\n",
+			`line 2: unknown field: "password" needs a colon and a blank behind it`,
+		},
+		{
+			"no scheme", "remote_write:\n- url: u:secret@h/write\n",
+			`remote_write, section 1: url "xxxxx@h/write": scheme must be http or https`,
+		},
 		{"key twice", "global: {}\nglobal: {}\n", `line 2: field "global" is given twice`},
 		{"label twice", "global:\n  external_labels:\n    a: 1\n    a: 2\n", `line 4: field "a" is given twice`},
 		{"no list", "remote_write: {url: http://a/}\n", "line 1: cannot unmarshal !!map into a list"},

@@ -20,7 +20,8 @@ var plainWords = []struct {
 	said  *regexp.Regexp
 	plain string
 }{
-	{regexp.MustCompile(`field (\S+) not found in type \S+`), `unknown field "$1"`},
+	{regexp.MustCompile(`field ([^\s:=]+) not found in type \S+`), `unknown field "$1"`},
+	{regexp.MustCompile(`(?s)field ([^\s:=]*)[\s:=].* not found in type \S+`), `unknown field: "$1" needs a colon and a blank behind it`},
 	{regexp.MustCompile(`(?:field|key) "?([^" ]+)"? already set in (?:type \S+|map)`), `field "$1" is given twice`},
 	{regexp.MustCompile(`(?s)cannot unmarshal (!!\w+) ` + "`.*`" + ` into`), `cannot unmarshal $1 into`},
 	{regexp.MustCompile(`(?s)cannot unmarshal [^!].* into`), `cannot unmarshal a value with a tag into`},

@@ -97,7 +97,9 @@ func (u *upload) beforeAnswer(h http.Header) (last bool) {
 	if u.ended || !u.over1 {
 		return false
 	}
-	u.allow(restPatience)
+	if !u.broken { // or the server would wait once more for the rest of what stood still
+		u.allow(restPatience)
+	}
 	if u.broken || u.asks || u.length < 0 || u.length-u.n > readByServer {
 		h.Set("Connection", "close")
 		_ = u.conn.EnableFullDuplex() // the answer does not wait for the body

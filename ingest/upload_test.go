@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -202,7 +203,7 @@ func TestConnectionIsKept(t *testing.T) {
 
 // TestStalledUpload has a client that announces much and sends little.
 func TestStalledUpload(t *testing.T) {
-	for _, head := range []string{"Content-Length: 1000000\r\n\r\nm ", "Transfer-Encoding: chunked\r\n\r\n2\r\nm "} {
+	for _, head := range []string{"Content-Length: 1000000\r\n\r\nm ", "Content-Length: 1000\r\n\r\nm ", "Transfer-Encoding: chunked\r\n\r\n2\r\nm "} {
 		g := newRig(t, Options{})
 		conn := dial(t, Uploads(time.Millisecond, g))
 		_, _ = io.WriteString(conn, "PUT /metrics/job/a HTTP/1.1\r\nHost: x\r\n"+head)
@@ -215,6 +216,27 @@ func TestStalledUpload(t *testing.T) {
 		}
 		g.idle()
 	}
+}
+
+// stalled is a body that has run out of time.
+type stalled struct{}
+
+func (stalled) Read([]byte) (int, error) { return 0, os.ErrDeadlineExceeded }
+
+// TestStalledUploadGetsNoMoreTime holds that nobody waits for the rest of a body
+// that stood still, which would keep its connection, and a stop, for a minute.
+func TestStalledUploadGetsNoMoreTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &patientWriter{}
+		r := httptest.NewRequestWithContext(t.Context(), "PUT", "/", stalled{})
+		Uploads(10*time.Second, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, err := io.ReadAll(r.Body)
+			http.Error(w, fmt.Sprint(err), http.StatusRequestTimeout)
+		})).ServeHTTP(w, r)
+		if got, want := fmt.Sprint(w.deadlines), "[10s]"; got != want {
+			t.Errorf("deadlines %s, want %s", got, want)
+		}
+	})
 }
 
 // TestStalledUploadsHoldLittle has more announced than all pushes together may

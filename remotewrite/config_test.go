@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -182,6 +183,27 @@ func TestSecretsAreNotShown(t *testing.T) {
 	}
 	if got := c.Redacted(); got != "https://user:xxxxx@mimir.example/api/v1/push" {
 		t.Errorf("url %s", got)
+	}
+}
+
+// TestSecretsOfMistypedURLsAreNotShown has URLs that are no destination, and so
+// stand in an error.
+func TestSecretsOfMistypedURLsAreNotShown(t *testing.T) {
+	for _, row := range []struct{ given, shown string }{
+		{"user:hunter2@h:9090/write", "xxxxx@h:9090/write"},
+		{"http:/user:hunter2@h/write", "xxxxx@h/write"},
+		{"user:hunter2@h?token=hunter2", "xxxxx@h?token=xxxxx"},
+		{"ftp://user:hunter2@h/", "ftp://user:xxxxx@h/"},
+		{"h/write", "h/write"},
+		{"h/@me", "xxxxx@me"},
+	} {
+		u, err := url.Parse(row.given)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := RedactURL(u); got != row.shown {
+			t.Errorf("%s is shown as %s, want %s", row.given, got, row.shown)
+		}
 	}
 }
 

@@ -82,7 +82,11 @@ func RedactURL(u *url.URL) string {
 		}
 	}
 	shown.RawQuery = strings.Join(fields, "&")
-	return shown.Redacted()
+	text := shown.Redacted()
+	if i := strings.LastIndex(text, "@"); i >= 0 && u.Host == "" && u.User == nil {
+		return redacted + text[i:] // user:password@host without its http://
+	}
+	return text
 }
 
 // url is where samples go, without password.
