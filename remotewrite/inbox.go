@@ -13,7 +13,7 @@ type kind uint8
 
 const (
 	stored    kind = iota // from the log
-	ephemeral             // never stored: a refresh, or the first state of a new destination
+	ephemeral             // never stored: a refresh, or a state that is sent again
 	careful               // perhaps sent before a restart: alone, and a refusal proves nothing
 )
 

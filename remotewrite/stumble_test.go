@@ -189,6 +189,64 @@ func TestStumblingTwice(t *testing.T) {
 	})
 }
 
+// What is tried by itself may be refused and cut: what is taken of it then is not sent
+// again with the rest.
+func TestStumblingInParts(t *testing.T) {
+	var state atomic.Int32 // 1: takes nothing, 2: stumbles, 3: refuses more than one, stumbles over the second
+	poisoned := func(q *request) (values []string) {
+		for _, s := range q.samples {
+			if v, ok := strings.CutPrefix(s.String(), "poison{job=a} "); ok {
+				values = append(values, v[:1])
+			}
+		}
+		return values
+	}
+	answer := func(q *request, n int) reply {
+		values := poisoned(q)
+		switch state.Load() {
+		case 1:
+			return reply{status: 503}
+		case 2:
+			return poison(q, n)
+		case 3:
+			switch {
+			case len(values) > 1:
+				return reply{status: 400}
+			case len(values) == 1 && values[0] == "2":
+				return reply{status: 500}
+			}
+		}
+		return reply{}
+	}
+	bubble(t, setup{config: oneShard, answer: answer}, func(t *testing.T, b *bench) {
+		state.Store(1)
+		b.put("other 1", "job", "b")
+		time.Sleep(time.Second) // it is on its way
+		b.put("poison 1", "job", "a")
+		b.put("poison 2", "job", "a")
+		time.Sleep(time.Second)
+		state.Store(2)
+		time.Sleep(5 * time.Minute)
+		state.Store(3)
+		time.Sleep(3 * time.Minute)
+		if books := b.d.ledger.run(); books.Pending != 1 {
+			t.Errorf("books %+v", books)
+		}
+		time.Sleep(10 * time.Minute)
+		books := settled(t, b.d)
+		same(t, map[string]uint64{"server_error": 1}, books.Dropped)
+		taken := 0
+		for _, q := range b.r.all() {
+			if v := poisoned(q); len(v) == 1 && v[0] == "1" {
+				taken++
+			}
+		}
+		if taken != 1 {
+			t.Errorf("the one that was taken was sent %d times by itself", taken)
+		}
+	})
+}
+
 // What was sent before a kill and what was not are never in one request after it, also
 // where samples are set aside: the records from the first of those on go out alone.
 func TestReplayOfWhatIsSetAside(t *testing.T) {

@@ -145,7 +145,8 @@ func (t *troubled) try(ctx context.Context, x *trouble) error {
 	}
 	now := t.d.now()
 	if len(w.failing) > 0 && now.Sub(x.since) < troubledFor {
-		t.putBack(x, now)
+		w.sum()
+		t.putBack(x, w.failing, now)
 		return nil
 	}
 	for _, f := range w.failing {
@@ -156,10 +157,18 @@ func (t *troubled) try(ctx context.Context, x *trouble) error {
 	return nil
 }
 
-// putBack moves the first one to the end.
-func (t *troubled) putBack(x *trouble, now time.Time) {
+// putBack moves the first one to the end, with what is left of it: when it was refused
+// and cut, some of it is accounted for.
+func (t *troubled) putBack(x *trouble, left []failing, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.count -= len(x.series)
+	x.series = nil
+	for _, f := range left {
+		x.series = append(x.series, f.series...)
+	}
+	t.count += len(x.series)
+	x.batch.series, x.batch.parts = x.series, x.batch.partsOf(x.series)
 	x.next = now.Add(troubledRetry)
 	t.held = append(t.held[1:], x)
 }
