@@ -128,7 +128,7 @@ func (s *testStore) apply(t testing.TB, c group.Change) *group.Record {
 	if err := s.Apply(c, s.now, func(r *group.Record) { rec = r }); err != nil {
 		t.Fatalf("apply: %v", err)
 	}
-	s.Commit(rec, s.seq)
+	s.Fold(rec, s.seq)
 	return rec
 }
 

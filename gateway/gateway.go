@@ -117,18 +117,9 @@ func openLog(s queue.Store, o Options, metrics prometheus.Registerer) (*Log, err
 // restore folds the log over the newest snapshot.
 func (g *Gateway) restore(resetClock bool) error {
 	began := time.Now()
-	seq, floor, err := g.log.ReadSnapshot(g.state.LoadSnapshot)
-	if err != nil {
-		return fmt.Errorf("read snapshot: %w", err)
+	if err := g.state.Bulk(g.readBack); err != nil {
+		return err
 	}
-	err = g.log.Replay(seq, func(r *group.Record, seq uint64) error {
-		g.state.Restore(r, seq)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read log: %w", err)
-	}
-	g.state.FinishRestore(max(floor, g.log.Floor()))
 	if resetClock {
 		if err := g.log.ResetClock(); err != nil {
 			return err
@@ -138,6 +129,21 @@ func (g *Gateway) restore(resetClock bool) error {
 	}
 	g.logger.Info("state restored", "groups", len(g.state.Groups()), "seq", g.log.Head(), "took", time.Since(began))
 	return nil
+}
+
+func (g *Gateway) readBack() (floor int64, err error) {
+	seq, floor, err := g.log.ReadSnapshot(g.state.Load)
+	if err != nil {
+		return 0, fmt.Errorf("read snapshot: %w", err)
+	}
+	err = g.log.Replay(seq, func(r *group.Record, seq uint64) error {
+		g.state.Fold(r, seq)
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read log: %w", err)
+	}
+	return max(floor, g.log.Floor()), nil
 }
 
 // State returns the state. To change it is the gateway's own business.

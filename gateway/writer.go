@@ -112,7 +112,7 @@ func (g *Gateway) settle(r *group.Record, seq uint64, err error) error {
 		g.state.Abort(g.log.Generation())
 		return notKept(err)
 	}
-	g.state.Commit(r, seq)
+	g.state.Fold(r, seq)
 	g.samples.Add(float64(r.Samples()))
 	g.kept(r)
 	return nil

@@ -58,7 +58,7 @@ func (g *rig) apply(c group.Change) {
 // groups commits what was done and returns all groups.
 func (g *rig) groups() []*group.Group {
 	for i, r := range g.log {
-		g.s.Commit(r, uint64(i+1))
+		g.s.Fold(r, uint64(i+1))
 	}
 	g.log = nil
 	return g.s.Groups()

@@ -58,7 +58,7 @@ func fill(tb testing.TB, s *Store, groups int, oneShape bool) {
 			tb.Fatal(err)
 		}
 		seq++
-		s.Commit(r, seq)
+		s.Fold(r, seq)
 	}
 }
 
@@ -87,7 +87,7 @@ func BenchmarkApply(b *testing.B) {
 						b.Fatal(err)
 					}
 					seq++
-					s.Commit(r, seq)
+					s.Fold(r, seq)
 				}
 			})
 		}
@@ -197,10 +197,7 @@ func BenchmarkSnapshot(b *testing.B) {
 			}()
 			for b.Loop() {
 				s := New(Options{CheckConsistency: true})
-				if err := s.LoadSnapshot(bytes.NewReader(buf.Bytes())); err != nil {
-					b.Fatal(err)
-				}
-				s.FinishRestore(0)
+				refill(b, s, 0, func() error { return s.Load(bytes.NewReader(buf.Bytes())) })
 			}
 		})
 	}

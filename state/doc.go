@@ -25,7 +25,7 @@
 // calls enqueue, all in one critical section, so that the order of the log is the
 // order of the checks; a large one does the same in steps, see largeChange. The group
 // then has a pending version, which later checks see and readers do not. Once the
-// record is durable, Commit makes that version visible. When records fail, Abort
+// record is durable, Fold makes that version visible. When records fail, Abort
 // throws away everything that is pending, and the log refuses what was made from it:
 // that is what a record's Generation is for.
 //
@@ -35,19 +35,20 @@
 //				store.Abort(log.Generation())
 //				return
 //			}
-//			store.Commit(r, seq)
+//			store.Fold(r, seq)
 //		})
 //	})
 //
-// At start: LoadSnapshot if there is one, Restore for each record behind it, then
-// FinishRestore. Expire, Refresh, Wipe and DeleteAll go through the same sequence
-// as pushes.
+// Fold is the only way in: records that others made go the same way, in the order of
+// the log, and are visible and checked against right afterwards. At the start Bulk makes
+// it fast: Load if there is a snapshot, Fold for each record behind it. Expire, Refresh,
+// Wipe and DeleteAll go through the same sequence as pushes.
 //
 // # Where to look
 //
 // store.go has what there is. A change is checked in check.go, checknames.go and
 // unsent.go against index.go and names.go, compared with what was there in
 // components.go, stamped and enqueued in sequence.go, or in steps in large.go, and made
-// visible in commit.go. What the gateway does of itself is in expiry.go, refresh.go and
+// visible in fold.go. What the gateway does of itself is in expiry.go, refresh.go and
 // policy.go.
 package state

@@ -127,7 +127,7 @@ func (s *Store) deleteAll(due []target, now time.Time, enqueue func(*group.Recor
 	ts, n := now.UnixMilli(), 0
 	s.mu.Lock()
 	for _, t := range due {
-		ts = max(ts, t.entry.last+endGap)
+		ts = max(ts, s.clock.last(t.entry)+endGap)
 	}
 	s.mu.Unlock()
 	for len(due) > 0 {
@@ -166,16 +166,8 @@ func (s *Store) deleteTargetLocked(t target, ts int64, now time.Time, enqueue fu
 	case large:
 		return s.changeLarge(t.was.ID, &group.Record{Kind: group.KindDelete, Labels: t.was.Labels}, ts, now, enqueue)
 	}
-	s.deleteLocked(t.entry, s.stampEndLocked(t.entry, ts), enqueue)
+	s.deleteLocked(t.entry, s.clock.stampEnd(t.entry, ts), enqueue)
 	return nil
-}
-
-// stampEndLocked is stampLocked for groups that end at one time, unless they were
-// refreshed meanwhile.
-func (s *Store) stampEndLocked(e *entry, ts int64) int64 {
-	e.last = max(ts, e.last+endGap)
-	s.highest.Store(max(s.highest.Load(), e.last))
-	return e.last
 }
 
 // makeRoomLocked ends the oldest of the groups that exist only because of
@@ -196,5 +188,5 @@ func (s *Store) makeRoomLocked(now time.Time, enqueue func(*group.Record)) {
 	if oldest == nil {
 		return
 	}
-	s.deleteLocked(oldest, s.stampLocked(oldest, oldest.pending.Labels, now, stamp{ends: true}), enqueue)
+	s.deleteLocked(oldest, s.clock.stamp(oldest, oldest.pending.Labels, now, stamp{ends: true}), enqueue)
 }

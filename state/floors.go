@@ -30,9 +30,3 @@ func (f *floors) raise(l group.Labels, to int64) {
 	p := f.of(l)
 	*p = max(*p, to)
 }
-
-func (f *floors) raiseAll(to int64) {
-	for i := range f.at {
-		f.at[i] = max(f.at[i], to)
-	}
-}

@@ -62,3 +62,11 @@ func family(t testing.TB, text string) *dto.MetricFamily {
 	}
 	return mf
 }
+
+// refill is Bulk, which must not fail.
+func refill(t testing.TB, s *Store, floor int64, fill func() error) {
+	t.Helper()
+	if err := s.Bulk(func() (int64, error) { return floor, fill() }); err != nil {
+		t.Fatal(err)
+	}
+}

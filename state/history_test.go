@@ -22,14 +22,15 @@ import (
 // history drives a store through a random life and checks every promise of the
 // package at every step.
 type history struct {
-	t      testing.TB
-	r      *rand.Rand
-	o      Options
-	mask   uint64
-	s      *Store
-	now    time.Time
-	seq    uint64
-	queued []*group.Record // enqueued and not yet durable; refreshes are among them
+	t        testing.TB
+	r        *rand.Rand
+	o        Options
+	mask     uint64
+	s        *Store // makes the records
+	follower *Store // gets them, one by one
+	now      time.Time
+	seq      uint64
+	queued   []*group.Record // enqueued and not yet durable; refreshes are among them
 
 	generation uint64   // how often everything queued has failed
 	disk       [][]byte // what is durable, encoded, from base on
@@ -54,7 +55,8 @@ func newHistory(t testing.TB, seed uint64) *history {
 	if r.IntN(2) == 0 { // half of all changes, or all, are large
 		h.o.largeFrom, h.o.step = pick(r, 1, 5), pick(r, 1, 3, 100)
 	}
-	h.newStore()
+	h.lead(h.newStore())
+	h.follower = h.newStore()
 	return h
 }
 
@@ -62,10 +64,18 @@ func ownForTest() []OwnFamily {
 	return []OwnFamily{{Name: "g_sum", Type: group.Counter}, {Name: "k", Type: group.Gauge, Series: []group.Labels{{{Name: "job", Value: "a"}}}}}
 }
 
-func (h *history) newStore() {
-	h.s, h.stamps, h.generation = New(h.o), map[string]int64{}, 0
-	h.s.checker.hash.mask = h.mask
-	h.s.ownOnce.Do(h.s.addOwnFamilies)
+func (h *history) newStore() *Store {
+	s := New(h.o)
+	s.checker.hash.mask = h.mask
+	s.ownOnce.Do(s.addOwnFamilies)
+	return s
+}
+
+// lead makes s the store that changes go to.
+func (h *history) lead(s *Store) {
+	h.s, h.stamps, h.queued = s, map[string]int64{}, nil
+	h.generation++
+	s.Abort(h.generation)
 }
 
 // enqueue checks that no timestamp of a group is given out twice, not even
@@ -202,7 +212,7 @@ func (h *history) step() {
 		h.s.Refresh(h.r.IntN(6), interval, h.now, h.enqueue, h.enqueue)
 		if h.r.IntN(4) == 0 {
 			h.commit(len(h.queued))
-			h.restart()
+			pick(h.r, h.restart, h.takeOver)()
 		}
 	case n < 69:
 		h.logf("expire %d", h.s.Expire(h.now, h.enqueue))
@@ -214,6 +224,8 @@ func (h *history) step() {
 		h.restart()
 	case n < 90:
 		h.restate()
+	case n < 93:
+		h.takeOver()
 	default:
 		d := pick(h.r, 0, 0, 1, 1, 7, 1000, -1, -500)
 		h.now = h.now.Add(time.Duration(d) * time.Millisecond)
@@ -372,11 +384,21 @@ func (h *history) commit(n int) {
 			h.seq++
 			h.disk = append(h.disk, group.EncodeRecord(nil, r))
 			h.floor = max(h.floor, r.Time)
-			h.s.Commit(r, h.seq)
+			h.s.Fold(r, h.seq)
+			h.follow()
 		}
 		h.deliver(r)
 	}
 	h.queued = h.queued[n:]
+}
+
+// follow passes the last record to the follower.
+func (h *history) follow() {
+	r, err := group.DecodeRecord(h.disk[len(h.disk)-1])
+	if err != nil {
+		h.fail("decode: %v", err)
+	}
+	h.follower.Fold(r, h.seq)
 }
 
 func (h *history) deliver(r *group.Record) {
@@ -446,35 +468,44 @@ func (h *history) restart() {
 		h.snapshot()
 	}
 	before := printGroups(h.s.Groups())
-	h.queued = nil
-	h.newStore()
-	if h.base != nil {
-		if err := h.s.LoadSnapshot(bytes.NewReader(h.base)); err != nil {
-			h.fail("load: %v", err)
-		}
-		h.s.checker.hash.mask = h.mask
-	}
-	seq := h.seq - uint64(len(h.disk))
-	for _, b := range h.disk {
-		r, err := group.DecodeRecord(b)
-		if err != nil {
-			h.fail("decode: %v", err)
-		}
-		seq++
-		h.s.Restore(r, seq)
-	}
-	h.finishRestore()
+	h.lead(h.restored())
 	if after := printGroups(h.s.Groups()); after != before {
 		h.fail("restored state differs: %s", gocmp.Diff(before, after))
 	}
 }
 
-func (h *history) finishRestore() {
-	h.s.FinishRestore(h.floor)
-	if h.mask != ^uint64(0) { // FinishRestore makes a new index
-		h.s.checker.hash.mask = h.mask
-		x := rebuilt(h.s)
-		h.s.index = *x
+// restored returns a store that is made of what is durable.
+func (h *history) restored() *Store {
+	s := h.newStore()
+	refill(h.t, s, h.floor, func() error {
+		if h.base != nil {
+			if err := s.Load(bytes.NewReader(h.base)); err != nil {
+				return err
+			}
+		}
+		seq := h.seq - uint64(len(h.disk))
+		for _, b := range h.disk {
+			r, err := group.DecodeRecord(b)
+			if err != nil {
+				return err
+			}
+			seq++
+			s.Fold(r, seq)
+		}
+		return nil
+	})
+	return s
+}
+
+// takeOver makes the follower the one that makes records. The other one follows, whatever
+// it has pending.
+func (h *history) takeOver() {
+	h.logf("take over, %d dropped", len(h.queued))
+	was := h.s
+	h.lead(h.follower)
+	h.follower = was
+	if h.r.IntN(4) == 0 {
+		h.follower = h.restored()
 	}
 }
 
@@ -525,8 +556,16 @@ func (h *history) check() {
 			h.fail("%s does not live at the receiver", id)
 		}
 	}
-	if diff := gocmp.Diff(printIndex(h.s, rebuilt(h.s)), printIndex(h.s, &h.s.index)); diff != "" {
-		h.fail("index differs from a new one: %s", diff)
+	for who, s := range map[string]*Store{"leader": h.s, "follower": h.follower} {
+		if diff := gocmp.Diff(printIndex(s, rebuilt(s)), printIndex(s, &s.index)); diff != "" {
+			h.fail("index of the %s differs from a new one: %s", who, diff)
+		}
+	}
+	if a, b := printGroups(h.s.Groups()), printGroups(h.follower.Groups()); a != b {
+		h.fail("the follower shows something else: %s", gocmp.Diff(a, b))
+	}
+	if a, b := h.s.View().Seq, h.follower.View().Seq; a != b {
+		h.fail("the leader is at %d, the follower at %d", a, b)
 	}
 	h.checkConflicts()
 }

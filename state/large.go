@@ -160,7 +160,7 @@ func (s *Store) changeLarge(id string, r *group.Record, at int64, now time.Time,
 
 // endLargeLocked lets go of the group.
 func (s *Store) endLargeLocked(l *largeChange) {
-	s.takeBackLocked(l) // after a panic
+	s.unmarkLocked(l) // after a panic
 	s.large = nil
 	s.dropIfAbsentLocked(l.id, l.entry)
 	s.idle.Broadcast()
@@ -239,14 +239,14 @@ func (s *Store) sequenceLarge(l *largeChange, now time.Time, enqueue func(*group
 	}
 	e, r := l.entry, l.r
 	if l.t.hasTimes() {
-		floor := *s.floors.of(r.Labels)
-		if r.Part != nil && (e.last != l.last || floor != l.floor) { // rarely: refreshed, or the job lost a series
-			l.time = l.c.orderTimed(&l.t, e.last, floor)
+		floor := s.clock.floor(r.Labels)
+		if last := s.clock.last(e); r.Part != nil && (last != l.last || floor != l.floor) { // rarely: refreshed, or the job lost a series
+			l.time = l.c.orderTimed(&l.t, last, floor)
 		}
 		s.timeLocked(e, r, l.time)
 	}
 	if r.Kind == group.KindDelete {
-		r.Time = s.stampEndLocked(e, max(l.at, now.UnixMilli()))
+		r.Time = s.clock.stampEnd(e, max(l.at, now.UnixMilli()))
 	} else {
 		s.stampRecordLocked(e, r, now, l.adds)
 		l.next.Last = r.Time
@@ -309,11 +309,11 @@ func (s *Store) sweep(l *largeChange) {
 func (s *Store) voidLargeLocked() {
 	if l := s.large; l != nil {
 		l.void = true
-		s.takeBackLocked(l)
+		s.unmarkLocked(l)
 	}
 }
 
-func (s *Store) takeBackLocked(l *largeChange) {
+func (s *Store) unmarkLocked(l *largeChange) {
 	if l.sequenced {
 		s.index.release(l.entry.slot, &l.gone, l.swept, l.gone.len())
 		l.swept = l.gone.len()

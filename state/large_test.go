@@ -124,7 +124,7 @@ func (c *crowd) commit(r *rand.Rand, aborts bool) {
 			c.s.Abort(c.generation)
 			return
 		}
-		c.s.Commit(rec, uint64(c.abortable-len(next)+i+1))
+		c.s.Fold(rec, uint64(c.abortable-len(next)+i+1))
 	}
 }
 

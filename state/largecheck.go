@@ -35,7 +35,7 @@ func (s *Store) checkLarge(l *largeChange) error {
 		return err
 	}
 	return s.steps(l, 1, func(int, int) error {
-		l.last, l.floor = l.entry.last, *s.floors.of(t.labels)
+		l.last, l.floor = s.clock.last(l.entry), s.clock.floor(t.labels)
 		return l.checkOwnLocked()
 	})
 }
@@ -82,7 +82,7 @@ func (s *Store) checkAgainLocked(l *largeChange) error {
 	if err := l.c.check(t); err != nil {
 		return err
 	}
-	l.last, l.floor = l.entry.last, *s.floors.of(t.labels)
+	l.last, l.floor = s.clock.last(l.entry), s.clock.floor(t.labels)
 	l.conclude()
 	return nil
 }

@@ -31,6 +31,6 @@ func newMetrics(s *Store, r prometheus.Registerer) *metrics {
 	gauge("pushbridge_group_conflicts", "Inconsistencies among the groups; above 0, /metrics answers 500.",
 		func() float64 { return float64(s.conflicts.Load()) }) // LiveConflicts may be what gathers this
 	gauge("pushbridge_group_clock_ahead_seconds", "How far the newest timestamp given out is ahead of the clock.",
-		func() float64 { return max(0, float64(s.highest.Load()-s.o.Now().UnixMilli())/1000) })
+		func() float64 { return max(0, float64(s.clock.highest.Load()-s.o.Now().UnixMilli())/1000) })
 	return m
 }

@@ -44,9 +44,6 @@ func TestNaNCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	restored := New(Options{})
-	if err := restored.LoadSnapshot(&b); err != nil {
-		t.Fatal(err)
-	}
-	restored.FinishRestore(0)
+	refill(t, restored, 0, func() error { return restored.Load(&b) })
 	counts("after a snapshot", restored.Groups()[0].Members[0].Part)
 }

@@ -117,3 +117,29 @@ func (n *names) setOwn(own []OwnFamily) {
 		}
 	}
 }
+
+// addOwnFamilies asks for the gateway's own metrics and puts them into the index.
+func (s *Store) addOwnFamilies() {
+	if s.o.OwnFamilies == nil {
+		return
+	}
+	own := s.o.OwnFamilies() // may read the store's metrics: not under the lock
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.own = own
+	s.addGatewayLocked()
+	s.countConflictsLocked()
+	for _, f := range s.hiddenLocked() {
+		s.log.Warn("metric family is not shown: the gateway has metrics of its own that it collides with",
+			"family", group.Brief(f.Name), "type", word(f.Type), "groups", f.Groups, "group", f.Group.String())
+	}
+}
+
+func (s *Store) addGatewayLocked() {
+	if s.o.CheckConsistency { // without, a view that is not consistent is what was asked for
+		s.index.names.setOwn(s.own)
+	}
+	for _, f := range s.own {
+		s.index.addGateway(&s.checker.hash, f)
+	}
+}

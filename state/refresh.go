@@ -35,7 +35,7 @@ func (s *Store) Refresh(slot int, interval time.Duration, now time.Time, enqueue
 	if len(records) == 0 {
 		return 0
 	}
-	enqueue(&group.Record{Kind: group.KindClock, Time: mark, Generation: s.generation})
+	s.markLocked(mark, enqueue)
 	for _, r := range records {
 		emit(r)
 	}
@@ -70,7 +70,7 @@ func (s *Store) refreshLocked(e *entry, limit int64, now time.Time) *group.Recor
 func (s *Store) restateLocked(e *entry, members []group.Member, now time.Time) *group.Record {
 	g := e.pending
 	return &group.Record{
-		Kind: group.KindRefresh, Labels: g.Labels, Time: s.stampLocked(e, g.Labels, now, stamp{}),
+		Kind: group.KindRefresh, Labels: g.Labels, Time: s.clock.stamp(e, g.Labels, now, stamp{}),
 		Push: g.Push, Fail: g.Fail, TTL: g.TTL, Expect: g.Expect, Hide: g.Hide, Members: members, Last: g.Last,
 		Generation: s.generation,
 	}
@@ -85,7 +85,7 @@ func (s *Store) Restate(now time.Time, enqueue func(*group.Record)) []*group.Rec
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	records := make([]*group.Record, 0, len(s.entries))
-	mark := max(now.UnixMilli(), s.highest.Load())
+	mark := max(now.UnixMilli(), s.clock.highest.Load())
 	for _, e := range s.slots {
 		if e == nil || e.pending == nil {
 			continue
@@ -94,6 +94,13 @@ func (s *Store) Restate(now time.Time, enqueue func(*group.Record)) []*group.Rec
 		records = append(records, r)
 		mark = max(mark, r.Time)
 	}
-	enqueue(&group.Record{Kind: group.KindClock, Time: mark, Generation: s.generation})
+	s.markLocked(mark, enqueue)
 	return records
+}
+
+// markLocked enqueues a clock mark.
+func (s *Store) markLocked(ts int64, enqueue func(*group.Record)) {
+	r := &group.Record{Kind: group.KindClock, Time: ts, Generation: s.generation}
+	s.plans = append(s.plans, plan{record: r})
+	enqueue(r)
 }

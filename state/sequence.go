@@ -12,19 +12,12 @@ import (
 	"github.com/pushbridge/pushbridge/group"
 )
 
-// plan says what becomes visible when a record is durable.
-type plan struct {
-	record *group.Record
-	entry  *entry
-	next   *group.Group // nil: the group ends
-}
-
 // emptyShape is that of a push without metrics.
 var emptyShape = group.NewBuilder().Part().Shape
 
 // Apply checks c, finds what it ends, stamps it, and calls enqueue with the
 // record while the order is fixed. enqueue must only queue. When Apply returns
-// nil the change is pending: later checks see it, and Commit makes it visible.
+// nil the change is pending: later checks see it, and Fold makes it visible.
 // When it returns an error, nothing has changed and nothing was enqueued.
 //
 // A *ConflictError or *InvalidError calls for a KindFail change. ErrAbsent is the
@@ -60,7 +53,7 @@ func (s *Store) applyLocked(id string, c group.Change, now time.Time, enqueue fu
 		if e == nil || e.pending == nil {
 			return group.ErrAbsent
 		}
-		s.deleteLocked(e, s.stampLocked(e, c.Labels, now, stamp{ends: true}), enqueue)
+		s.deleteLocked(e, s.clock.stamp(e, c.Labels, now, stamp{ends: true}), enqueue)
 		return nil
 	case group.KindClock, group.KindRefresh:
 	}
@@ -206,7 +199,7 @@ func (s *Store) transitLocked(id string, old *group.Group, r *group.Record, now 
 	}
 	e := s.entryLocked(id)
 	if !same && t.hasTimes() {
-		s.timeLocked(e, r, c.orderTimed(&t, e.last, *s.floors.of(r.Labels)))
+		s.timeLocked(e, r, c.orderTimed(&t, s.clock.last(e), s.clock.floor(r.Labels)))
 	}
 	s.stampRecordLocked(e, r, now, adds)
 	if !same {
@@ -228,7 +221,7 @@ func (s *Store) slotOfLocked(id string) uint32 {
 }
 
 func (s *Store) stampRecordLocked(e *entry, r *group.Record, now time.Time, adds bool) {
-	r.Time = s.stampLocked(e, r.Labels, now, stamp{adds: adds, ends: len(r.Ended) > 0})
+	r.Time = s.clock.stamp(e, r.Labels, now, stamp{adds: adds, ends: len(r.Ended) > 0})
 	if r.Part != nil {
 		r.Part.Time, r.Part.Pushed = r.Time, r.Push
 	}
@@ -320,7 +313,7 @@ func (s *Store) deleteLocked(e *entry, ts int64, enqueue func(*group.Record)) {
 	c.hash.group(g.Labels)
 	r.Ended = c.endAll(g)
 	if t := (transition{labels: g.Labels, replaced: g.Members}); t.hasTimes() {
-		s.timeLocked(e, r, c.orderTimed(&t, e.last, 0))
+		s.timeLocked(e, r, c.orderTimed(&t, s.clock.last(e), 0))
 	}
 	s.index.changeGroup(&c.hash, e.slot, g, false)
 	s.enqueueLocked(e, r, nil, enqueue)
@@ -343,35 +336,12 @@ func (k *checker) endAll(g *group.Group) []group.Ended {
 	return ended
 }
 
-// stamp says what a record does to series, as far as its timestamp depends on it.
-type stamp struct{ adds, ends bool }
-
-// endGap is how much later than what was before a record is that ends series: a
-// marker may have to go out a millisecond before the record's samples.
-const endGap = 2
-
-// stampLocked returns the timestamp of the next record of e: now, but later
-// than every one before, and later than its job's floor when it adds series
-// (promise P2). It is never given out again, also when the commit fails.
-func (s *Store) stampLocked(e *entry, l group.Labels, now time.Time, does stamp) int64 {
-	ts := max(now.UnixMilli(), e.last+1)
-	if does.ends {
-		ts = max(ts, e.last+endGap)
-	}
-	if does.adds {
-		ts = max(ts, *s.floors.of(l)+1)
-	}
-	e.last = ts
-	s.highest.Store(max(s.highest.Load(), ts))
-	return ts
-}
-
 // enqueueLocked makes a complete record pending, after which the group is next, and
 // passes it on.
 func (s *Store) enqueueLocked(e *entry, r *group.Record, next *group.Group, enqueue func(*group.Record)) {
 	s.changes++
 	if len(r.Ended) > 0 || r.Kind == group.KindDelete {
-		s.floors.raise(r.Labels, r.Time)
+		s.clock.floors.raise(r.Labels, r.Time)
 	}
 	if next != nil {
 		r.Labels = next.Labels // not the request's memory
@@ -382,4 +352,24 @@ func (s *Store) enqueueLocked(e *entry, r *group.Record, next *group.Group, enqu
 	e.inFlight++
 	s.dirty[e] = struct{}{}
 	enqueue(r)
+}
+
+// tidyLocked ends a change: it publishes the number of conflicts, and lets go of
+// scratch space that only a huge push needs.
+func (s *Store) tidyLocked() {
+	s.countConflictsLocked()
+	if c := s.checker; max(cap(c.view), cap(c.components.live), cap(c.hash.symbols)) > maxScratch {
+		s.checker = newChecker(s, c.hash.fresh())
+	}
+}
+
+// maxScratch is the largest scratch space, in elements, that is kept.
+const maxScratch = 1 << 16
+
+// countConflictsLocked publishes the number of conflicts. While a large change is
+// under way the index holds more than there is.
+func (s *Store) countConflictsLocked() {
+	if s.large == nil {
+		s.conflicts.Store(int64(s.index.conflicts()))
+	}
 }

@@ -63,8 +63,7 @@ type entry struct {
 
 // Store is the state of the gateway: the groups, what is pending, and the order
 // of changes. All methods may be called at any time from any goroutine, except
-// that Commit is called in sequence order, and Restore, LoadSnapshot and
-// FinishRestore before everything else.
+// that Fold is called in the order of the log, and nothing else while Bulk runs.
 type Store struct {
 	o       Options
 	log     *slog.Logger
@@ -75,19 +74,19 @@ type Store struct {
 	rules   atomic.Pointer[group.Rules]
 
 	conflicts atomic.Int64 // see LiveConflicts
-	highest   atomic.Int64 // largest timestamp given out or seen; written under mu
 	series    atomic.Int64 // samples of all pending groups
 
 	mu         sync.Mutex
 	generation uint64            // of what is pending, see Abort
-	plans      []plan            // of what is enqueued and not committed, in order
+	plans      []plan            // of what is enqueued and not folded in, in order
+	bulk       *bulk             // while it goes on; nil: none
 	entries    map[string]*entry // by Labels.ID
 	slots      []*entry          // by slot number; slot 0 stands for the gateway itself
 	free       []uint32
 	dirty      map[*entry]struct{} // inFlight > 0
 	failed     map[*entry]struct{} // pending is failedOnly
 	expiry     expiryHeap
-	floors     floors
+	clock      clock
 	index      index
 	metrics    *metrics
 
@@ -124,9 +123,8 @@ func (s *Store) clearLocked() {
 	s.slots, s.free = []*entry{nil}, nil
 	s.dirty, s.failed = map[*entry]struct{}{}, map[*entry]struct{}{}
 	s.expiry = nil
-	s.floors = newFloors()
+	s.clock.reset()
 	s.index = newIndex()
-	s.highest.Store(0)
 	s.series.Store(0)
 	s.state.Store(&tree{})
 }
@@ -149,7 +147,7 @@ func (s *Store) Lookup(l group.Labels) *group.Group {
 // View returns the committed state.
 func (s *Store) View() group.View {
 	t := s.state.Load()
-	return group.View{Groups: t.all(), Seq: t.seq, Floor: s.highest.Load()}
+	return group.View{Groups: t.all(), Seq: t.seq, Floor: s.clock.highest.Load()}
 }
 
 // LiveConflicts returns how many inconsistencies the groups have among each

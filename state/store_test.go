@@ -53,7 +53,7 @@ func (g *rig) do(kind group.Kind, labels, text string) *group.Record {
 
 func (g *rig) commit() {
 	for ; g.seq < len(g.log); g.seq++ {
-		g.s.Commit(g.log[g.seq], uint64(g.seq+1))
+		g.s.Fold(g.log[g.seq], uint64(g.seq+1))
 	}
 }
 
@@ -232,7 +232,7 @@ func TestTimestamps(t *testing.T) {
 
 func TestTimestampsAfterRestart(t *testing.T) {
 	g := newRig(t, Options{CheckConsistency: true})
-	g.s.FinishRestore(5000)
+	refill(t, g.s, 5000, func() error { return nil })
 	if r := g.do(group.KindPut, "job=j", "a 1\n"); r.Time != 5001 {
 		t.Errorf("the first record is stamped %d", r.Time)
 	}
@@ -444,7 +444,7 @@ func TestConcurrent(t *testing.T) {
 		seq := uint64(0)
 		for r := range queue {
 			seq++
-			s.Commit(r, seq)
+			s.Fold(r, seq)
 		}
 	})
 	for i := range 4 {
@@ -546,8 +546,10 @@ func TestConflictsWithOwnAfterRestart(t *testing.T) {
 	g := newRig(t, Options{})
 	g.do(group.KindPut, "job=j", "own 1\n")
 	s := New(Options{CheckConsistency: true, OwnFamilies: func() []OwnFamily { return []OwnFamily{{Name: "own", Type: group.Gauge}} }})
-	s.Restore(g.log[0], 1)
-	s.FinishRestore(0)
+	refill(t, s, 0, func() error {
+		s.Fold(g.log[0], 1)
+		return nil
+	})
 	if n := s.LiveConflicts(); n != 0 { // /metrics does not fail
 		t.Errorf("%d conflicts", n)
 	}

@@ -33,7 +33,7 @@ func (c *checker) orderTimed(t *transition, last, floor int64) timing {
 // timeLocked carries out what orderTimed found.
 func (s *Store) timeLocked(e *entry, r *group.Record, x timing) {
 	e.last = max(e.last, x.after)
-	s.floors.raise(r.Labels, x.left)
+	s.clock.floors.raise(r.Labels, x.left)
 	if r.Part != nil {
 		r.Part.Late = x.late
 	}

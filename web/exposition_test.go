@@ -417,7 +417,7 @@ func TestExposition_Conflict(t *testing.T) {
 			t.Fatal(err)
 		}
 		seq++
-		s.Commit(rec, seq)
+		s.Fold(rec, seq)
 	}
 	status := func(want int, text string) {
 		t.Helper()

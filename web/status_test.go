@@ -274,8 +274,7 @@ func TestStatus_Hidden(t *testing.T) {
 	s := state.New(state.Options{CheckConsistency: true, OwnFamilies: func() []state.OwnFamily {
 		return []state.OwnFamily{{Name: "own", Type: group.Gauge}}
 	}})
-	s.Restore(&group.Record{Kind: group.KindPut, Labels: keyOf("job=a"), Part: part, Members: part.Members()}, 1)
-	s.FinishRestore(0)
+	s.Fold(&group.Record{Kind: group.KindPut, Labels: keyOf("job=a"), Part: part, Members: part.Members()}, 1)
 	page := pageOf(t, newTestHandler(&gateway{Store: s}), "/")
 	if !strings.Contains(page, "Not shown in /metrics:</strong> own, of 1 groups, for instance {job=&#34;a&#34;}") {
 		t.Error("the page does not name what is hidden")

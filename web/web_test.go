@@ -61,7 +61,7 @@ func (g *gateway) apply(t testing.TB, c group.Change, now time.Time) {
 	}
 	for _, r := range records {
 		g.seq++
-		g.Commit(r, g.seq)
+		g.Fold(r, g.seq)
 	}
 }
 

@@ -38,7 +38,7 @@ func fullView(t testing.TB) group.View {
 	push(group.KindPut, nil, 0, job(5)...)
 	for _, r := range queued {
 		seq++
-		s.Commit(r, seq)
+		s.Fold(r, seq)
 	}
 	return s.View()
 }
@@ -50,10 +50,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := New(Options{})
-	if err := s.LoadSnapshot(&b); err != nil {
-		t.Fatal(err)
-	}
-	s.FinishRestore(0)
+	refill(t, s, 0, func() error { return s.Load(&b) })
 	got := s.View()
 	if got.Seq != want.Seq || got.Floor != want.Floor {
 		t.Errorf("seq %d floor %d, want %d %d", got.Seq, got.Floor, want.Seq, want.Floor)
