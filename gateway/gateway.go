@@ -20,11 +20,26 @@ type Log = queue.Log[*group.Record]
 // codec tells the log about records.
 var codec = queue.Codec[*group.Record]{
 	Encode:  group.EncodeRecord,
-	Decode:  group.DecodeRecord,
+	Decode:  decode,
 	Samples: (*group.Record).Samples,
 	Time:    func(r *group.Record) int64 { return r.Time },
 	Size:    (*group.Record).Size,
 }
+
+// decode tells the log which records are sound and beyond us.
+func decode(b []byte) (*group.Record, error) {
+	r, err := group.DecodeRecord(b)
+	if errors.Is(err, group.ErrNewer) {
+		err = newerError{err}
+	}
+	return r, err
+}
+
+// newerError is a queue.ErrNewer too.
+type newerError struct{ error }
+
+func (e newerError) Unwrap() error        { return e.error }
+func (e newerError) Is(target error) bool { return target == queue.ErrNewer }
 
 // Options configure a Gateway. Logger, Registerer and Now are those of the state and
 // the log too. The zero value works.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -170,5 +171,34 @@ func TestOpen_Restart(t *testing.T) {
 				t.Errorf("before %v, after %v, want %v", before, after, want)
 			}
 		})
+	}
+}
+
+// TestOpen_Newer: what a newer version has written ends the start, with the state and the
+// log as they were.
+func TestOpen_Newer(t *testing.T) {
+	dir := t.TempDir()
+	raw := queue.Codec[[]byte]{
+		Encode:  func(dst, b []byte) []byte { return append(dst, b...) },
+		Decode:  func(b []byte) ([]byte, error) { return slices.Clone(b), nil },
+		Samples: func([]byte) int { return 1 },
+		Time:    func([]byte) int64 { return 1 },
+		Size:    func(b []byte) int { return len(b) },
+	}
+	log, err := queue.Open(disk.New(disk.Options{Dir: dir}), queue.Options{}, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	newer := []byte{1, byte(group.KindPut), 0, 0x80, 0x01, 0} // a second byte of flags
+	err = log.Append(newer, log.Generation(), func(uint64, error) { stop() })
+	if err = errors.Join(err, log.Run(ctx), log.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_, err = Open(disk.New(disk.Options{Dir: dir}), Options{})
+		if !errors.Is(err, group.ErrNewer) || !strings.HasSuffix(err.Error(), "record 1: decode record: written by a newer version: flags 0x80 are not known") {
+			t.Errorf("opened: %v", err)
+		}
 	}
 }

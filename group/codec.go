@@ -9,7 +9,9 @@ import (
 // codecVersion is the first byte of an encoded record.
 const codecVersion = 1
 
-// Flags of an encoded record: which of the optional fields follow.
+// Flags of an encoded record: which of the optional fields follow. They are a varint:
+// with the highest bit of a byte another byte of flags follows. A flag that is not known
+// changes what the record says, so the record is refused.
 const (
 	hasPush = 1 << iota
 	hasFail
@@ -18,6 +20,8 @@ const (
 	hasPart
 	hasEnded
 	hasExpect
+
+	knownFlags = hasExpect<<1 - 1
 )
 
 // EncodeRecord appends r to dst in the form that DecodeRecord reads. Members are
@@ -27,7 +31,7 @@ func EncodeRecord(dst []byte, r *Record) []byte {
 	dst = append(dst, codecVersion, byte(r.Kind))
 	dst = binary.AppendVarint(dst, r.Time)
 	flags := r.flags()
-	dst = append(dst, flags)
+	dst = binary.AppendUvarint(dst, flags)
 	dst = binary.AppendUvarint(dst, uint64(len(r.Labels)))
 	for _, l := range r.Labels {
 		dst = appendString(appendString(dst, l.Name), l.Value)
@@ -58,11 +62,11 @@ func EncodeRecord(dst []byte, r *Record) []byte {
 	return dst
 }
 
-func (r *Record) flags() byte {
-	f := byte(0)
+func (r *Record) flags() uint64 {
+	f := uint64(0)
 	for _, o := range []struct {
 		has  bool
-		flag byte
+		flag uint64
 	}{
 		{r.Push != 0, hasPush},
 		{r.Fail != 0, hasFail},
@@ -85,7 +89,7 @@ func (r *Record) flags() byte {
 func DecodeRecord(b []byte) (*Record, error) {
 	r := wireReader{b: b}
 	if v := r.byte(); r.err == nil && v != codecVersion {
-		return nil, fmt.Errorf("decode record: version %d is not known", v)
+		return nil, fmt.Errorf("decode record: %w: version %d is not known", ErrNewer, v)
 	}
 	rec := &Record{Kind: Kind(r.byte()), Time: r.varint()}
 	rec.decode(&r)
@@ -102,7 +106,11 @@ func (r *Record) decode(w *wireReader) {
 	if r.Kind < KindPut || r.Kind > KindRefresh {
 		w.fail("unknown kind")
 	}
-	flags := w.byte()
+	flags := w.uvarint()
+	if unknown := flags &^ knownFlags; unknown != 0 && w.err == nil {
+		w.err = fmt.Errorf("%w: flags %#x are not known", ErrNewer, unknown)
+		return
+	}
 	r.Labels = readLabels(w)
 	if flags&hasPush != 0 {
 		r.Push = w.varint()

@@ -3,6 +3,7 @@ package group
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"math"
 	"os"
@@ -139,8 +140,35 @@ func TestDecodeRecordErrors(t *testing.T) {
 		t.Error("a byte too many was accepted")
 	}
 	whole[0] = 2
-	if _, err := DecodeRecord(whole); err == nil || err.Error() != "decode record: version 2 is not known" {
+	if _, err := DecodeRecord(whole); err == nil || err.Error() != "decode record: written by a newer version: version 2 is not known" || !errors.Is(err, ErrNewer) {
 		t.Errorf("another version: %v", err)
+	}
+}
+
+// TestDecodeNewer: a record with flags that are not known is of a newer version, and not
+// damaged.
+func TestDecodeNewer(t *testing.T) {
+	b := EncodeRecord(nil, &Record{Kind: KindFail, Labels: NewLabels([]Label{{"job", "j"}}), Fail: 1})
+	const flagsAt = 3 // version, kind, time 0
+	if b[flagsAt] != hasFail {
+		t.Fatalf("flags %#x", b[flagsAt])
+	}
+	for _, row := range []struct {
+		more []byte
+		want string
+	}{
+		{[]byte{0x01}, "decode record: written by a newer version: flags 0x80 are not known"},
+		{[]byte{0x80, 0x04}, "decode record: written by a newer version: flags 0x10000 are not known"},
+	} {
+		with := slices.Concat(b[:flagsAt], []byte{b[flagsAt] | 0x80}, row.more, []byte("anything"), b[flagsAt+1:])
+		_, err := DecodeRecord(with)
+		if err == nil || err.Error() != row.want || !errors.Is(err, ErrNewer) || errors.Is(err, errCorrupt) {
+			t.Errorf("%x: %v", row.more, err)
+		}
+	}
+	torn := append(slices.Clone(b[:flagsAt]), 0x80)
+	if _, err := DecodeRecord(torn); !errors.Is(err, errCorrupt) {
+		t.Errorf("cut in its flags: %v", err)
 	}
 }
 

@@ -11,6 +11,10 @@ var ErrAbsent = errors.New("no such group")
 // ErrLimit is wrapped by the errors of changes that would exceed a limit.
 var ErrLimit = errors.New("limit exceeded")
 
+// ErrNewer is wrapped in the error for bytes that a newer version wrote: they are not
+// damaged, and this version cannot say what they mean.
+var ErrNewer = errors.New("written by a newer version")
+
 // ErrTimestamp is wrapped by the InvalidError of a push with an explicit
 // timestamp.
 var ErrTimestamp = errors.New("pushed metrics must not have timestamps")

@@ -26,6 +26,10 @@ var (
 	ErrClosed = errors.New("the log is closed")
 )
 
+// ErrNewer is wrapped in the error of a codec that knows the bytes to be sound, and made by
+// a version that it does not know. They are no damage, and are not passed over.
+var ErrNewer = errors.New("written by a newer version")
+
 // ErrAtRisk is wrapped in the error of a store when records that were reported done
 // before may be lost as well: the mode that it works in allows that.
 var ErrAtRisk = errors.New("records that were reported done may not be on disk")

@@ -156,7 +156,8 @@ type Part struct {
 // goroutine at a time.
 type Tail interface {
 	// Next calls decode with the next record, whose bytes are valid until decode
-	// returns. Bytes that decode refuses are damage of that record. It returns a
+	// returns. Bytes that decode refuses are damage of that record, unless it says
+	// ErrNewer, which comes back at each call. It returns a
 	// *GapError, once, where records are missing, and io.EOF when everything that is
 	// published was read; after both it can be called again. Any other error is one of
 	// reading, and may be tried again.

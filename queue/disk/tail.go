@@ -30,7 +30,11 @@ func (t *tail) Next(decode func(queue.Entry, []byte) error) error {
 			return err
 		}
 		e := queue.Entry{Time: f.time, Samples: uint64(f.samples), Seq: f.seq, Total: f.total}
-		if err := decode(e, f.payload); err != nil {
+		switch err := decode(e, f.payload); {
+		case errors.Is(err, queue.ErrNewer):
+			t.held = &f
+			return fmt.Errorf("record %d: %w", f.seq, err)
+		case err != nil:
 			t.undecodable(&f, err)
 			continue
 		}

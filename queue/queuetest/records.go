@@ -324,6 +324,23 @@ var damageCases = []testCase{
 			r.Errorf("damage %v", bad)
 		}
 	}},
+	{name: "4 what a newer version wrote is no damage, and stops the reading", needs: survives, run: func(r *rig) {
+		r.fill(2)
+		r.add(record{samples: 9, body: "newer"})
+		r.restart()
+		reader := r.log.NewReader(2)
+		for range 2 {
+			if _, err := reader.Next(r.Context()); !errors.Is(err, queue.ErrNewer) {
+				r.Errorf("read %v", err)
+			}
+		}
+		if err := r.log.Replay(0, func(record, uint64) error { return nil }); !errors.Is(err, queue.ErrNewer) {
+			r.Errorf("replayed %v", err)
+		}
+		if bad := r.log.Damage(); len(bad) != 0 {
+			r.Errorf("damage %v", bad)
+		}
+	}},
 	{name: "4 the state goes on without what is damaged", needs: survives | damages, run: func(r *rig) {
 		r.fill(10)
 		r.close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ var codec = queue.Codec[record]{
 	Decode: func(b []byte) (record, error) {
 		if len(b) < 12 || strings.HasPrefix(string(b[12:]), "undecodable") {
 			return record{}, errDecode
+		}
+		if strings.HasPrefix(string(b[12:]), "newer") {
+			return record{}, fmt.Errorf("a test: %w", queue.ErrNewer)
 		}
 		return record{int64(binary.BigEndian.Uint64(b)), int(binary.BigEndian.Uint32(b[8:])), string(b[12:])}, nil
 	},
