@@ -127,7 +127,7 @@ func BenchmarkRingToWire(b *testing.B) {
 		for _, m := range []ProtobufMessage{Message1, Message2} {
 			for _, ruled := range []bool{false, true} {
 				c := configFor(b, "http://localhost/")
-				c.ProtobufMessage = m
+				c.ProtobufMessage, c.Queue.BatchSendDeadline = m, 1 // no waiting for company
 				if ruled {
 					c.WriteRelabelConfigs = rules
 				}
