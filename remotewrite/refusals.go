@@ -64,6 +64,7 @@ func (r *refusals) put(x Refusal, id string) {
 		}
 		delete(r.latest, oldest)
 	}
+	x.Group = ownLabels(x.Group) // they are kept for long, and their record is not to be
 	r.latest[id] = x
 }
 
