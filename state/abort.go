@@ -28,10 +28,10 @@ func (s *Store) takeBackLocked() {
 	s.voidLargeLocked()
 	dirty := maps.Clone(s.dirty)
 	for e := range dirty {
-		s.index.changeGroup(&s.checker.hash, e.slot, e.pending, false)
+		s.index.changeGroup(&s.checker.hash, e.slot, e.pending, goes)
 	}
 	for e := range dirty {
-		s.index.changeGroup(&s.checker.hash, e.slot, e.committed, true)
+		s.index.changeGroup(&s.checker.hash, e.slot, e.committed, comes)
 		s.takeBackGroupLocked(e)
 	}
 	s.settleIndexLocked()

@@ -39,7 +39,7 @@ func (s *Store) endBulkLocked(floor int64) {
 		if e == nil {
 			continue
 		}
-		s.index.changeGroup(&s.checker.hash, e.slot, e.pending, true)
+		s.index.changeGroup(&s.checker.hash, e.slot, e.pending, comes)
 		shown.put(e.slot, e.committed)
 	}
 	s.state.Store(shown)

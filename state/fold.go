@@ -124,9 +124,9 @@ func (s *Store) followLocked(e *entry, r *group.Record) {
 		if old != nil {
 			t.replaced = old.Members
 		}
-		s.index.changeGroup(&c.hash, e.slot, old, false)
+		s.index.changeGroup(&c.hash, e.slot, old, goes)
 	case r.Hide != 0 || r.Part != nil && r.Part.Unsent != nil || !sameSeries(old, r):
-		s.index.apply(&c.hash, &t, r)
+		s.index.apply(&c.hash, &t, r, comes)
 	}
 	if t.hasTimes() {
 		s.clock.floors.raise(r.Labels, c.orderTimed(&t, s.clock.last(e), s.clock.floor(r.Labels)).left)

@@ -25,9 +25,16 @@ type index struct {
 	// empty labels and is delivered. The other series have the same hash for
 	// both, and are found in series.
 	claims owners
-
-	checked bool // what is added was found to be unlike all that is there
 }
+
+// move says what happens to a series in the index.
+type move uint8
+
+const (
+	goes        move = iota
+	comes            // it may be one that is there
+	comesUnlike      // it was found to be unlike all that is there
+)
 
 func newIndex() index {
 	x := index{names: newNames(), series: newOwners(), claims: newOwners()}
@@ -120,33 +127,33 @@ func (o *owners) any(h uint64, slot uint32, f func(owner uint32) bool) bool {
 
 // change adds members to the index, or removes them. The hasher must have been
 // prepared for their group.
-func (x *index) change(h *hasher, slot uint32, members []group.Member, add bool) {
-	for _, m := range members {
-		f := m.Of()
-		x.names.change(f.Name, f.Type, slot, add)
-		h.use(m.Part.Shape)
+func (x *index) change(h *hasher, slot uint32, members []group.Member, m move) {
+	for _, mem := range members {
+		f := mem.Of()
+		x.names.change(f.Name, f.Type, slot, m != goes)
+		h.use(mem.Part.Shape)
 		name := h.string(f.Name)
-		for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
+		for i, metrics := 0, mem.Metrics(); i < len(metrics); i++ {
 			v, d := h.sums(&metrics[i])
 			view, claim := h.keys(name, v, d)
-			x.changeSeries(slot, view, add)
-			if v != d && !m.Part.IsUnsent(uint32(f.First()+i)) {
-				x.changeClaim(slot, claim, add)
+			x.changeSeries(slot, view, m)
+			if v != d && !mem.Part.IsUnsent(uint32(f.First()+i)) {
+				x.changeClaim(slot, claim, m)
 			}
 		}
 	}
 }
 
 // changeOwn adds or removes series of the group's own.
-func (x *index) changeOwn(h *hasher, slot uint32, which, hide group.Own, add bool) {
+func (x *index) changeOwn(h *hasher, slot uint32, which, hide group.Own, m move) {
 	for _, o := range ownSeries {
 		if which&o.own == 0 {
 			continue
 		}
 		view, claim := h.ownKeys(o.name)
-		x.changeSeries(slot, view, add)
+		x.changeSeries(slot, view, m)
 		if h.view != h.series && hide&o.own == 0 {
-			x.changeClaim(slot, claim, add)
+			x.changeClaim(slot, claim, m)
 		}
 	}
 }
@@ -157,10 +164,10 @@ var ownSeries = [...]struct {
 	name string
 }{{group.OwnPushTime, group.PushTimeName}, {group.OwnFailTime, group.FailTimeName}}
 
-func (x *index) changeSeries(slot uint32, h uint64, add bool) {
-	if add {
+func (x *index) changeSeries(slot uint32, h uint64, m move) {
+	if m != goes {
 		x.series.add(h, slot)
-		if x.checked {
+		if m == comesUnlike {
 			x.series.tolerate(h)
 		}
 	} else {
@@ -168,8 +175,8 @@ func (x *index) changeSeries(slot uint32, h uint64, add bool) {
 	}
 }
 
-func (x *index) changeClaim(slot uint32, h uint64, add bool) {
-	if add {
+func (x *index) changeClaim(slot uint32, h uint64, m move) {
+	if m != goes {
 		x.claims.add(h, slot)
 	} else {
 		x.claims.remove(h, slot)
@@ -178,13 +185,13 @@ func (x *index) changeClaim(slot uint32, h uint64, add bool) {
 
 // changeGroup adds a whole version to the index, or removes it. A nil group has
 // nothing.
-func (x *index) changeGroup(h *hasher, slot uint32, g *group.Group, add bool) {
+func (x *index) changeGroup(h *hasher, slot uint32, g *group.Group, m move) {
 	if g == nil {
 		return
 	}
 	h.group(g.Labels)
-	x.change(h, slot, g.Members, add)
-	x.changeOwn(h, slot, g.Shows(), g.Hide, add)
+	x.change(h, slot, g.Members, m)
+	x.changeOwn(h, slot, g.Shows(), g.Hide, m)
 }
 
 // seriesWithHash returns the identities of a slot's series whose hash is h.

@@ -303,7 +303,7 @@ func rebuilt(s *Store) *index {
 	}
 	for _, e := range s.slots {
 		if e != nil {
-			x.changeGroup(&h, e.slot, e.pending, true)
+			x.changeGroup(&h, e.slot, e.pending, comes)
 		}
 	}
 	keep := s.index

@@ -204,9 +204,11 @@ func (s *Store) transitLocked(id string, old *group.Group, r *group.Record, now 
 	s.stampRecordLocked(e, r, now, adds)
 	if !same {
 		t.slot = e.slot
-		s.index.checked = s.o.CheckConsistency
-		s.index.apply(&c.hash, &t, r)
-		s.index.checked = false
+		come := comes
+		if s.o.CheckConsistency {
+			come = comesUnlike
+		}
+		s.index.apply(&c.hash, &t, r, come)
 	}
 	s.enqueueLocked(e, r, old.Next(r, &s.shapes), enqueue)
 	return nil
@@ -295,15 +297,15 @@ func ownEnded(name string) group.Ended {
 }
 
 // apply brings the index in step with a transition.
-func (x *index) apply(h *hasher, t *transition, r *group.Record) {
-	x.change(h, t.slot, t.replaced, false)
+func (x *index) apply(h *hasher, t *transition, r *group.Record, come move) {
+	x.change(h, t.slot, t.replaced, goes)
 	if t.old == nil {
-		x.changeOwn(h, t.slot, t.shows, t.hide, true)
+		x.changeOwn(h, t.slot, t.shows, t.hide, come)
 	} else if shows := t.old.Shows(); shows != t.shows || t.old.Hide != t.hide {
-		x.changeOwn(h, t.slot, shows, t.old.Hide, false)
-		x.changeOwn(h, t.slot, t.shows, t.hide, true)
+		x.changeOwn(h, t.slot, shows, t.old.Hide, goes)
+		x.changeOwn(h, t.slot, t.shows, t.hide, come)
 	}
-	x.change(h, t.slot, r.Members, true)
+	x.change(h, t.slot, r.Members, come)
 }
 
 // deleteLocked ends a group at time ts.
@@ -315,7 +317,7 @@ func (s *Store) deleteLocked(e *entry, ts int64, enqueue func(*group.Record)) {
 	if t := (transition{labels: g.Labels, replaced: g.Members}); t.hasTimes() {
 		s.timeLocked(e, r, c.orderTimed(&t, s.clock.last(e), 0))
 	}
-	s.index.changeGroup(&c.hash, e.slot, g, false)
+	s.index.changeGroup(&c.hash, e.slot, g, goes)
 	s.enqueueLocked(e, r, nil, enqueue)
 }
 
