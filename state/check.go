@@ -178,7 +178,7 @@ func (c *checker) checkSeries(t *transition, from, to int) error {
 		if c.s.index.series.any(h, t.slot, func(o uint32) bool { owner = o; return c.slotHas(o, t, n, false) }) {
 			return &group.ConflictError{
 				Family: p.Shape.FamilyOf(n).Name, Metric: c.metricName(t, n),
-				Other: c.s.labelsOf(owner), Reason: "exists already with the same name and labels",
+				Other: c.labelsOf(owner), Reason: "exists already with the same name and labels",
 			}
 		}
 	}
@@ -243,8 +243,8 @@ func (c *checker) metricName(t *transition, n int) string {
 	return group.BriefMetric(shape.FamilyOf(n).Name, t.labels.AppendView(nil, shape, &shape.All()[n]))
 }
 
-func (s *Store) labelsOf(slot uint32) group.Labels {
-	if e := s.slots[slot]; e != nil && e.pending != nil {
+func (c *checker) labelsOf(slot uint32) group.Labels {
+	if e := c.s.slots[slot]; e != nil && e.pending != nil {
 		return e.pending.Labels
 	}
 	return nil

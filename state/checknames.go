@@ -19,7 +19,7 @@ func (c *checker) checkNames(t *transition, from, to int) error {
 		}
 		c.underWay = c.underWay || c.s.large.touches(c, other)
 		if c.s.o.CheckConsistency {
-			return &group.ConflictError{Family: f.Name, Reason: reason, Other: c.s.groupWithName(t, other)}
+			return &group.ConflictError{Family: f.Name, Reason: reason, Other: c.groupWithName(t, other)}
 		}
 		for n := range f.Count() {
 			c.unsent[f.First()+n] = true
@@ -82,8 +82,8 @@ func (s TypeSet) first() group.Type {
 
 // groupWithName finds a group with a family of that name, for a message. It
 // looks at few groups, and returns nil when none of those has it.
-func (s *Store) groupWithName(t *transition, name string) group.Labels {
-	info := s.index.names.byName[name]
+func (c *checker) groupWithName(t *transition, name string) group.Labels {
+	info := c.s.index.names.byName[name]
 	if info == nil {
 		return t.labels // in the push itself
 	}
@@ -94,11 +94,11 @@ func (s *Store) groupWithName(t *transition, name string) group.Labels {
 		_, ok := e.pending.Member(name)
 		return ok
 	}
-	if e := s.slots[info.slot]; has(e) {
+	if e := c.s.slots[info.slot]; has(e) {
 		return e.pending.Labels
 	}
 	tries := 1000
-	for _, e := range s.entries {
+	for _, e := range c.s.entries {
 		if has(e) {
 			return e.pending.Labels
 		}

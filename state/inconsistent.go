@@ -52,7 +52,7 @@ func (s *Store) ownerLocked(slot uint32) string {
 	if slot == gatewaySlot {
 		return "of the gateway itself"
 	}
-	return "in group " + s.labelsOf(slot).String()
+	return "in group " + s.checker.labelsOf(slot).String()
 }
 
 // clashLocked tells of a name what groups make of it, if that does not go together.

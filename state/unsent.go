@@ -85,7 +85,7 @@ func (c *checker) slotHas(slot uint32, t *transition, n int, delivered bool) boo
 // to decide.
 func (c *checker) slotHasSeries(slot uint32, name string, labels []group.Label, delivered bool) bool {
 	if slot == gatewaySlot {
-		return c.s.gatewayHas(name, labels, delivered)
+		return c.gatewayHas(name, labels, delivered)
 	}
 	if l := c.s.large; l != nil && l.entry.slot == slot {
 		c.underWay = true
@@ -162,7 +162,7 @@ func (c *checker) checkOwnView(t *transition, name string, view uint64) error {
 	owner := uint32(0)
 	if c.s.index.series.any(view, t.slot, func(o uint32) bool { owner = o; return c.slotHasSeries(o, name, c.a, false) }) {
 		return &group.ConflictError{
-			Family: name, Metric: group.BriefMetric(name, c.a), Other: c.s.labelsOf(owner),
+			Family: name, Metric: group.BriefMetric(name, c.a), Other: c.labelsOf(owner),
 			Reason: "of this group exists already with the same labels",
 		}
 	}
@@ -171,11 +171,11 @@ func (c *checker) checkOwnView(t *transition, name string, view uint64) error {
 
 // gatewayHas reports whether the gateway itself exposes a series. It is scraped,
 // not delivered, so it owns no delivery identity.
-func (s *Store) gatewayHas(name string, labels []group.Label, delivered bool) bool {
+func (c *checker) gatewayHas(name string, labels []group.Label, delivered bool) bool {
 	if delivered {
 		return false
 	}
-	return slices.ContainsFunc(s.own, func(f OwnFamily) bool {
+	return slices.ContainsFunc(c.s.own, func(f OwnFamily) bool {
 		return f.Name == name && slices.ContainsFunc(f.Series, func(l group.Labels) bool { return slices.Equal(withInstance(l), labels) })
 	})
 }
