@@ -66,9 +66,10 @@ func (b *batch) small() bool {
 }
 
 const (
-	smallSamples  = 100
-	hopelessAfter = 8  // single samples refused
-	cutBudget     = 64 // requests for one refused batch, the first included
+	smallSamples   = 100
+	hopelessAfter  = 8  // single samples refused
+	hopelessReplay = 3  // the same, of what was sent before a restart
+	cutBudget      = 64 // requests for one refused batch, the first included
 )
 
 // groupOf returns the group of x, a series of b.

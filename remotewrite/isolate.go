@@ -62,14 +62,22 @@ func (w *delivery) told(a answer, c census) int {
 
 // mayCut says whether a refused request may be followed by two more.
 func (w *delivery) mayCut(reserved int) bool {
-	return w.batch.kind != careful && w.budget-reserved >= 2 && !w.hopeless()
+	return w.budget-reserved >= 2 && !w.hopeless()
 }
 
 // hopeless says that a small push has had many samples refused and none taken: to
 // find out about each of the others would cost a request per sample, on every push,
-// for as long as its job is misconfigured.
+// for as long as its job is misconfigured. What was sent before a restart is refused
+// as a whole where the receiver has it, and something newer of its series: there can be
+// many such records, and a few samples tell.
 func (w *delivery) hopeless() bool {
-	return w.batch.small() && w.pieces >= hopelessAfter && w.stored == 0
+	switch {
+	case w.stored > 0:
+		return false
+	case w.batch.kind == careful:
+		return w.pieces >= hopelessReplay
+	}
+	return w.batch.small() && w.pieces >= hopelessAfter
 }
 
 // cut sends the halves of series, the first one first: order.
