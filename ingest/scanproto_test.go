@@ -10,7 +10,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/encoding/protodelim"
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/pushbridge/pushbridge/group"
@@ -34,22 +33,22 @@ func fullProtoParts() (full func([]byte) (*group.Part, error), asked *int) {
 func goFamilies(r *rand.Rand) []*dto.MetricFamily {
 	created := &timestamppb.Timestamp{Seconds: r.Int64N(1 << 32), Nanos: r.Int32N(1e9)}
 	float := func() *float64 {
-		return proto.Float64([]float64{0, r.Float64(), -1, math.NaN(), math.Inf(1), float64(r.IntN(1000))}[r.IntN(6)])
+		return new([]float64{0, r.Float64(), -1, math.NaN(), math.Inf(1), float64(r.IntN(1000))}[r.IntN(6)])
 	}
-	count := func() *uint64 { return proto.Uint64([]uint64{0, r.Uint64N(1000), r.Uint64()}[r.IntN(3)]) }
-	label := []*dto.LabelPair{{Name: proto.String("kind"), Value: proto.String("a 1")}}
+	count := func() *uint64 { return new([]uint64{0, r.Uint64N(1000), r.Uint64()}[r.IntN(3)]) }
+	label := []*dto.LabelPair{{Name: new("kind"), Value: new("a 1")}}
 	return []*dto.MetricFamily{
-		{Name: proto.String("c_total"), Help: proto.String("c"), Type: dto.MetricType_COUNTER.Enum(), Metric: []*dto.Metric{
+		{Name: new("c_total"), Help: new("c"), Type: dto.MetricType_COUNTER.Enum(), Metric: []*dto.Metric{
 			{Label: label, Counter: &dto.Counter{Value: float(), CreatedTimestamp: created}}, {Counter: &dto.Counter{Value: float(), CreatedTimestamp: created}},
 		}},
-		{Name: proto.String("g"), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: float()}}}},
-		{Name: proto.String("s"), Type: dto.MetricType_SUMMARY.Enum(), Metric: []*dto.Metric{{Summary: &dto.Summary{
+		{Name: new("g"), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: float()}}}},
+		{Name: new("s"), Type: dto.MetricType_SUMMARY.Enum(), Metric: []*dto.Metric{{Summary: &dto.Summary{
 			SampleCount: count(), SampleSum: float(), CreatedTimestamp: created,
-			Quantile: []*dto.Quantile{{Quantile: proto.Float64(0.5), Value: float()}, {Quantile: proto.Float64(0.9), Value: float()}},
+			Quantile: []*dto.Quantile{{Quantile: new(0.5), Value: float()}, {Quantile: new(0.9), Value: float()}},
 		}}}},
-		{Name: proto.String("h"), Type: dto.MetricType_HISTOGRAM.Enum(), Unit: proto.String("s"), Metric: []*dto.Metric{{Histogram: &dto.Histogram{
+		{Name: new("h"), Type: dto.MetricType_HISTOGRAM.Enum(), Unit: new("s"), Metric: []*dto.Metric{{Histogram: &dto.Histogram{
 			SampleCount: count(), SampleSum: float(), CreatedTimestamp: created,
-			Bucket: []*dto.Bucket{{CumulativeCount: count(), UpperBound: proto.Float64(1)}, {CumulativeCount: count(), UpperBound: proto.Float64(math.Inf(1))}},
+			Bucket: []*dto.Bucket{{CumulativeCount: count(), UpperBound: new(1.0)}, {CumulativeCount: count(), UpperBound: new(math.Inf(1))}},
 		}}}},
 	}
 }
@@ -99,7 +98,7 @@ func TestShapeCache_Proto(t *testing.T) {
 // like one that is known.
 func TestShapeCache_ProtoLongWay(t *testing.T) {
 	gauge := func(v float64) *dto.MetricFamily {
-		return &dto.MetricFamily{Name: proto.String("g"), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: &v}}}}
+		return &dto.MetricFamily{Name: new("g"), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: &v}}}}
 	}
 	with := func(change func(*dto.MetricFamily)) *dto.MetricFamily {
 		mf := gauge(1)
@@ -108,17 +107,17 @@ func TestShapeCache_ProtoLongWay(t *testing.T) {
 	}
 	known := gauge(1)
 	for name, mf := range map[string]*dto.MetricFamily{
-		"another name": with(func(mf *dto.MetricFamily) { mf.Name = proto.String("h") }),
+		"another name": with(func(mf *dto.MetricFamily) { mf.Name = new("h") }),
 		"another type": with(func(mf *dto.MetricFamily) {
 			mf.Type = dto.MetricType_UNTYPED.Enum()
-			mf.Metric[0] = &dto.Metric{Untyped: &dto.Untyped{Value: proto.Float64(1)}}
+			mf.Metric[0] = &dto.Metric{Untyped: &dto.Untyped{Value: new(1.0)}}
 		}),
-		"a timestamp":     with(func(mf *dto.MetricFamily) { mf.Metric[0].TimestampMs = proto.Int64(5) }),
+		"a timestamp":     with(func(mf *dto.MetricFamily) { mf.Metric[0].TimestampMs = new(int64(5)) }),
 		"a stale marker":  gauge(math.Float64frombits(staleMarker)),
 		"no value at all": with(func(mf *dto.MetricFamily) { mf.Metric[0].Gauge.Value = nil }),
-		"native": {Name: proto.String("h"), Type: dto.MetricType_HISTOGRAM.Enum(), Metric: []*dto.Metric{{Histogram: &dto.Histogram{
-			SampleCount: proto.Uint64(1), SampleSum: proto.Float64(1), Schema: proto.Int32(1),
-			PositiveSpan: []*dto.BucketSpan{{Length: proto.Uint32(1)}}, PositiveDelta: []int64{1},
+		"native": {Name: new("h"), Type: dto.MetricType_HISTOGRAM.Enum(), Metric: []*dto.Metric{{Histogram: &dto.Histogram{
+			SampleCount: new(uint64(1)), SampleSum: new(1.0), Schema: new(int32(1)),
+			PositiveSpan: []*dto.BucketSpan{{Length: new(uint32(1))}}, PositiveDelta: []int64{1},
 		}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
