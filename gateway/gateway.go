@@ -117,7 +117,7 @@ func (o Options) withDefaults() Options {
 
 // state returns the state's options.
 func (o Options) state() state.Options {
-	o.State.Logger, o.State.Registerer, o.State.Now = o.Logger.With("component", "group"), o.Registerer, o.Now
+	o.State.Logger, o.State.Registerer, o.State.Now = o.Logger.With("component", "state"), o.Registerer, o.Now
 	if o.Own != nil {
 		o.State.OwnFamilies = func() []state.OwnFamily { return ownFamilies(o) }
 	}

@@ -20,9 +20,11 @@
 //
 // # Flow
 //
-//	queue.Reader ─► dispatcher ─► shard (hash of the job) ─► convert ─► relabel ─► batch
-//	                                                                                │
-//	     cursor ◄── books ◄── judge ◄── client ◄── encode 1.0 or 2.0 ◄──────────────┘
+//	queue.Reader ─► dispatcher ─► inbox of a shard (hash of the job)
+//	                                    │
+//	                                gatherer ── stage: convert, relabel, markers ─► batch
+//	                                                                                  │
+//	cursor ◄── progress ◄── books ◄── settlement ◄── judge ◄── line ◄── sender: encode 1.0 or 2.0
 //
 // # Use
 //
@@ -31,6 +33,18 @@
 //	o := remotewrite.Options{Log: log, Cursor: cursor, State: …} // gateway.Gateway.Restate
 //	d, err := remotewrite.NewDestination(c, o)
 //	err = d.Run(ctx)
+//
+// # Where to look
+//
+// destination.go makes and runs one, dispatch.go, inbox.go and shard.go hand records out.
+// gather.go and batch.go make requests of them, with the series of stage.go, relabel.go,
+// dedup.go, exemplars.go and unsendable.go. sender.go sends: encode1.go, encode2.go and
+// wire.go write, line.go, attempt.go, client.go and departure.go try, retry.go and
+// negotiate.go judge. Refusals are looked into by isolate.go, stumble.go, stuck.go,
+// troubled.go and natives.go. What became of samples is found out in settled.go, kept in
+// books.go and progress.go, and told in report.go, refusals.go, blame.go, metrics.go and
+// status.go. restate.go, naming.go and backfill.go send the state beside the log;
+// config.go, identity.go and place.go are about sections.
 //
 // Each rule of the protocol, and the test that shows it, is in
 // docs/remote-write.md.

@@ -1,5 +1,15 @@
 // Command pushbridge takes pushes as Pushgateway does and sends them on by
 // Prometheus remote write. Without the name of a command it serves.
+//
+// # Where to look
+//
+// serve.go makes every component, wires it and runs it; routes.go has every route, and
+// detour.go what misses them; lifecycle.go starts and stops in order. destinations.go
+// keeps destinations in step with the configuration, with orphans.go for those that left
+// it and namings.go for what they were sent; reload.go reads it anew. flags.go and
+// settings.go are the command line, args.go and help.go how it is spelt. listen.go,
+// memory.go, persistence.go, clock.go and reserved.go set up what their names say. The other commands are in
+// receive.go, check.go, inspect.go and forget.go.
 package main
 
 import (
