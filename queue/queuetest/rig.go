@@ -64,20 +64,6 @@ func newRig(t *testing.T, k Kind, c testCase) *rig {
 		c.o.PartBytes = 400
 	}
 	r := &rig{T: t, place: k.New(t, c.o), o: c.log, now: time.Unix(1_700_000_000, 0), kept: map[uint64]record{}}
-	for _, n := range []struct {
-		c    capability
-		have bool
-		name string
-	}{
-		{kills, r.place.Kill != nil, "Kill"},
-		{losesPower, r.place.PowerLoss != nil, "PowerLoss"},
-		{breaks, r.place.Break != nil, "Break"},
-		{damages, r.place.Damage != nil, "Damage"},
-	} {
-		if c.needs&n.c != 0 && !n.have {
-			t.Skipf("the place has no %s", n.name)
-		}
-	}
 	if r.o.RingBytes == 0 {
 		r.o.RingBytes = 1 // readers read the store
 	}
