@@ -40,8 +40,8 @@ func TestBadInputChangesNothing(t *testing.T) {
 		{"not gzip", "/metrics/job/good/instance/a", "good_value 2\n", []string{"Content-Encoding", "gzip"}, 400},
 		{"gzip bomb of 1 GiB", "/metrics/job/good/instance/a", bomb, []string{"Content-Encoding", "gzip"}, 413},
 		{
-			"protobuf length prefix of 2^62", "/metrics/job/good/instance/a",
-			string(binary.AppendUvarint(nil, 1<<62)) + "abc",
+			"protobuf length prefix beyond the limit", "/metrics/job/good/instance/a",
+			string(binary.AppendUvarint(nil, 256<<20+1)) + "abc",
 			[]string{"Content-Type", protobufType},
 			413,
 		},

@@ -50,7 +50,7 @@ func TestProtobuf(t *testing.T) {
 		{name: "second length beyond the body", in: one + "\x05abc", want: "!protobuf body: message 2 announces 5 bytes, 3 are left"},
 		{name: "body that ends within a length", in: one + "\x80", want: "!protobuf body: it ends within the length of message 2"},
 		{name: "length of more than 64 bits", in: strings.Repeat("\xff", 10) + "\x01", want: "!protobuf body: the length of message 1 is no varint of 64 bits"},
-		{name: "length of 2^62", in: string(binary.AppendUvarint(nil, 1<<62)) + "abc", want: "!length of a protobuf message in the body exceeds the limit of 1000000 bytes"},
+		{name: "length beyond the limit", in: string(binary.AppendUvarint(nil, 1_000_001)) + "abc", want: "!length of a protobuf message in the body exceeds the limit of 1000000 bytes"},
 		{name: "no protobuf", in: "\x04abcd", want: "!protobuf body: message 1 is no metric family: proto:"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestContentType(t *testing.T) {
 // TestLengthPrefix pushes a message that claims to be larger than any memory.
 func TestLengthPrefix(t *testing.T) {
 	g := newRig(t, Options{})
-	body := string(binary.AppendUvarint(nil, 1<<62)) + "abc"
+	body := string(binary.AppendUvarint(nil, DefaultMaxDecodedBytes+1)) + "abc"
 	allocated := allocated(func() {
 		if w := g.do("PUT", "/metrics/job/a", body, "Content-Type: "+protoType); w.Code != 413 || !strings.Contains(w.Body.String(), "--push.max-decoded-bytes") {
 			t.Errorf("got %d %q", w.Code, w.Body)
@@ -174,7 +174,7 @@ func TestProtoCost(t *testing.T) {
 
 func FuzzProto(f *testing.F) {
 	f.Add([]byte(delimited(f, `name: "a" type: HISTOGRAM metric { label { name: "a" value: "b" } histogram { schema: 1 bucket {} positive_delta: 1 } }`)))
-	f.Add(binary.AppendUvarint(nil, 1<<62))
+	f.Add(binary.AppendUvarint(nil, DefaultMaxDecodedBytes+1))
 	f.Add([]byte("\x00\x00\x80"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > 1<<16 {
