@@ -17,4 +17,7 @@
 // of routes can name them. Links on the page are relative: it works behind any
 // route prefix or external URL, as long as its own path ends in a slash or in
 // /status.
+//
+// The files that begin with exposition are about /metrics, those with api about the
+// API, status.go and groupview.go about the page; method.go guards them all.
 package web
