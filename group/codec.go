@@ -53,10 +53,20 @@ func EncodeRecord(dst []byte, r *Record) []byte {
 	}
 	if flags&hasPart != 0 {
 		dst = binary.AppendVarint(dst, r.Part.Pushed)
+	}
+	if r.prepared != nil && r.prepared.body != nil {
+		return append(dst, r.prepared.body...)
+	}
+	return appendBody(dst, r)
+}
+
+// appendBody appends all of r that does not change any more when it is stamped.
+func appendBody(dst []byte, r *Record) []byte {
+	if r.Part != nil {
 		dst = appendShape(dst, r.Part.Shape)
 		dst = appendColumns(dst, r.Part)
 	}
-	if flags&hasEnded != 0 {
+	if len(r.Ended) > 0 {
 		dst = appendEnded(dst, r.Ended)
 	}
 	return dst

@@ -236,3 +236,33 @@ func useRecord(r *Record) {
 		}
 	}
 }
+
+// TestPrepare: a record that was prepared before it was stamped is written like any other,
+// also when its bytes are gone.
+func TestPrepare(t *testing.T) {
+	for name, r := range records(t) {
+		t.Run(name, func(t *testing.T) {
+			want, samples, size := EncodeRecord(nil, r), r.Samples(), r.Size()
+			early := *r
+			early.Time = 1
+			if r.Part != nil {
+				part := *r.Part
+				part.Time, part.Pushed, early.Part = 1, 1, &part
+			}
+			early.Prepare()
+			early.Time = r.Time
+			if r.Part != nil {
+				early.Part.Time, early.Part.Pushed = r.Part.Time, r.Part.Pushed
+			}
+			for range 2 {
+				if !bytes.Equal(EncodeRecord(nil, &early), want) {
+					t.Error("other bytes than without")
+				}
+				if early.Samples() != samples || early.Size() != size {
+					t.Errorf("%d samples and %d bytes, want %d and %d", early.Samples(), early.Size(), samples, size)
+				}
+				early.Written()
+			}
+		})
+	}
+}

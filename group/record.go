@@ -68,6 +68,8 @@ type Record struct {
 	// Generation is that of the state that the record was made from: the log refuses
 	// it when records of that generation have failed. It is not written.
 	Generation uint64
+
+	prepared *prepared // see Prepare; nil as a rule
 }
 
 // ShipsOverdue reports whether the record ships pushbridge_group_overdue.
@@ -96,6 +98,9 @@ const (
 // each member (those that are not sent included) and of each ended metric, and
 // one for each of the group's own series that r ships.
 func (r *Record) Samples() int {
+	if r.prepared != nil {
+		return r.prepared.samples
+	}
 	n := 0
 	for _, m := range r.Members {
 		n += m.Samples()
@@ -114,6 +119,9 @@ func (r *Record) Samples() int {
 
 // Size returns roughly how many bytes of heap r keeps alive.
 func (r *Record) Size() int {
+	if r.prepared != nil {
+		return r.prepared.size
+	}
 	n := recordBytes + labelsSize(r.Labels)
 	if r.Part != nil {
 		n += r.Part.size()

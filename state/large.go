@@ -214,7 +214,8 @@ func (l *largeChange) mark() {
 	l.come.cancel(&l.gone)
 }
 
-// conclude completes the record, but for its time.
+// conclude completes the record, but for its time, and makes its bytes: it has no place
+// in the log yet, where others would wait for that.
 func (l *largeChange) conclude() {
 	r, t, c := l.r, &l.t, l.c
 	if r.Kind != group.KindDelete && !l.same {
@@ -223,6 +224,9 @@ func (l *largeChange) conclude() {
 	}
 	if t.hasTimes() {
 		l.time = c.orderTimed(t, l.last, l.floor)
+	}
+	if r.Part == nil || r.Part.Times == nil { // which times are late is decided at last
+		r.Prepare()
 	}
 }
 
