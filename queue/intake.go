@@ -46,10 +46,14 @@ func (in *intake[R]) add(q queued[R], generation uint64) error {
 		return ErrBusy
 	}
 	in.queue = append(in.queue, q)
-	in.waiting += q.size
+	in.waiting += in.charge(q)
 	poke(in.wake)
 	return nil
 }
+
+// charge is what q counts for while it waits. A single record, however large, must not
+// keep everybody else out: it is there already.
+func (in *intake[R]) charge(q queued[R]) int64 { return min(q.size, in.limit/2) }
 
 // err returns why nothing is taken, if so.
 func (in *intake[R]) err() error {
@@ -115,7 +119,7 @@ func (in *intake[R]) abort(batch []queued[R]) []queued[R] {
 func (in *intake[R]) release(batch []queued[R]) {
 	size := int64(0)
 	for _, q := range batch {
-		size += q.size
+		size += in.charge(q)
 	}
 	in.mu.Lock()
 	in.waiting -= size
