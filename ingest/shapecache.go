@@ -77,9 +77,13 @@ func newShapeCache(limit int64, share func(*group.Shape) *group.Shape) *shapeCac
 	return c
 }
 
+// maxScanned is the largest body that is looked at: taking one apart needs its size in
+// memory once more, which nobody is charged for.
+const maxScanned = 4 << 20
+
 // part returns the part that full makes of a body, from memory where it can.
 func (c *shapeCache) part(f scanner, body []byte, full func([]byte) (*group.Part, error)) (*group.Part, error) {
-	if c.limit <= 0 {
+	if c.limit <= 0 || len(body) > maxScanned {
 		return full(body)
 	}
 	s := c.scans.Get().(*takenApart)

@@ -248,3 +248,18 @@ func BenchmarkShapeCache(b *testing.B) {
 		}
 	}
 }
+
+// TestShapeCache_LargeBodies: what is large goes the long way, and leaves nothing.
+func TestShapeCache_LargeBodies(t *testing.T) {
+	c := newTestCache(1 << 30)
+	full, asked := fullParts()
+	large := []byte("# HELP a " + strings.Repeat("x", maxScanned) + "\na 1\n")
+	for range 4 {
+		if _, err := c.part(textScanner{}, large, full); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := c.stats(); *asked != 4 || s.misses != 0 || s.bytes != 0 {
+		t.Errorf("the parser was asked %d times of 4, %+v", *asked, s)
+	}
+}
