@@ -241,7 +241,7 @@ func (s *settings) openPaths() []string {
 // externalPath is the path under which clients see the gateway, with a slash at the end;
 // empty when the URL is not given. A proxy in between may show another path than ours.
 func externalPath(external *url.URL) string {
-	if external == nil {
+	if external == nil || *external == (url.URL{}) {
 		return ""
 	}
 	return strings.TrimSuffix("/"+strings.Trim(external.EscapedPath(), "/"), "/") + "/"

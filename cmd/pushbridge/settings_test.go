@@ -127,7 +127,7 @@ func TestReadSettingsRefuses(t *testing.T) {
 }
 
 func TestExternalPath(t *testing.T) {
-	if got := externalPath(nil); got != "" {
+	if got := externalPath(nil) + externalPath(&url.URL{}); got != "" {
 		t.Errorf("without an external URL: %q", got)
 	}
 	for external, want := range map[string]string{
