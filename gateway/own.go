@@ -27,7 +27,8 @@ func ownFamilies(o Options) []state.OwnFamily {
 		}
 	}
 	for _, f := range families {
-		o := state.OwnFamily{Name: f.GetName(), Type: ownType(f.GetType())}
+		typ, _ := group.TypeOf(f.GetType())
+		o := state.OwnFamily{Name: f.GetName(), Type: typ}
 		for _, m := range f.GetMetric() {
 			o.Series = append(o.Series, ownLabels(m))
 		}
@@ -42,21 +43,4 @@ func ownLabels(m *dto.Metric) group.Labels {
 		l = append(l, group.Label{Name: p.GetName(), Value: p.GetValue()})
 	}
 	return group.NewLabels(l)
-}
-
-func ownType(t dto.MetricType) group.Type {
-	switch t {
-	case dto.MetricType_COUNTER:
-		return group.Counter
-	case dto.MetricType_GAUGE:
-		return group.Gauge
-	case dto.MetricType_SUMMARY:
-		return group.Summary
-	case dto.MetricType_HISTOGRAM:
-		return group.Histogram
-	case dto.MetricType_GAUGE_HISTOGRAM:
-		return group.GaugeHistogram
-	case dto.MetricType_UNTYPED:
-	}
-	return group.Untyped
 }

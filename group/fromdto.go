@@ -100,7 +100,7 @@ func (d *dtoReader) family(mf *dto.MetricFamily) error {
 	if d.name == PushTimeName {
 		return d.leftOut(mf)
 	}
-	typ, ok := typesFromDTO[mf.GetType()]
+	typ, ok := TypeOf(mf.GetType())
 	switch {
 	case d.name == "":
 		return d.invalid(errors.New("a metric family has no name"))
@@ -149,6 +149,12 @@ var typesFromDTO = map[dto.MetricType]Type{
 	dto.MetricType_COUNTER: Counter, dto.MetricType_GAUGE: Gauge, dto.MetricType_UNTYPED: Untyped,
 	dto.MetricType_SUMMARY: Summary, dto.MetricType_HISTOGRAM: Histogram,
 	dto.MetricType_GAUGE_HISTOGRAM: GaugeHistogram,
+}
+
+// TypeOf returns the type that protobuf has as t, and Untyped for one that there is not.
+func TypeOf(t dto.MetricType) (typ Type, ok bool) {
+	typ, ok = typesFromDTO[t]
+	return typ, ok
 }
 
 func (d *dtoReader) metric(t dto.MetricType, m *dto.Metric) error {

@@ -52,7 +52,7 @@ func (g Labels) AppendSeries(dst []Label, s *Shape, m *Metric) []Label {
 // shared with m.
 func (m Member) DTO(grouping Labels) *dto.MetricFamily {
 	f, s := m.Of(), m.Part.Shape
-	mf := &dto.MetricFamily{Name: &f.Name, Type: f.Type.dto().Enum()}
+	mf := &dto.MetricFamily{Name: &f.Name, Type: f.Type.DTO().Enum()}
 	if f.HasHelp {
 		mf.Help = &f.Help
 	}
@@ -94,7 +94,8 @@ var typesToDTO = [...]dto.MetricType{
 	Summary: dto.MetricType_SUMMARY, Histogram: dto.MetricType_HISTOGRAM, GaugeHistogram: dto.MetricType_GAUGE_HISTOGRAM,
 }
 
-func (t Type) dto() dto.MetricType { return typesToDTO[t] }
+// DTO returns the type as protobuf has it.
+func (t Type) DTO() dto.MetricType { return typesToDTO[t] }
 
 func (p *Part) metricDTO(f *Family, number uint32, labels []*dto.LabelPair) *dto.Metric {
 	m := &p.Shape.metrics[number]

@@ -205,7 +205,7 @@ func (j *groupsJSON) header(ns int64, t group.Type, help string) {
 	j.text(`{"time_stamp":`)
 	j.time(time.Unix(0, ns))
 	j.text(`,"type":"`)
-	j.text(dtoType(t).String())
+	j.text(t.DTO().String())
 	j.text(`"`)
 	if help != "" {
 		j.text(`,"help":`)

@@ -57,7 +57,8 @@ func ownNames(own []*dto.MetricFamily, reserved state.OwnNames) state.OwnNames {
 	names := state.OwnNames{}
 	maps.Copy(names, reserved)
 	for _, mf := range own {
-		names.Add(mf.GetName(), groupType(mf.GetType()))
+		typ, _ := group.TypeOf(mf.GetType())
+		names.Add(mf.GetName(), typ)
 	}
 	names[group.OverdueName] = ^state.TypeSet(0) // whose groups say it themselves
 	return names
@@ -219,41 +220,7 @@ func (f *family) kind() dto.MetricType {
 	case f.unpushed != nil:
 		return dto.MetricType_GAUGE
 	}
-	return dtoType(f.header.Type)
-}
-
-func dtoType(t group.Type) dto.MetricType {
-	switch t {
-	case group.Counter:
-		return dto.MetricType_COUNTER
-	case group.Gauge:
-		return dto.MetricType_GAUGE
-	case group.Summary:
-		return dto.MetricType_SUMMARY
-	case group.Histogram:
-		return dto.MetricType_HISTOGRAM
-	case group.GaugeHistogram:
-		return dto.MetricType_GAUGE_HISTOGRAM
-	case group.Untyped:
-	}
-	return dto.MetricType_UNTYPED
-}
-
-func groupType(t dto.MetricType) group.Type {
-	switch t {
-	case dto.MetricType_COUNTER:
-		return group.Counter
-	case dto.MetricType_GAUGE:
-		return group.Gauge
-	case dto.MetricType_SUMMARY:
-		return group.Summary
-	case dto.MetricType_HISTOGRAM:
-		return group.Histogram
-	case dto.MetricType_GAUGE_HISTOGRAM:
-		return group.GaugeHistogram
-	case dto.MetricType_UNTYPED:
-	}
-	return group.Untyped
+	return f.header.Type.DTO()
 }
 
 // eachSeries calls pushed for each group's part of f, and unpushed for what is said of a

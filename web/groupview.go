@@ -220,7 +220,7 @@ func typeName(t group.Type) string {
 	if t == group.GaugeHistogram {
 		return "gauge histogram"
 	}
-	return strings.ToLower(dtoType(t).String())
+	return strings.ToLower(t.DTO().String())
 }
 
 func viewMetric(g *group.Group, p *group.Part, m *group.Metric) metricView {
