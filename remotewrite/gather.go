@@ -41,7 +41,7 @@ type loaded struct {
 }
 
 // next makes the next batch. It waits for the first record, and for more only while
-// the batch before left a moment ago: see company. Nil means that there will be none.
+// the batch before left a moment ago: see soon. Nil means that there will be none.
 func (g *gatherer) next(ctx context.Context) *batch {
 	if len(g.loaded) == 0 {
 		it, ok := g.wait(ctx)
@@ -54,10 +54,12 @@ func (g *gatherer) next(ctx context.Context) *batch {
 	first := g.loaded[0].item
 	b := &batch{kind: first.kind, into: g.d.ledger.at(g.shard), protocol: g.protocol}
 	f := filling{max: g.d.config.Queue.MaxSamplesPerSend}
+	soon, cancel := g.soon(ctx)
+	defer cancel()
 	for g.fill(b, &f) {
 		it, ok := g.peek()
 		if !ok && b.kind != careful && f.samples < f.max {
-			it, ok = g.company(ctx)
+			it, ok = g.in.wait(soon)
 		}
 		if !ok || !mixes(first, it) || f.samples+it.samples > f.max {
 			break
@@ -70,17 +72,11 @@ func (g *gatherer) next(ctx context.Context) *batch {
 	return b
 }
 
-// company waits for another record to share a request with, until the time since
-// the last request left is over. So a line that was idle sends at once, and a busy
-// one sends few requests that are worth it.
-func (g *gatherer) company(ctx context.Context) (item, bool) {
-	left := time.Duration(g.d.config.Queue.BatchSendDeadline) - time.Since(g.left)
-	if left <= 0 {
-		return item{}, false
-	}
-	ctx, cancel := context.WithTimeout(ctx, left)
-	defer cancel()
-	return g.in.wait(ctx)
+// soon ends when a batch that is not full leaves: so long after the last one that a
+// line which was idle sends at once, and a busy one sends few requests that are
+// worth it.
+func (g *gatherer) soon(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithDeadline(ctx, g.left.Add(time.Duration(g.d.config.Queue.BatchSendDeadline)))
 }
 
 // mixes says whether two records may share a request.
