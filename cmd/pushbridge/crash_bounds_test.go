@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,10 @@ func TestCrashBounds(t *testing.T) {
 	b := newBounds(t)
 	begin := time.Now()
 	kills, early := lives(t, b, b.rng, 300*time.Millisecond, *crashTime/4)
+	for b.changes() < boundsChanges { // a slow machine needs more lives
+		k, e := lives(t, b, b.rng, 300*time.Millisecond, time.Second)
+		kills, early = kills+k, early+e
+	}
 	b.settle(t)
 	t.Logf("%d kills (%d before ready) in %v: %d changes in the log, %d samples",
 		kills, early, time.Since(begin).Round(time.Millisecond), b.changes(), b.samples())
@@ -50,6 +55,9 @@ const (
 	// boundsLag is how many changes may follow one that has not arrived where nothing
 	// is to be lost: together they are far from the bound, of about 190 changes.
 	boundsLag = 64
+
+	// boundsChanges are twice what the bound has room for: who does not keep up loses some.
+	boundsChanges = 400
 )
 
 // bounds is one run: many lives of a server on one storage directory.
@@ -92,6 +100,7 @@ type boundsDestination struct {
 	name     string
 	lossless bool // keeps up, so that it must get everything
 	delay    time.Duration
+	most     int // samples in a request; 0: the default
 	receiver *strictReceiver
 
 	// Samples that have arrived although the server does not know: it was killed
@@ -109,7 +118,7 @@ func newBounds(t *testing.T) *bounds {
 		destinations: []*boundsDestination{
 			{name: "healthy", lossless: true},
 			{name: "flaky", lossless: true},
-			{name: "slow", delay: 200 * time.Millisecond},
+			{name: "slow", delay: 200 * time.Millisecond, most: 2 * boundsSamples},
 			{name: "dead"},
 		},
 	}
@@ -119,7 +128,8 @@ func newBounds(t *testing.T) *bounds {
 		srv := httptest.NewServer(d)
 		t.Cleanup(srv.Close)
 		t.Cleanup(srv.CloseClientConnections)
-		config += fmt.Sprintf("- {name: %s, url: %q, queue_config: {min_backoff: 5ms, max_backoff: 50ms}}\n", d.name, srv.URL)
+		config += fmt.Sprintf("- {name: %s, url: %q, queue_config: {min_backoff: 5ms, max_backoff: 50ms, max_samples_per_send: %d}}\n",
+			d.name, srv.URL, cmp.Or(d.most, remotewrite.DefaultConfig(nil).Queue.MaxSamplesPerSend))
 	}
 	b.destinations[1].receiver.trouble(0.10, 0.05)
 	b.destinations[3].receiver.trouble(1, 0)
