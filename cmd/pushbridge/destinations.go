@@ -48,22 +48,22 @@ type destination struct {
 	done     chan struct{}      // closed when it has ended
 }
 
-func newDestinations(g *server, intake *remotewrite.Intake) *destinations {
+func newDestinations(s *server, intake *remotewrite.Intake) *destinations {
 	return &destinations{
 		o: remotewrite.Options{
-			Log:           g.gateway.Log(),
-			State:         func() *remotewrite.Restatement { return restate(g.gateway) },
-			FillHoles:     g.settings.refreshBackfill,
-			FlushDeadline: g.settings.shutdownTimeout,
+			Log:           s.gateway.Log(),
+			State:         func() *remotewrite.Restatement { return restate(s.gateway) },
+			FillHoles:     s.settings.refreshBackfill,
+			FlushDeadline: s.settings.shutdownTimeout,
 			Intake:        intake,
-			Logger:        g.log.With("component", "remotewrite"),
-			Registerer:    g.registry,
-			Now:           g.now,
+			Logger:        s.log.With("component", "remotewrite"),
+			Registerer:    s.registry,
+			Now:           s.now,
 		},
-		queue: g.gateway.Log(),
-		log:   g.log.With("component", "remotewrite"), failed: make(chan error, 1),
-		namings:         newNamings(g.storageDir, g.log.With("component", "remotewrite")),
-		orphanRetention: g.settings.orphanRetention,
+		queue: s.gateway.Log(),
+		log:   s.log.With("component", "remotewrite"), failed: make(chan error, 1),
+		namings:         newNamings(s.storageDir, s.log.With("component", "remotewrite")),
+		orphanRetention: s.settings.orphanRetention,
 	}
 }
 

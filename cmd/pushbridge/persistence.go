@@ -11,19 +11,19 @@ import (
 const hashesName = "persistence.sha256"
 
 // newKeeper keeps Pushgateway's file beside the state.
-func (g *server) newKeeper() *pgfile.Keeper {
+func (s *server) newKeeper() *pgfile.Keeper {
 	o := pgfile.Options{
-		File:     g.settings.persistenceFile,
-		Interval: g.settings.persistenceInterval,
-		Store:    g.gateway.State(),
-		Import:   g.gateway.Import,
-		Now:      g.now,
-		Logger:   g.log.With("component", "persistence"),
+		File:     s.settings.persistenceFile,
+		Interval: s.settings.persistenceInterval,
+		Store:    s.gateway.State(),
+		Import:   s.gateway.Import,
+		Now:      s.now,
+		Logger:   s.log.With("component", "persistence"),
 
-		Registerer: g.registry,
+		Registerer: s.registry,
 	}
-	if g.storageDir != "" {
-		o.Hashes = filepath.Join(g.storageDir, hashesName)
+	if s.storageDir != "" {
+		o.Hashes = filepath.Join(s.storageDir, hashesName)
 	}
 	return pgfile.NewKeeper(o)
 }

@@ -41,26 +41,26 @@ func (r *reloader) loaded() {
 
 // reload makes destinations and rules those of the configuration file as it is
 // now. A file that cannot be used changes nothing.
-func (g *server) reload(ctx context.Context) error {
-	c, err := config.Load(ctx, g.settings.configFile, g.settings.remoteWriteURLs)
+func (s *server) reload(ctx context.Context) error {
+	c, err := config.Load(ctx, s.settings.configFile, s.settings.remoteWriteURLs)
 	if err == nil {
-		err = g.destinations.reload(c)
+		err = s.destinations.reload(c)
 	}
 	if err != nil {
-		g.reloader.successful.Set(0)
-		g.log.Error("configuration was not loaded, the one before stays in force", "err", err)
+		s.reloader.successful.Set(0)
+		s.log.Error("configuration was not loaded, the one before stays in force", "err", err)
 		return err
 	}
-	g.gateway.SetRules(g.settings.rulesOf(c))
-	c.LogRemarks(g.log)
-	g.reloader.loaded()
-	g.log.Info("configuration loaded", "destinations", len(c.Destinations), "rules", len(c.Rules))
+	s.gateway.SetRules(s.settings.rulesOf(c))
+	c.LogRemarks(s.log)
+	s.reloader.loaded()
+	s.log.Info("configuration loaded", "destinations", len(c.Destinations), "rules", len(c.Rules))
 	return nil
 }
 
 // reloadOnHangup reloads at each SIGHUP until ctx ends. It does not wait for one
 // that still reads then: a file that the configuration names may be a pipe, too.
-func (g *server) reloadOnHangup(ctx context.Context) error {
+func (s *server) reloadOnHangup(ctx context.Context) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -72,7 +72,7 @@ func (g *server) reloadOnHangup(ctx context.Context) error {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				_ = g.reload(ctx) // logged, and shown by a metric
+				_ = s.reload(ctx) // logged, and shown by a metric
 			}()
 			select {
 			case <-done:

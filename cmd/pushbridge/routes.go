@@ -21,12 +21,12 @@ type route struct {
 // routes is the one table of HTTP routes. The write side's paths are its own
 // business, since its answers depend on the case and the slashes of a path, which
 // a ServeMux overlooks.
-func (g *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
+func (s *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 	mux := http.NewServeMux()
-	prefix, requests := g.settings.routePrefix, ingest.RequestCounter(g.registry)
+	prefix, requests := s.settings.routePrefix, ingest.RequestCounter(s.registry)
 	var missed, missedAPI detour
 	for _, r := range []route{
-		{g.settings.telemetryPath, "", push.DecodeBody(views.Metrics())},
+		{s.settings.telemetryPath, "", push.DecodeBody(views.Metrics())},
 		{"/{$}", "status", push.DecodeBody(views.Status())},
 		{"/status", "status", push.DecodeBody(views.Status())},
 		{"/static/", "static", push.DecodeBody(views.Static())},
@@ -46,9 +46,9 @@ func (g *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 		}
 	}
 	for path, command := range map[string]http.HandlerFunc{
-		prefix + quitPath: g.quitCommand, prefix + "/-/reload": g.reloadCommand,
+		prefix + quitPath: s.quitCommand, prefix + "/-/reload": s.reloadCommand,
 	} {
-		mux.Handle(path, push.DecodeBody(g.onCommand(path == quitPath, command)))
+		mux.Handle(path, push.DecodeBody(s.onCommand(path == quitPath, command)))
 		missed.add(path, http.MethodPut, http.MethodPost)
 	}
 	// Pushgateway gives this one answer, and no other, without the prefix too.
@@ -64,7 +64,7 @@ func (g *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 	if prefix != "" {
 		mux.Handle(prefix, push.DecodeBody(&missed))
 	}
-	return ingest.Uploads(g.settings.readTimeout, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return ingest.Uploads(s.settings.readTimeout, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if push.Owns(r.URL.Path) {
 			push.ServeHTTP(w, r)
 			return
@@ -91,7 +91,7 @@ const (
 // onCommand answers the methods that a command does not have as Pushgateway
 // does, which has a word for GET, at one path only. Commands are off without
 // --web.enable-lifecycle.
-func (g *server) onCommand(explainGet bool, command http.HandlerFunc) http.Handler {
+func (s *server) onCommand(explainGet bool, command http.HandlerFunc) http.Handler {
 	allow := "OPTIONS, POST, PUT"
 	if explainGet {
 		allow = "GET, " + allow
@@ -99,7 +99,7 @@ func (g *server) onCommand(explainGet bool, command http.HandlerFunc) http.Handl
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method == http.MethodPut, r.Method == http.MethodPost:
-			if !g.settings.enableLifecycle {
+			if !s.settings.enableLifecycle {
 				plain(w, http.StatusForbidden, "Lifecycle API is not enabled.")
 				return
 			}
@@ -116,13 +116,13 @@ func (g *server) onCommand(explainGet bool, command http.HandlerFunc) http.Handl
 }
 
 // quitCommand answers before the process stops: stopping waits for answers.
-func (g *server) quitCommand(w http.ResponseWriter, _ *http.Request) {
+func (s *server) quitCommand(w http.ResponseWriter, _ *http.Request) {
 	plain(w, http.StatusOK, "Requesting termination... Goodbye!")
-	g.requestQuit()
+	s.requestQuit()
 }
 
-func (g *server) reloadCommand(w http.ResponseWriter, r *http.Request) {
-	if err := g.reload(r.Context()); err != nil {
+func (s *server) reloadCommand(w http.ResponseWriter, r *http.Request) {
+	if err := s.reload(r.Context()); err != nil {
 		http.Error(w, "nothing was changed: "+err.Error(), http.StatusInternalServerError)
 	}
 }

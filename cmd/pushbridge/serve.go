@@ -55,38 +55,38 @@ func serve(ctx context.Context, s *settings) error {
 	log := s.logger(os.Stderr)
 	log.Info("starting", "program", program, "version", version.Info())
 	s.limitMemory(log)
-	g, err := newServer(ctx, s, log)
+	srv, err := newServer(ctx, s, log)
 	if err != nil {
 		return err
 	}
-	return g.run(ctx)
+	return srv.run(ctx)
 }
 
 // newServer builds the components in the order of the data flow, and reads the
 // state back from disk.
 func newServer(ctx context.Context, s *settings, log *slog.Logger) (_ *server, err error) {
-	g := &server{settings: s, log: log, now: newClock(s.clockOffsetFile), quit: make(chan struct{})}
+	srv := &server{settings: s, log: log, now: newClock(s.clockOffsetFile), quit: make(chan struct{})}
 	c, err := config.Load(ctx, s.configFile, s.remoteWriteURLs)
 	if err != nil {
 		return nil, err
 	}
 	c.LogRemarks(log)
-	if g.frontend, err = listen(ctx, s, log.With("component", "web")); err != nil {
+	if srv.frontend, err = listen(ctx, s, log.With("component", "web")); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, g.frontend.close())
+			err = errors.Join(err, srv.frontend.close())
 		}
 	}()
-	g.registry = newRegistry()
-	if g.gateway, err = g.openGateway(len(c.Destinations) > 0); err != nil {
+	srv.registry = newRegistry()
+	if srv.gateway, err = srv.openGateway(len(c.Destinations) > 0); err != nil {
 		return nil, err
 	}
-	if err := g.wire(c); err != nil {
-		return nil, errors.Join(err, g.gateway.Close())
+	if err := srv.wire(c); err != nil {
+		return nil, errors.Join(err, srv.gateway.Close())
 	}
-	return g, nil
+	return srv, nil
 }
 
 // newRegistry returns a registry with what every Prometheus program shows.
@@ -104,45 +104,45 @@ func newRegistry() *prometheus.Registry {
 // openGateway opens the state and its log. Where a Pushgateway would have started,
 // without a word about storage and with nowhere to send to, a directory that cannot
 // be used is no reason not to start.
-func (g *server) openGateway(sends bool) (*gateway.Gateway, error) {
-	path := g.settings.storagePath
+func (s *server) openGateway(sends bool) (*gateway.Gateway, error) {
+	path := s.settings.storagePath
 	if path == "" {
-		g.log.Warn("no storage path is set: what was pushed is lost when the process ends")
-		return gateway.Open(queue.NewMemory(), g.gatewayOptions())
+		s.log.Warn("no storage path is set: what was pushed is lost when the process ends")
+		return gateway.Open(queue.NewMemory(), s.gatewayOptions())
 	}
 	opened, err := gateway.Open(disk.New(disk.Options{
 		Dir:           path,
-		Fsync:         g.settings.fsync,
-		FsyncInterval: g.settings.fsyncInterval,
-		MaxBytes:      g.settings.maxBytes,
-		MinFreeBytes:  g.settings.minFreeBytes,
-	}), g.gatewayOptions())
+		Fsync:         s.settings.fsync,
+		FsyncInterval: s.settings.fsyncInterval,
+		MaxBytes:      s.settings.maxBytes,
+		MinFreeBytes:  s.settings.minFreeBytes,
+	}), s.gatewayOptions())
 	if err == nil {
-		g.storageDir = path
+		s.storageDir = path
 		return opened, nil
 	}
-	if g.settings.storagePathSet || sends || errors.Is(err, disk.ErrLocked) {
+	if s.settings.storagePathSet || sends || errors.Is(err, disk.ErrLocked) {
 		return nil, fmt.Errorf("--%s: %w", flagStoragePath, err)
 	}
-	g.log.Warn("storage path cannot be used, keeping everything in memory: what was pushed is lost when the process ends",
+	s.log.Warn("storage path cannot be used, keeping everything in memory: what was pushed is lost when the process ends",
 		"path", path, "err", err)
-	return gateway.Open(queue.NewMemory(), g.gatewayOptions())
+	return gateway.Open(queue.NewMemory(), s.gatewayOptions())
 }
 
-func (g *server) gatewayOptions() gateway.Options {
+func (s *server) gatewayOptions() gateway.Options {
 	return gateway.Options{
 		State: state.Options{
-			CheckConsistency:  !g.settings.disableConsistency,
-			MaxGroups:         g.settings.limits.MaxGroups,
-			MaxSeriesPerGroup: g.settings.limits.MaxSeries,
+			CheckConsistency:  !s.settings.disableConsistency,
+			MaxGroups:         s.settings.limits.MaxGroups,
+			MaxSeriesPerGroup: s.settings.limits.MaxSeries,
 		},
-		Queue:      queue.Options{OnFull: g.settings.onFull, OrphanRetention: orNone(g.settings.orphanRetention)},
-		ResetClock: g.settings.resetClock,
-		Own:        g.registry,
+		Queue:      queue.Options{OnFull: s.settings.onFull, OrphanRetention: orNone(s.settings.orphanRetention)},
+		ResetClock: s.settings.resetClock,
+		Own:        s.registry,
 		Reserved:   reservedFamilies,
-		Logger:     g.log,
-		Registerer: g.registry,
-		Now:        g.now,
+		Logger:     s.log,
+		Registerer: s.registry,
+		Now:        s.now,
 	}
 }
 
@@ -155,57 +155,57 @@ func orNone(d time.Duration) time.Duration {
 }
 
 // wire connects the components that work on the state.
-func (g *server) wire(c *config.Config) error {
-	intake, err := remotewrite.NewIntake(g.registry)
+func (s *server) wire(c *config.Config) error {
+	intake, err := remotewrite.NewIntake(s.registry)
 	if err != nil {
 		return err
 	}
-	g.gateway.OnKept(intake.Observe)
-	g.gateway.SetRules(g.settings.rulesOf(c))
-	g.destinations = newDestinations(g, intake)
-	if err := g.destinations.prepare(c); err != nil {
+	s.gateway.OnKept(intake.Observe)
+	s.gateway.SetRules(s.settings.rulesOf(c))
+	s.destinations = newDestinations(s, intake)
+	if err := s.destinations.prepare(c); err != nil {
 		return err
 	}
-	g.persistence = g.newKeeper()
-	g.reloader = newReloader(g.registry)
-	g.handler = g.routes(g.pushHandler(), web.New(g.webOptions()))
+	s.persistence = s.newKeeper()
+	s.reloader = newReloader(s.registry)
+	s.handler = s.routes(s.pushHandler(), web.New(s.webOptions()))
 	return nil
 }
 
-func (g *server) pushHandler() *ingest.Handler {
-	return ingest.NewHandler(g.gateway, ingest.Options{
-		Prefix:    g.settings.routePrefix,
-		Unchecked: g.settings.disableConsistency,
-		UTF8Names: g.settings.enableUTF8,
-		AdminAPI:  g.settings.enableAdminAPI,
-		Limits:    g.settings.limits,
+func (s *server) pushHandler() *ingest.Handler {
+	return ingest.NewHandler(s.gateway, ingest.Options{
+		Prefix:    s.settings.routePrefix,
+		Unchecked: s.settings.disableConsistency,
+		UTF8Names: s.settings.enableUTF8,
+		AdminAPI:  s.settings.enableAdminAPI,
+		Limits:    s.settings.limits,
 
-		AcceptTimestamps: g.settings.acceptTimestamps,
-		MaxAge:           g.settings.maxAge,
+		AcceptTimestamps: s.settings.acceptTimestamps,
+		MaxAge:           s.settings.maxAge,
 
-		ShapeCacheBytes: g.settings.shapeCacheBytes,
+		ShapeCacheBytes: s.settings.shapeCacheBytes,
 
-		Logger:     g.log.With("component", "ingest"),
-		Registerer: g.registry,
-		Now:        g.now,
+		Logger:     s.log.With("component", "ingest"),
+		Registerer: s.registry,
+		Now:        s.now,
 	})
 }
 
-func (g *server) webOptions() web.Options {
+func (s *server) webOptions() web.Options {
 	return web.Options{
-		Store:        g.gateway.State(),
-		Gatherer:     g.registry,
-		Flags:        g.settings.values,
+		Store:        s.gateway.State(),
+		Gatherer:     s.registry,
+		Flags:        s.settings.values,
 		Build:        buildInformation(),
-		Started:      g.now(),
-		Ready:        g.gateway.Log().Err,
-		Destinations: g.destinations.status,
-		Refused:      g.destinations.refused,
-		ExternalPath: externalPath(g.settings.externalURL),
-		MaxScrapes:   g.settings.maxScrapes,
-		AdminAPI:     g.settings.enableAdminAPI,
-		Logger:       g.log.With("component", "web"),
-		Now:          g.now,
+		Started:      s.now(),
+		Ready:        s.gateway.Log().Err,
+		Destinations: s.destinations.status,
+		Refused:      s.destinations.refused,
+		ExternalPath: externalPath(s.settings.externalURL),
+		MaxScrapes:   s.settings.maxScrapes,
+		AdminAPI:     s.settings.enableAdminAPI,
+		Logger:       s.log.With("component", "web"),
+		Now:          s.now,
 	}
 }
 
@@ -218,31 +218,31 @@ func buildInformation() map[string]string {
 
 // run lives until ctx ends, quit is asked for or a component fails, and then
 // stops the components from the source of the data flow to its sink.
-func (g *server) run(ctx context.Context) error {
+func (s *server) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
 		select {
-		case <-g.quit:
+		case <-s.quit:
 			stop()
 		case <-ctx.Done():
 		}
 	}()
-	err := runStages(ctx, g.settings.shutdownTimeout+stopReserve, []stage{
+	err := runStages(ctx, s.settings.shutdownTimeout+stopReserve, []stage{
 		{"memory", new(trimmer).run},
-		{"queue", g.gateway.Log().Run},
-		{"destinations", g.destinations.run},
-		{"persistence", g.persistence.Run},
-		{"upkeep", func(ctx context.Context) error { return g.gateway.Run(ctx, g.destinations.any) }},
-		{"reload", g.reloadOnHangup},
+		{"queue", s.gateway.Log().Run},
+		{"destinations", s.destinations.run},
+		{"persistence", s.persistence.Run},
+		{"upkeep", func(ctx context.Context) error { return s.gateway.Run(ctx, s.destinations.any) }},
+		{"reload", s.reloadOnHangup},
 		{"web", func(ctx context.Context) error {
-			g.persistence.Wait(ctx)
-			return g.frontend.run(ctx, g.handler)
+			s.persistence.Wait(ctx)
+			return s.frontend.run(ctx, s.handler)
 		}},
 	})
-	err = errors.Join(err, g.gateway.Close())
+	err = errors.Join(err, s.gateway.Close())
 	if err == nil {
-		g.log.Info("stopped", "seq", g.gateway.Log().Head())
+		s.log.Info("stopped", "seq", s.gateway.Log().Head())
 	}
 	return err
 }
@@ -252,4 +252,4 @@ func (g *server) run(ctx context.Context) error {
 const stopReserve = 20 * time.Second
 
 // requestQuit ends run. It may be called more than once.
-func (g *server) requestQuit() { g.quitOnce.Do(func() { close(g.quit) }) }
+func (s *server) requestQuit() { s.quitOnce.Do(func() { close(s.quit) }) }
