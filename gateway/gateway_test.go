@@ -33,7 +33,7 @@ func newRig(t *testing.T) *rig {
 }
 
 // newRigOn returns a rig on a store. End it.
-func newRigOn(t *testing.T, s queue.Store) *rig {
+func newRigOn(t testing.TB, s queue.Store) *rig {
 	t.Helper()
 	r := &rig{}
 	r.at.Store(1_700_000_000e9)
@@ -86,7 +86,7 @@ func TestNotKept(t *testing.T) {
 	g := newRig(t)
 	g.stopLog()
 	kept := make(chan error, 1)
-	g.enqueue(&group.Record{Kind: group.KindClock}, func(err error) { kept <- err })
+	g.enqueue(&group.Record{Kind: group.KindClock}, func(_ uint64, err error) { kept <- err })
 	if err := <-kept; !errors.Is(err, ErrNotKept) || !errors.Is(err, queue.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
@@ -98,15 +98,15 @@ func TestNotKept(t *testing.T) {
 func TestOutcome(t *testing.T) {
 	o := newOutcome()
 	first, second := o.expect(), o.expect()
-	o.settle(nil)
+	o.settle(0, nil)
 	select {
 	case <-o.done:
 		t.Fatal("done before the records are settled")
 	default:
 	}
 	one, two := errors.New("one"), errors.New("two")
-	first(one)
-	second(two)
+	first(0, one)
+	second(0, two)
 	if err := o.wait(t.Context()); !errors.Is(err, one) {
 		t.Errorf("got %v", err)
 	}

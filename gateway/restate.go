@@ -8,10 +8,5 @@ import "github.com/pushbridge/pushbridge/group"
 // the log see the mark, or with an error when the mark, and perhaps groups that the
 // state has, are not kept. It must neither wait nor change anything.
 func (g *Gateway) Restate(settled func(seq uint64, err error)) []*group.Record {
-	return g.state.Restate(g.now(), func(mark *group.Record) {
-		err := g.log.Append(mark, mark.Generation, func(seq uint64, err error) { settled(seq, g.settle(mark, seq, err)) })
-		if err != nil {
-			settled(0, notKept(err))
-		}
-	})
+	return g.state.Restate(g.now(), func(mark *group.Record) { g.enqueue(mark, settled) })
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue/disk"
-	"github.com/pushbridge/pushbridge/state"
 )
 
 // BenchmarkOthersWait says how long the push of one gauge waits until it is durable
@@ -48,7 +46,8 @@ func benchmarkWait(b *testing.B, kind group.Kind, before, push string) {
 	whole := time.Duration(0)
 	for b.Loop() {
 		b.StopTimer()
-		g, stopLog := openBench(b)
+		r := newRigOn(b, disk.New(disk.Options{Dir: b.TempDir()}))
+		g := r.Gateway
 		if before != "" {
 			doBench(b, g, group.Change{Kind: group.KindPut, Labels: key("large"), Part: partOf(b, before)})
 		}
@@ -66,7 +65,7 @@ func benchmarkWait(b *testing.B, kind group.Kind, before, push string) {
 		b.StopTimer()
 		stop.Store(true)
 		waits = append(waits, <-waited...)
-		stopLog()
+		r.end()
 		b.StartTimer()
 	}
 	slices.Sort(waits)
@@ -75,36 +74,9 @@ func benchmarkWait(b *testing.B, kind group.Kind, before, push string) {
 	b.ReportMetric(float64(whole.Microseconds())/1000, "ms-whole")
 }
 
-func openBench(b *testing.B) (g *Gateway, stop func()) {
-	g, err := Open(disk.New(disk.Options{Dir: b.TempDir()}), Options{State: state.Options{CheckConsistency: true}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- g.Log().Run(ctx) }()
-	return g, func() {
-		cancel()
-		if err := <-ended; err != nil {
-			b.Error(err)
-		}
-		if err := g.Close(); err != nil {
-			b.Error(err)
-		}
-	}
-}
-
 func doBench(b *testing.B, g *Gateway, c group.Change) {
-	for {
-		err := g.Do(context.Background(), c, time.Now())
-		if errors.Is(err, ErrBusy) { // while a record waits that is larger than all that may wait
-			time.Sleep(time.Millisecond)
-			continue
-		}
-		if err != nil {
-			b.Error(err)
-		}
-		return
+	if err := g.Do(context.Background(), c, time.Now()); err != nil {
+		b.Error(err)
 	}
 }
 

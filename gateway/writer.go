@@ -69,7 +69,7 @@ func (g *Gateway) Import(ctx context.Context, changes []group.Change, now time.T
 
 // pass hands a record that nobody waits for to the log, and to the state again once
 // it is kept. It never blocks.
-func (g *Gateway) pass(r *group.Record) { g.enqueue(r, func(error) {}) }
+func (g *Gateway) pass(r *group.Record) { g.enqueue(r, func(uint64, error) {}) }
 
 // emit hands a record that is not to be stored to the destinations that keep up.
 func (g *Gateway) emit(r *group.Record) { g.log.Emit(r, r.Generation) }
@@ -81,7 +81,7 @@ func (g *Gateway) start(c group.Change, now time.Time) (*outcome, error) {
 	}
 	o := newOutcome()
 	err := g.state.Apply(c, now, func(r *group.Record) { g.enqueue(r, o.expect()) })
-	o.settle(nil)
+	o.settle(0, nil)
 	return o, err
 }
 
@@ -92,16 +92,16 @@ func (g *Gateway) end(ctx context.Context, apply func(enqueue func(*group.Record
 	}
 	o := newOutcome()
 	apply(func(r *group.Record) { g.enqueue(r, o.expect()) })
-	o.settle(nil)
+	o.settle(0, nil)
 	return o.wait(ctx)
 }
 
-// enqueue appends r to the log. kept is called once with the outcome: it must
-// neither wait nor take locks of the state.
-func (g *Gateway) enqueue(r *group.Record, kept func(error)) {
-	err := g.log.Append(r, r.Generation, func(seq uint64, err error) { kept(g.settle(r, seq, err)) })
+// enqueue appends r to the log. settled is called once with the outcome, before readers
+// of the log see r: it must neither wait nor take locks of the state.
+func (g *Gateway) enqueue(r *group.Record, settled func(seq uint64, err error)) {
+	err := g.log.Append(r, r.Generation, func(seq uint64, err error) { settled(seq, g.settle(r, seq, err)) })
 	if err != nil {
-		kept(notKept(err))
+		settled(0, notKept(err))
 	}
 }
 
@@ -134,12 +134,12 @@ func newOutcome() *outcome {
 }
 
 // expect announces one record and returns what settles it.
-func (o *outcome) expect() func(error) {
+func (o *outcome) expect() func(uint64, error) {
 	o.left.Add(1)
 	return o.settle
 }
 
-func (o *outcome) settle(err error) {
+func (o *outcome) settle(_ uint64, err error) {
 	if err != nil {
 		o.failed.CompareAndSwap(nil, &err)
 	}
