@@ -13,17 +13,17 @@ import (
 type transition struct {
 	kind     group.Kind
 	slot     uint32
-	old      *group.Group // nil when there was none
-	labels   group.Labels
-	part     *group.Part    // nil for a refused push
+	hash     groupHash      // of the group
+	old      *group.Group   // nil when there was none
+	part     *group.Part    // nil for a refused push and a deletion
 	replaced []group.Member // of old
 	shows    group.Own      // own series that the group shows afterwards
 	hide     group.Own      // own series that it does not deliver afterwards
 	unsent   []uint32       // numbers of the metrics of part that it does not deliver
 }
 
-// checker works out transitions, with scratch space; its hasher must have been
-// prepared for the group. What looks at the store needs the store's lock.
+// checker works out transitions, with scratch space. What looks at the store needs the
+// store's lock.
 type checker struct {
 	s          *Store
 	hash       hasher
@@ -42,9 +42,12 @@ type checker struct {
 
 func newChecker(s *Store, h hasher) *checker { return &checker{s: s, hash: h} }
 
-// newTransition says what a change replaces.
-func newTransition(kind group.Kind, old *group.Group, labels group.Labels, part *group.Part) transition {
-	t := transition{kind: kind, old: old, labels: labels, part: part, shows: group.OwnPushTime | group.OwnFailTime}
+// labels are those of the group.
+func (t *transition) labels() group.Labels { return t.hash.key }
+
+// newTransition says what a push replaces.
+func newTransition(of groupHash, kind group.Kind, old *group.Group, part *group.Part) transition {
+	t := transition{kind: kind, hash: of, old: old, part: part, shows: group.OwnPushTime | group.OwnFailTime}
 	if old != nil {
 		for _, m := range old.Members {
 			if t.replaces(m.Of().Name) {
@@ -96,7 +99,7 @@ func (c *checker) checkAll(t *transition) error {
 		if err := t.checkGrouping(); err != nil {
 			return err
 		}
-		c.hashPart(t.part)
+		c.hashPart(t)
 		if err := c.checkNames(t, 0, len(t.part.Shape.Families())); err != nil {
 			return err
 		}
@@ -123,28 +126,24 @@ func (t *transition) checkGrouping() error {
 		if label == "" || f.Count() == 0 {
 			continue
 		}
-		if _, ok := t.labels.Lookup(label); ok {
+		if _, ok := t.labels().Lookup(label); ok {
 			return &group.InvalidError{Family: f.Name, Err: fmt.Errorf("a %s must not have an explicit %q label", f.Type, label)}
 		}
 	}
 	return nil
 }
 
-// hashPart hashes the metrics of p.
-func (c *checker) hashPart(p *group.Part) {
+// hashPart hashes the metrics that are pushed.
+func (c *checker) hashPart(t *transition) {
+	shape := t.part.Shape
 	c.view, c.claim, c.empty, c.empties = c.view[:0], c.claim[:0], c.empty[:0], false
-	c.unsent = slices.Grow(c.unsent[:0], len(p.Shape.All()))[:len(p.Shape.All())]
+	c.unsent = slices.Grow(c.unsent[:0], len(shape.All()))[:len(shape.All())]
 	clear(c.unsent)
-	c.hash.use(p.Shape)
-	for i := range p.Shape.Families() {
-		f := &p.Shape.Families()[i]
-		name := c.hash.string(f.Name)
-		for j, metrics := 0, p.Shape.Metrics(f); j < len(metrics); j++ {
-			v, d := c.hash.sums(&metrics[j])
-			view, claim := c.hash.keys(name, v, d)
-			c.view, c.claim, c.empty = append(c.view, view), append(c.claim, claim), append(c.empty, v != d)
-			c.empties = c.empties || v != d
-		}
+	for i := range shape.Families() {
+		t.hash.each(group.Member{Part: t.part, Family: uint32(i)}, func(_ int, s seriesHash) {
+			c.view, c.claim, c.empty = append(c.view, s.view), append(c.claim, s.claim), append(c.empty, s.empty)
+			c.empties = c.empties || s.empty
+		})
 	}
 }
 
@@ -224,8 +223,8 @@ func (c *checker) sameMetric(t *transition, n, o int, delivered bool) bool {
 	if shape.FamilyOf(n) != shape.FamilyOf(o) {
 		return false
 	}
-	c.a = appendIdentity(c.a[:0], t.labels, shape, &shape.All()[n], delivered)
-	c.b = appendIdentity(c.b[:0], t.labels, shape, &shape.All()[o], delivered)
+	c.a = appendIdentity(c.a[:0], t.labels(), shape, &shape.All()[n], delivered)
+	c.b = appendIdentity(c.b[:0], t.labels(), shape, &shape.All()[o], delivered)
 	return slices.Equal(c.a, c.b)
 }
 
@@ -240,7 +239,7 @@ func appendIdentity(dst []group.Label, g group.Labels, s *group.Shape, m *group.
 
 func (c *checker) metricName(t *transition, n int) string {
 	shape := t.part.Shape
-	return group.BriefMetric(shape.FamilyOf(n).Name, t.labels.AppendView(nil, shape, &shape.All()[n]))
+	return group.BriefMetric(shape.FamilyOf(n).Name, t.labels().AppendView(nil, shape, &shape.All()[n]))
 }
 
 func (c *checker) labelsOf(slot uint32) group.Labels {

@@ -85,7 +85,7 @@ func (s TypeSet) first() group.Type {
 func (c *checker) groupWithName(t *transition, name string) group.Labels {
 	info := c.s.index.names.byName[name]
 	if info == nil {
-		return t.labels // in the push itself
+		return t.labels() // in the push itself
 	}
 	has := func(e *entry) bool {
 		if e == nil || e.pending == nil || e.slot == t.slot {

@@ -19,7 +19,7 @@ import (
 // which. Identities are compared by
 // 64-bit keyed hashes.
 type components struct {
-	h    *hasher
+	h    groupHash
 	live []uint64          // sorted
 	met  []bool            // live components that the group had before
 	le   map[uint64]uint64 // bits of a bound to the hash of its label value
@@ -118,8 +118,8 @@ func (c *components) boundValue(b float64) uint64 {
 // singles are the components that are one series each.
 var singles = [...]group.Component{group.ComponentValue, group.ComponentSum, group.ComponentCount, group.ComponentInf, group.ComponentNative}
 
-// begin forgets what is live. The hasher must have been prepared for the group.
-func (c *components) begin(h *hasher) {
+// begin forgets what is live, and goes on with the group that h is of.
+func (c *components) begin(h groupHash) {
 	c.h = h
 	c.live = c.live[:0]
 	c.native, c.beside = h.string(nativeMark), h.string(besideMark)
@@ -127,7 +127,6 @@ func (c *components) begin(h *hasher) {
 
 // addLive adds the components of p's metrics, except those that are not sent.
 func (c *components) addLive(p *group.Part, unsent []uint32) {
-	c.h.use(p.Shape)
 	for i := range p.Shape.Families() {
 		f := &p.Shape.Families()[i]
 		x := c.family(f)
@@ -141,7 +140,7 @@ func (c *components) addLive(p *group.Part, unsent []uint32) {
 }
 
 func (c *components) addMetric(x *familyHasher, s *group.Shape, m *group.Metric) {
-	sum := c.sum(m) + x.typed
+	sum := c.sum(s, m) + x.typed
 	what := s.Components(m)
 	for _, one := range singles {
 		if what&one != 0 {
@@ -156,8 +155,8 @@ func (c *components) addMetric(x *familyHasher, s *group.Shape, m *group.Metric)
 }
 
 // sum is that of m's labels at delivery, and of who gets its classic components.
-func (c *components) sum(m *group.Metric) uint64 {
-	_, sum := c.h.sums(m)
+func (c *components) sum(s *group.Shape, m *group.Metric) uint64 {
+	_, sum := c.h.sums(s, m)
 	if m.Native {
 		sum += c.beside
 	}
@@ -197,7 +196,6 @@ func (c *components) added() bool { return slices.Contains(c.met, false) }
 func (c *components) appendEnded(dst []group.Ended, members []group.Member) []group.Ended {
 	for _, m := range members {
 		f := m.Of()
-		c.h.use(m.Part.Shape)
 		x := c.family(f)
 		for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
 			if n := uint32(f.First() + i); m.Part.IsUnsent(n) || m.Part.IsTimed(n) {
@@ -212,8 +210,8 @@ func (c *components) appendEnded(dst []group.Ended, members []group.Member) []gr
 }
 
 func (c *components) ended(x *familyHasher, mem group.Member, m *group.Metric) group.Ended {
-	sum := c.sum(m) + x.typed
 	s, f := mem.Part.Shape, mem.Of()
+	sum := c.sum(s, m) + x.typed
 	e := group.Ended{Family: f.Name, Unit: f.Unit, Type: f.Type, Beside: m.Native}
 	what := s.Components(m)
 	for _, one := range singles {

@@ -114,22 +114,21 @@ func (s *Store) foldLocked(r *group.Record, seq uint64) {
 // followLocked brings index and floors in step with a record that was not made here.
 func (s *Store) followLocked(e *entry, r *group.Record) {
 	s.changes++
-	c, old := s.checker, e.pending
-	c.hash.group(r.Labels)
-	t := newTransition(r.Kind, old, r.Labels, r.Part)
+	h, old := &s.checker.hash, e.pending
+	t := newTransition(h.of(r.Labels), r.Kind, old, r.Part)
 	t.slot, t.hide = e.slot, r.Hide
 	switch {
 	case r.Kind == group.KindDelete:
-		t = transition{labels: r.Labels}
+		t = transition{hash: t.hash}
 		if old != nil {
 			t.replaced = old.Members
 		}
-		s.index.changeGroup(&c.hash, e.slot, old, goes)
+		s.index.changeGroup(h, e.slot, old, goes)
 	case r.Hide != 0 || r.Part != nil && r.Part.Unsent != nil || !sameSeries(old, r):
-		s.index.apply(&c.hash, &t, r, comes)
+		s.index.apply(&t, r, comes)
 	}
 	if t.hasTimes() {
-		s.clock.floors.raise(r.Labels, c.orderTimed(&t, s.clock.last(e), s.clock.floor(r.Labels)).left)
+		s.clock.floors.raise(r.Labels, t.orderTimed(s.clock.last(e), s.clock.floor(r.Labels)).left)
 	}
 	if len(r.Ended) > 0 || r.Kind == group.KindDelete {
 		s.clock.floors.raise(r.Labels, r.Time)

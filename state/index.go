@@ -49,9 +49,8 @@ func newIndex() index {
 func (x *index) addGateway(h *hasher, f OwnFamily) {
 	x.names.count(f.Name, f.Type, gatewaySlot, true)
 	for _, l := range f.Series {
-		h.group(l)
-		view, _ := h.ownKeys(f.Name)
-		x.series.add(view, gatewaySlot)
+		g := h.of(l)
+		x.series.add(g.own(f.Name).view, gatewaySlot)
 	}
 }
 
@@ -125,35 +124,30 @@ func (o *owners) any(h uint64, slot uint32, f func(owner uint32) bool) bool {
 	return slices.ContainsFunc(o.more[h], func(s uint32) bool { return s != slot && f(s) })
 }
 
-// change adds members to the index, or removes them. The hasher must have been
-// prepared for their group.
-func (x *index) change(h *hasher, slot uint32, members []group.Member, m move) {
+// change adds members of a group to the index, or removes them.
+func (x *index) change(h *groupHash, slot uint32, members []group.Member, m move) {
 	for _, mem := range members {
 		f := mem.Of()
 		x.names.change(f.Name, f.Type, slot, m != goes)
-		h.use(mem.Part.Shape)
-		name := h.string(f.Name)
-		for i, metrics := 0, mem.Metrics(); i < len(metrics); i++ {
-			v, d := h.sums(&metrics[i])
-			view, claim := h.keys(name, v, d)
-			x.changeSeries(slot, view, m)
-			if v != d && !mem.Part.IsUnsent(uint32(f.First()+i)) {
-				x.changeClaim(slot, claim, m)
+		h.each(mem, func(n int, s seriesHash) {
+			x.changeSeries(slot, s.view, m)
+			if s.empty && !mem.Part.IsUnsent(uint32(n)) {
+				x.changeClaim(slot, s.claim, m)
 			}
-		}
+		})
 	}
 }
 
 // changeOwn adds or removes series of the group's own.
-func (x *index) changeOwn(h *hasher, slot uint32, which, hide group.Own, m move) {
+func (x *index) changeOwn(h *groupHash, slot uint32, which, hide group.Own, m move) {
 	for _, o := range ownSeries {
 		if which&o.own == 0 {
 			continue
 		}
-		view, claim := h.ownKeys(o.name)
-		x.changeSeries(slot, view, m)
-		if h.view != h.series && hide&o.own == 0 {
-			x.changeClaim(slot, claim, m)
+		s := h.own(o.name)
+		x.changeSeries(slot, s.view, m)
+		if s.empty && hide&o.own == 0 {
+			x.changeClaim(slot, s.claim, m)
 		}
 	}
 }
@@ -189,9 +183,9 @@ func (x *index) changeGroup(h *hasher, slot uint32, g *group.Group, m move) {
 	if g == nil {
 		return
 	}
-	h.group(g.Labels)
-	x.change(h, slot, g.Members, m)
-	x.changeOwn(h, slot, g.Shows(), g.Hide, m)
+	of := h.of(g.Labels)
+	x.change(&of, slot, g.Members, m)
+	x.changeOwn(&of, slot, g.Shows(), g.Hide, m)
 }
 
 // seriesWithHash returns the identities of a slot's series whose hash is h.
@@ -199,23 +193,19 @@ func (s *Store) seriesWithHash(slot uint32, h uint64) []string {
 	if slot == gatewaySlot {
 		return s.gatewayWithHash(h)
 	}
-	g, x := s.slots[slot].pending, &s.checker.hash
-	x.group(g.Labels)
+	g := s.slots[slot].pending
+	x := s.checker.hash.of(g.Labels)
 	var out []string
 	for _, m := range g.Members {
-		f := m.Of()
-		x.use(m.Part.Shape)
-		name := x.string(f.Name)
-		for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
-			v, d := x.sums(&metrics[i])
-			if view, _ := x.keys(name, v, d); view == h {
-				out = append(out, group.BriefMetric(f.Name, g.Labels.AppendView(nil, m.Part.Shape, &metrics[i])))
+		x.each(m, func(n int, k seriesHash) {
+			if k.view == h {
+				shape := m.Part.Shape
+				out = append(out, group.BriefMetric(m.Of().Name, g.Labels.AppendView(nil, shape, &shape.All()[n])))
 			}
-		}
+		})
 	}
 	for _, o := range ownSeries {
-		view, _ := x.ownKeys(o.name)
-		if view == h && g.Shows()&o.own != 0 {
+		if x.own(o.name).view == h && g.Shows()&o.own != 0 {
 			out = append(out, group.BriefMetric(o.name, g.Labels.AppendView(nil, nil, &group.Metric{})))
 		}
 	}
@@ -226,8 +216,7 @@ func (s *Store) gatewayWithHash(h uint64) []string {
 	var out []string
 	for _, f := range s.own {
 		for _, l := range f.Series {
-			s.checker.hash.group(l)
-			if view, _ := s.checker.hash.ownKeys(f.Name); view == h {
+			if x := s.checker.hash.of(l); x.own(f.Name).view == h {
 				out = append(out, group.BriefMetric(f.Name, withInstance(l)))
 			}
 		}

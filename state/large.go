@@ -169,12 +169,11 @@ func (s *Store) endLargeLocked(l *largeChange) {
 // prepareLarge does what needs no lock.
 func (s *Store) prepareLarge(l *largeChange) error {
 	r, old := l.r, l.old
-	l.c.hash.group(r.Labels)
 	if r.Kind == group.KindDelete {
-		l.t = transition{labels: r.Labels, replaced: old.Members}
-		r.Ended = l.c.endAll(old)
-		l.gone.add(&l.c.hash, old.Members)
-		l.gone.addOwn(&l.c.hash, old.Shows(), old.Hide)
+		l.t = transition{hash: l.c.hash.of(r.Labels), replaced: old.Members}
+		r.Ended = l.c.endAll(l.t.hash, old)
+		l.gone.add(&l.t.hash, old.Members)
+		l.gone.addOwn(&l.t.hash, old.Shows(), old.Hide)
 		return nil
 	}
 	r.Members = r.Part.Members()
@@ -185,12 +184,12 @@ func (s *Store) prepareLarge(l *largeChange) error {
 	if l.same = !l.hides && sameSeries(old, r); l.same {
 		return nil
 	}
-	l.t = newTransition(r.Kind, old, r.Labels, r.Part)
+	l.t = newTransition(l.c.hash.of(r.Labels), r.Kind, old, r.Part)
 	l.t.slot = l.entry.slot
 	if err := l.t.checkGrouping(); err != nil {
 		return err
 	}
-	l.c.hashPart(r.Part)
+	l.c.hashPart(&l.t)
 	l.mark()
 	return nil
 }
@@ -206,10 +205,10 @@ func (l *largeChange) mark() {
 			l.come.claims = append(l.come.claims, c.claim[n])
 		}
 	}
-	l.come.addOwn(&c.hash, t.shows, 0)
+	l.come.addOwn(&t.hash, t.shows, 0)
 	if t.old != nil {
-		l.gone.add(&c.hash, t.replaced)
-		l.gone.addOwn(&c.hash, t.old.Shows(), t.old.Hide)
+		l.gone.add(&t.hash, t.replaced)
+		l.gone.addOwn(&t.hash, t.old.Shows(), t.old.Hide)
 	}
 	l.come.cancel(&l.gone)
 }
@@ -223,7 +222,7 @@ func (l *largeChange) conclude() {
 		r.Ended, l.adds = c.diff(t, r.Expect)
 	}
 	if t.hasTimes() {
-		l.time = c.orderTimed(t, l.last, l.floor)
+		l.time = t.orderTimed(l.last, l.floor)
 	}
 	if r.Part == nil || r.Part.Times == nil { // which times are late is decided at last
 		r.Prepare()
@@ -245,7 +244,7 @@ func (s *Store) sequenceLarge(l *largeChange, now time.Time, enqueue func(*group
 	if l.t.hasTimes() {
 		floor := s.clock.floor(r.Labels)
 		if last := s.clock.last(e); r.Part != nil && (last != l.last || floor != l.floor) { // rarely: refreshed, or the job lost a series
-			l.time = l.c.orderTimed(&l.t, last, floor)
+			l.time = l.t.orderTimed(last, floor)
 		}
 		s.timeLocked(e, r, l.time)
 	}
@@ -275,7 +274,7 @@ func (l *largeChange) forsake() {
 		}
 	}
 	var hidden marks
-	hidden.addOwn(&l.c.hash, l.t.hide&l.t.shows, 0)
+	hidden.addOwn(&l.t.hash, l.t.hide&l.t.shows, 0)
 	l.gone.claims = append(l.gone.claims, hidden.claims...)
 }
 

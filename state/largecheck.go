@@ -35,7 +35,7 @@ func (s *Store) checkLarge(l *largeChange) error {
 		return err
 	}
 	return s.steps(l, 1, func(int, int) error {
-		l.last, l.floor = s.clock.last(l.entry), s.clock.floor(t.labels)
+		l.last, l.floor = s.clock.last(l.entry), s.clock.floor(t.labels())
 		return l.checkOwnLocked()
 	})
 }
@@ -64,8 +64,7 @@ func (l *largeChange) checkOwnLocked() error {
 	}
 	for _, o := range ownSeries {
 		if t.shows&o.own != 0 {
-			view, _ := c.hash.ownKeys(o.name)
-			c.s.index.series.tolerate(view)
+			c.s.index.series.tolerate(t.hash.own(o.name).view)
 		}
 	}
 	return nil
@@ -82,7 +81,7 @@ func (s *Store) checkAgainLocked(l *largeChange) error {
 	if err := l.c.check(t); err != nil {
 		return err
 	}
-	l.last, l.floor = s.clock.last(l.entry), s.clock.floor(t.labels)
+	l.last, l.floor = s.clock.last(l.entry), s.clock.floor(t.labels())
 	l.conclude()
 	return nil
 }

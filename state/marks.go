@@ -18,33 +18,28 @@ type marks struct {
 func (m *marks) len() int { return len(m.names) + len(m.series) + len(m.claims) }
 
 // add adds all that members have in the index.
-func (m *marks) add(h *hasher, members []group.Member) {
+func (m *marks) add(h *groupHash, members []group.Member) {
 	m.names = append(m.names, members...)
 	for _, mem := range members {
-		f := mem.Of()
-		h.use(mem.Part.Shape)
-		name := h.string(f.Name)
-		for i, metrics := 0, mem.Metrics(); i < len(metrics); i++ {
-			v, d := h.sums(&metrics[i])
-			view, claim := h.keys(name, v, d)
-			m.series = append(m.series, view)
-			if v != d && !mem.Part.IsUnsent(uint32(f.First()+i)) {
-				m.claims = append(m.claims, claim)
+		h.each(mem, func(n int, s seriesHash) {
+			m.series = append(m.series, s.view)
+			if s.empty && !mem.Part.IsUnsent(uint32(n)) {
+				m.claims = append(m.claims, s.claim)
 			}
-		}
+		})
 	}
 }
 
 // addOwn adds series of the group's own.
-func (m *marks) addOwn(h *hasher, which, hide group.Own) {
+func (m *marks) addOwn(h *groupHash, which, hide group.Own) {
 	for _, o := range ownSeries {
 		if which&o.own == 0 {
 			continue
 		}
-		view, claim := h.ownKeys(o.name)
-		m.series = append(m.series, view)
-		if h.view != h.series && hide&o.own == 0 {
-			m.claims = append(m.claims, claim)
+		s := h.own(o.name)
+		m.series = append(m.series, s.view)
+		if s.empty && hide&o.own == 0 {
+			m.claims = append(m.claims, s.claim)
 		}
 	}
 }

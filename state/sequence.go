@@ -181,9 +181,8 @@ func (s *Store) transitLocked(id string, old *group.Group, r *group.Record, now 
 	same := !s.index.names.hides() && sameSeries(old, r)
 	c := s.checker
 	if !same {
-		t = newTransition(r.Kind, old, r.Labels, r.Part)
+		t = newTransition(c.hash.of(r.Labels), r.Kind, old, r.Part)
 		t.slot = s.slotOfLocked(id)
-		c.hash.group(r.Labels)
 		if err := c.check(&t); err != nil {
 			return err
 		}
@@ -195,11 +194,10 @@ func (s *Store) transitLocked(id string, old *group.Group, r *group.Record, now 
 	}
 	if r.Kind == group.KindFail && old == nil {
 		s.makeRoomLocked(now, enqueue)
-		c.hash.group(r.Labels)
 	}
 	e := s.entryLocked(id)
 	if !same && t.hasTimes() {
-		s.timeLocked(e, r, c.orderTimed(&t, s.clock.last(e), s.clock.floor(r.Labels)))
+		s.timeLocked(e, r, t.orderTimed(s.clock.last(e), s.clock.floor(r.Labels)))
 	}
 	s.stampRecordLocked(e, r, now, adds)
 	if !same {
@@ -208,7 +206,7 @@ func (s *Store) transitLocked(id string, old *group.Group, r *group.Record, now 
 		if s.o.CheckConsistency {
 			come = comesUnlike
 		}
-		s.index.apply(&c.hash, &t, r, come)
+		s.index.apply(&t, r, come)
 	}
 	s.enqueueLocked(e, r, old.Next(r, &s.shapes), enqueue)
 	return nil
@@ -264,7 +262,7 @@ func sameSeries(old *group.Group, r *group.Record) bool {
 // diff returns what a transition ends, and whether it adds anything.
 func (k *checker) diff(t *transition, expect int64) (ended []group.Ended, adds bool) {
 	c := &k.components
-	c.begin(&k.hash)
+	c.begin(t.hash)
 	if t.part != nil {
 		c.addLive(t.part, t.unsent)
 	}
@@ -297,7 +295,8 @@ func ownEnded(name string) group.Ended {
 }
 
 // apply brings the index in step with a transition.
-func (x *index) apply(h *hasher, t *transition, r *group.Record, come move) {
+func (x *index) apply(t *transition, r *group.Record, come move) {
+	h := &t.hash
 	x.change(h, t.slot, t.replaced, goes)
 	if t.old == nil {
 		x.changeOwn(h, t.slot, t.shows, t.hide, come)
@@ -311,20 +310,19 @@ func (x *index) apply(h *hasher, t *transition, r *group.Record, come move) {
 // deleteLocked ends a group at time ts.
 func (s *Store) deleteLocked(e *entry, ts int64, enqueue func(*group.Record)) {
 	g, c := e.pending, s.checker
-	r := &group.Record{Kind: group.KindDelete, Labels: g.Labels, Time: ts}
-	c.hash.group(g.Labels)
-	r.Ended = c.endAll(g)
-	if t := (transition{labels: g.Labels, replaced: g.Members}); t.hasTimes() {
-		s.timeLocked(e, r, c.orderTimed(&t, s.clock.last(e), 0))
+	t := transition{hash: c.hash.of(g.Labels), replaced: g.Members}
+	r := &group.Record{Kind: group.KindDelete, Labels: g.Labels, Time: ts, Ended: c.endAll(t.hash, g)}
+	if t.hasTimes() {
+		s.timeLocked(e, r, t.orderTimed(s.clock.last(e), 0))
 	}
 	s.index.changeGroup(&c.hash, e.slot, g, goes)
 	s.enqueueLocked(e, r, nil, enqueue)
 }
 
 // endAll returns what the end of a group ends.
-func (k *checker) endAll(g *group.Group) []group.Ended {
+func (k *checker) endAll(of groupHash, g *group.Group) []group.Ended {
 	c := &k.components
-	c.begin(&k.hash)
+	c.begin(of)
 	c.seal()
 	ended := c.appendEnded(nil, g.Members)
 	for _, o := range ownSeries {
@@ -360,7 +358,7 @@ func (s *Store) enqueueLocked(e *entry, r *group.Record, next *group.Group, enqu
 // scratch space that only a huge push needs.
 func (s *Store) tidyLocked() {
 	s.countConflictsLocked()
-	if c := s.checker; max(cap(c.view), cap(c.components.live), cap(c.hash.symbols)) > maxScratch {
+	if c := s.checker; max(cap(c.view), cap(c.components.live), cap(c.hash.last.hashes)) > maxScratch {
 		s.checker = newChecker(s, c.hash.fresh())
 	}
 }

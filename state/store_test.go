@@ -613,7 +613,7 @@ func TestHugePushKeepsNoScratch(t *testing.T) {
 	if err := g.s.Apply(group.Change{Kind: group.KindPut, Labels: labelsOf("job=j"), Part: b.Part()}, g.now, g.enqueue); err != nil {
 		t.Fatal(err)
 	}
-	if n := cap(g.s.checker.view) + cap(g.s.checker.components.live) + cap(g.s.checker.hash.symbols); n > 0 {
+	if n := cap(g.s.checker.view) + cap(g.s.checker.components.live) + cap(g.s.checker.hash.last.hashes); n > 0 {
 		t.Errorf("scratch space for %d elements is kept", n)
 	}
 }

@@ -19,10 +19,10 @@ type timing struct {
 // floor that of the job. Metrics that are not newer than their series are noted as
 // late; metrics without a time, which are stamped, come after what they replace; and
 // a series that goes without a marker leaves its time behind, for when it comes back.
-func (c *checker) orderTimed(t *transition, last, floor int64) timing {
-	had, x := c.timedBefore(t), timing{after: last}
+func (t *transition) orderTimed(last, floor int64) timing {
+	had, x := t.timedBefore(), timing{after: last}
 	if t.part != nil {
-		c.orderPart(t, had, floor, &x)
+		t.orderPart(had, floor, &x)
 	}
 	for _, newest := range had {
 		x.left = max(x.left, newest)
@@ -41,14 +41,14 @@ func (s *Store) timeLocked(e *entry, r *group.Record, x timing) {
 
 // timedBefore returns, by identity at delivery, the newest time of the metrics
 // with a time of their own that a transition replaces.
-func (c *checker) timedBefore(t *transition) map[uint64]int64 {
+func (t *transition) timedBefore() map[uint64]int64 {
 	had := map[uint64]int64{}
 	for _, m := range t.replaced {
 		p, f := m.Part, m.Of()
 		if p.Times == nil {
 			continue
 		}
-		c.eachIdentity(p, f, func(n uint32, id uint64) {
+		t.eachIdentity(p, f, func(n uint32, id uint64) {
 			if p.IsTimed(n) {
 				had[id] = max(had[id], newestOf(p, n))
 			}
@@ -58,11 +58,11 @@ func (c *checker) timedBefore(t *transition) map[uint64]int64 {
 }
 
 // orderPart takes what lives on out of had.
-func (c *checker) orderPart(t *transition, had map[uint64]int64, floor int64, x *timing) {
-	untimed, p := c.untimedBefore(t), t.part
+func (t *transition) orderPart(had map[uint64]int64, floor int64, x *timing) {
+	untimed, p := t.untimedBefore(), t.part
 	for i := range p.Shape.Families() {
 		f := &p.Shape.Families()[i]
-		c.eachIdentity(p, f, func(n uint32, id uint64) {
+		t.eachIdentity(p, f, func(n uint32, id uint64) {
 			before, timed := had[id]
 			delete(had, id)
 			if !p.IsTimed(n) {
@@ -86,10 +86,10 @@ func (c *checker) orderPart(t *transition, had map[uint64]int64, floor int64, x 
 
 // untimedBefore returns the identities of the metrics that a transition replaces
 // and that have no time of their own.
-func (c *checker) untimedBefore(t *transition) map[uint64]bool {
+func (t *transition) untimedBefore() map[uint64]bool {
 	had := map[uint64]bool{}
 	for _, m := range t.replaced {
-		c.eachIdentity(m.Part, m.Of(), func(n uint32, id uint64) {
+		t.eachIdentity(m.Part, m.Of(), func(n uint32, id uint64) {
 			if !m.Part.IsTimed(n) {
 				had[id] = true
 			}
@@ -100,12 +100,11 @@ func (c *checker) untimedBefore(t *transition) map[uint64]bool {
 
 // eachIdentity calls f with the number and the identity at delivery of each
 // metric of a family.
-func (c *checker) eachIdentity(p *group.Part, fam *group.Family, f func(n uint32, id uint64)) {
-	h := &c.hash
-	h.use(p.Shape)
+func (t *transition) eachIdentity(p *group.Part, fam *group.Family, f func(n uint32, id uint64)) {
+	h := &t.hash
 	name := h.string(fam.Name)
 	for i, metrics := 0, p.Shape.Metrics(fam); i < len(metrics); i++ {
-		_, sum := h.sums(&metrics[i])
+		_, sum := h.sums(p.Shape, &metrics[i])
 		f(uint32(fam.First()+i), h.mix(name, sum))
 	}
 }

@@ -76,7 +76,7 @@ func (c *checker) claimedBefore(t *transition, n int) bool {
 // shows it, or delivers it.
 func (c *checker) slotHas(slot uint32, t *transition, n int, delivered bool) bool {
 	shape := t.part.Shape
-	c.a = appendIdentity(c.a[:0], t.labels, shape, &shape.All()[n], delivered)
+	c.a = appendIdentity(c.a[:0], t.labels(), shape, &shape.All()[n], delivered)
 	return c.slotHasSeries(slot, shape.FamilyOf(n).Name, c.a, delivered)
 }
 
@@ -134,15 +134,15 @@ func (c *checker) checkOwn(t *transition) error {
 		if t.shows&o.own == 0 || t.ownStays(o.own) {
 			continue
 		}
-		view, claim := c.hash.ownKeys(o.name)
-		if err := c.checkOwnView(t, o.name, view); err != nil {
+		s := t.hash.own(o.name)
+		if err := c.checkOwnView(t, o.name, s.view); err != nil {
 			return err
 		}
 		has := func(slot uint32) bool {
-			c.a = appendIdentity(c.a[:0], t.labels, nil, &group.Metric{}, true)
+			c.a = appendIdentity(c.a[:0], t.labels(), nil, &group.Metric{}, true)
 			return c.slotHasSeries(slot, o.name, c.a, true)
 		}
-		if x.claims.any(claim, t.slot, has) || (c.hash.view != c.hash.series || !c.s.o.CheckConsistency) && x.series.any(claim, t.slot, has) {
+		if x.claims.any(s.claim, t.slot, has) || (s.empty || !c.s.o.CheckConsistency) && x.series.any(s.claim, t.slot, has) {
 			t.hide |= o.own
 		}
 	}
@@ -158,7 +158,7 @@ func (c *checker) checkOwnView(t *transition, name string, view uint64) error {
 	if !c.s.o.CheckConsistency {
 		return nil
 	}
-	c.a = appendIdentity(c.a[:0], t.labels, nil, &group.Metric{}, false)
+	c.a = appendIdentity(c.a[:0], t.labels(), nil, &group.Metric{}, false)
 	owner := uint32(0)
 	if c.s.index.series.any(view, t.slot, func(o uint32) bool { owner = o; return c.slotHasSeries(o, name, c.a, false) }) {
 		return &group.ConflictError{
@@ -202,7 +202,7 @@ func (c *checker) look(slot uint32, g *group.Group, m group.Member, labels []gro
 		found = lookup{}
 		for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
 			c.b = appendIdentity(c.b[:0], g.Labels, m.Part.Shape, &metrics[i], delivered)
-			h := c.hash.labelsHash(c.b)
+			h := c.hash.labels(c.b)
 			found[h] = append(found[h], uint32(f.First()+i))
 		}
 		if c.looked == nil {
@@ -210,5 +210,5 @@ func (c *checker) look(slot uint32, g *group.Group, m group.Member, labels []gro
 		}
 		c.looked[k] = found
 	}
-	return found[c.hash.labelsHash(labels)]
+	return found[c.hash.labels(labels)]
 }
