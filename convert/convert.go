@@ -26,6 +26,13 @@ type Series struct {
 	Late      bool // pushed with a time that is not newer than the series had before
 
 	Record uint32 // the caller's own, to know again which record it came from; 0 here
+	Known  *Known // the caller's own, what it knows of Labels; nil here
+}
+
+// Known is what is worked out once of a label set that comes with many records.
+type Known struct {
+	Hash uint64
+	Wire []byte // the labels of a TimeSeries of remote write 1.0
 }
 
 // FamilyInfo is the metadata of a family. Each component series of a summary or
@@ -99,6 +106,7 @@ type Converter struct {
 	// Of the record at hand.
 	o     Options
 	time  int64
+	bare  bool          // label sets are known: make none
 	fixed []group.Label // grouping labels and __name__, sorted
 	name  int           // where __name__ stands in fixed
 	own   []group.Label // scratch: a metric's own labels
@@ -124,8 +132,20 @@ func (c *Converter) Append(dst []Series, r *group.Record, o Options) ([]Series, 
 	return c.appendPushTimes(dst, r), skipped
 }
 
+// AppendBare is Append for a caller that has the label sets: the same series in the
+// same order, without Labels. Which those are follows from the record's grouping
+// labels, Hide, whether it ships that the group is overdue, and of each member the
+// shape and the family, while no part has Unsent.
+func (c *Converter) AppendBare(dst []Series, r *group.Record, o Options) ([]Series, Skipped) {
+	c.bare = true
+	defer func() { c.bare = false }()
+	return c.Append(dst, r, o)
+}
+
 // begin sets what is the same for every metric of r.
 func (c *Converter) begin(r *group.Record, o Options) {
 	c.o, c.time = o, r.Time
-	c.setGrouping(r.Labels)
+	if !c.bare {
+		c.setGrouping(r.Labels)
+	}
 }

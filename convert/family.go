@@ -41,8 +41,10 @@ func (c *Converter) appendMember(dst []Series, m group.Member, skipped *Skipped)
 			skipped[DuplicateIdentity] += count(shape.Components(x.Metric), len(shape.Bounds(x.Metric)))
 			continue
 		}
-		c.own = shape.AppendLabels(c.own[:0], x.Metric)
-		x.labels = c.labelSetOf(f.Name, c.own)
+		if !c.bare {
+			c.own = shape.AppendLabels(c.own[:0], x.Metric)
+			x.labels = c.labelSetOf(f.Name, c.own)
+		}
 		x.values = m.Part.ValuesOf(x.Metric)
 		dst = c.appendMetric(dst, &x, skipped)
 	}
@@ -125,11 +127,11 @@ func (c *Converter) pushTime(name, help string, ns int64) Series {
 
 // ownSeries is one that the gateway adds to each group.
 func (c *Converter) ownSeries(name, help string) Series {
-	return Series{
-		Labels: c.labelSetOf(name, nil).all,
-		Time:   c.time,
-		Family: FamilyInfo{Name: name, Help: help, Type: group.Gauge},
+	s := Series{Time: c.time, Family: FamilyInfo{Name: name, Help: help, Type: group.Gauge}}
+	if !c.bare {
+		s.Labels = c.labelSetOf(name, nil).all
 	}
+	return s
 }
 
 // lives says whether the group exists after a record of kind k.

@@ -87,6 +87,9 @@ func sortLabels(l []group.Label) {
 
 // renamed returns s under another metric name.
 func (c *Converter) renamed(s labelSet, name string) []group.Label {
+	if c.bare {
+		return nil
+	}
 	out := c.labels.take(len(s.all))
 	copy(out, s.all)
 	out[s.name].Value = name
@@ -107,6 +110,9 @@ func (s labelSet) slotOf(label string) int {
 // component returns s under another metric name with a label more. __name__
 // stays where it is, as both component labels sort behind it.
 func (c *Converter) component(s labelSet, name string, at int, label, value string) []group.Label {
+	if c.bare {
+		return nil
+	}
 	out := c.labels.take(len(s.all) + 1)
 	copy(out, s.all[:at])
 	out[at] = group.Label{Name: label, Value: value}

@@ -132,17 +132,20 @@ func BenchmarkRingToWire(b *testing.B) {
 					c.WriteRelabelConfigs = rules
 				}
 				p := newNegotiation(&c).current()
-				b.Run(fmt.Sprintf("push=%d/protocol=%s/rules=%t", size, p, ruled), func(b *testing.B) {
-					ringToWire(b, c, size)
-				})
+				for labels, room := range map[string]int64{"known": facesBytes, "new": 0} {
+					b.Run(fmt.Sprintf("push=%d/protocol=%s/rules=%t/labels=%s", size, p, ruled, labels), func(b *testing.B) {
+						ringToWire(b, c, size, room)
+					})
+				}
 			}
 		}
 	}
 }
 
-func ringToWire(b *testing.B, c Config, size int) {
+func ringToWire(b *testing.B, c Config, size int, room int64) {
 	g := newRig(b, rigOptions{})
 	d := g.destination(c, Options{External: groupingKey("cluster", "eu-1")})
+	d.metrics.faces.max = room
 	g.start()
 	s, rec := d.shards[0], benchRecord(b, size)
 	var records []*group.Record

@@ -62,7 +62,7 @@ func hashesOf(gone []given) map[uint64]bool {
 	out := make(map[uint64]bool)
 	for _, g := range gone {
 		for i := range g.series {
-			out[hashLabels(g.series[i].Labels)] = true
+			out[hashSeries(&g.series[i])] = true
 		}
 	}
 	return out

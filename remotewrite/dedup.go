@@ -22,6 +22,14 @@ func hashLabels(l []group.Label) uint64 {
 	return h
 }
 
+// hashSeries hashes the label set of x.
+func hashSeries(x *convert.Series) uint64 {
+	if x.Known != nil {
+		return x.Known.Hash
+	}
+	return hashLabels(x.Labels)
+}
+
 // sampleSet finds samples of one series with one timestamp (rule L-4). It is a
 // hash table that is emptied by beginning a new generation.
 type sampleSet struct {
@@ -67,7 +75,7 @@ func (s *sampleSet) compact(series []convert.Series, from int) []convert.Series 
 // add adds series[i], which will stand at the end of kept, unless it is there.
 func (s *sampleSet) add(series, kept []convert.Series, i int) bool {
 	x := &series[i]
-	h := hashLabels(x.Labels) + uint64(x.Time)
+	h := hashSeries(x) + uint64(x.Time)
 	mask := uint64(len(s.slots) - 1)
 	for at := h & mask; ; at = (at + 1) & mask {
 		slot := &s.slots[at]

@@ -14,7 +14,11 @@ func appendRequest1(dst []byte, series []convert.Series) []byte {
 	for i := range series {
 		s := &series[i]
 		dst = appendLen(dst, 1, sizeSeries1(s))
-		dst = appendLabels1(dst, s.Labels)
+		if s.Known != nil {
+			dst = append(dst, s.Known.Wire...)
+		} else {
+			dst = appendLabels1(dst, s.Labels)
+		}
 		if native(s) {
 			dst = appendExemplars1(dst, s.Exemplars)
 			dst = histOf(s, 0).append(dst, 4)
@@ -32,7 +36,12 @@ func native(s *convert.Series) bool { return s.Hist != nil || s.FloatHist != nil
 // sizeSeries1 is the size of the TimeSeries of s. It also serves as the measure
 // of a sample when batches are filled: 2.0 says the same in fewer bytes.
 func sizeSeries1(s *convert.Series) int {
-	n := sizeLabels1(s.Labels)
+	var n int
+	if s.Known != nil {
+		n = len(s.Known.Wire)
+	} else {
+		n = sizeLabels1(s.Labels)
+	}
 	for i := range s.Exemplars {
 		n += sizeLen(3, sizeExemplar1(&s.Exemplars[i]))
 	}

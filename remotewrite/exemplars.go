@@ -65,7 +65,7 @@ func (s *sentExemplars) slot(x *convert.Series) *exemplarSlot {
 	if s.slots == nil {
 		s.slots = make([]exemplarSlot, exemplarSlots)
 	}
-	h := hashLabels(x.Labels)
+	h := hashSeries(x)
 	slot := &s.slots[h%exemplarSlots]
 	if slot.hash != h {
 		*slot = exemplarSlot{hash: h}

@@ -104,7 +104,7 @@ func (w *delivery) newestFirst(ctx, hard context.Context, older, newest []conver
 	bad := hashesOf(w.gone[before:])
 	var open, behind []convert.Series
 	for _, x := range older {
-		if bad[hashLabels(x.Labels)] {
+		if bad[hashSeries(&x)] {
 			open = append(open, x)
 		} else {
 			behind = append(behind, x)
@@ -134,7 +134,7 @@ func (w *delivery) newestFirst(ctx, hard context.Context, older, newest []conver
 func splitNewest(series []convert.Series) (older, newest []convert.Series) {
 	seen := make(map[uint64]bool, len(series))
 	for _, x := range slices.Backward(series) {
-		if h := hashLabels(x.Labels); seen[h] {
+		if h := hashSeries(&x); seen[h] {
 			older = append(older, x)
 		} else {
 			seen[h] = true

@@ -20,6 +20,7 @@ type metrics struct {
 	highest, highestSent           *highWater
 
 	ownMetrics
+	faces faceRoom // how much is taken is a metric
 
 	all []prometheus.Collector
 }
@@ -84,6 +85,12 @@ func (m *maker) ownGauge(name, help string) prometheus.Gauge {
 	return g
 }
 
+func (m *maker) ownGaugeFunc(name, help string, value func() float64) {
+	m.all = append(m.all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: ownNamespace, Subsystem: ownSubsystem, Name: name, Help: help, ConstLabels: m.own,
+	}, value))
+}
+
 func (m *maker) kind(name, what string) kindMetrics {
 	k := kindMetrics{
 		sent:    m.counter(name+"_total", "Number of "+what+" sent, each attempt counted."),
@@ -117,7 +124,10 @@ func newMetrics(c *Config, intake *Intake) *metrics {
 		bytes:          mk.counter("bytes_total", "Bytes of samples sent, compressed; metadata that goes alone is not in it."),
 		enqueueRetries: mk.counter("enqueue_retries_total", "How often a record had to wait because its shard was full."),
 		ownMetrics:     newOwnMetrics(mk),
+		faces:          faceRoom{max: facesBytes},
 	}
+	mk.ownGaugeFunc("label_cache_bytes", "Memory for the final labels of series that come again and again.",
+		func() float64 { return float64(m.faces.held.Load()) })
 	m.histograms.pending = mk.gauge("histograms_pending", "Native histograms in the batches at hand.")
 	m.exemplars.pending = mk.gauge("exemplars_pending", "Exemplars in the batches at hand.")
 	m.batchDuration = mk.duration()

@@ -193,7 +193,7 @@ func (s *settlement) behind() func(*convert.Series) bool {
 		return none
 	}
 	newest := s.newestStored()
-	older := func(x *convert.Series) bool { return x.Time < newest[hashLabels(x.Labels)] }
+	older := func(x *convert.Series) bool { return x.Time < newest[hashSeries(x)] }
 	if s.batch.protocol == Protocol1 && !s.ambiguous {
 		for _, series := range s.taken {
 			if slices.ContainsFunc(series, func(x convert.Series) bool { return older(&x) }) {
@@ -211,7 +211,7 @@ func (s *settlement) newestStored() map[uint64]int64 {
 	newest := make(map[uint64]int64)
 	note := func(series []convert.Series) {
 		for i := range series {
-			h := hashLabels(series[i].Labels)
+			h := hashSeries(&series[i])
 			newest[h] = max(newest[h], series[i].Time)
 		}
 	}

@@ -13,6 +13,7 @@ type stage struct {
 	d       *Destination
 	conv    convert.Converter
 	relabel *relabeler
+	faces   *faces
 	formers []former
 	seen    sampleSet
 	sent    sentExemplars
@@ -22,6 +23,7 @@ type stage struct {
 
 func newStage(d *Destination) stage {
 	s := stage{d: d, relabel: newRelabeler(d.o.External, d.config.WriteRelabelConfigs, d.o.escaping())}
+	s.faces = newFaces(&d.metrics.faces)
 	for i := range d.o.Former {
 		s.formers = append(s.formers, newFormer(&d.o.Former[i]))
 	}
@@ -52,9 +54,7 @@ func (s *stage) all(series []convert.Series, l *loaded, p Protocol) []convert.Se
 		return s.endedOnly(series, l, p)
 	}
 	o := s.d.convertOptions(p)
-	live, skipped := s.conv.Append(series, l.item.record, o)
-	live = live[:l.from+len(s.relabel.all(live[l.from:], &l.drops))]
-	l.skip(&skipped)
+	live := s.live(series, l, o)
 	ended, skipped := s.conv.AppendEnded(s.ended[:0], l.item.record, o)
 	s.ended = s.relabel.all(ended, &l.drops)
 	l.skip(&skipped)
@@ -65,6 +65,32 @@ func (s *stage) all(series []convert.Series, l *loaded, p Protocol) []convert.Se
 		live = s.endFormer(live, l, p)
 	}
 	return live
+}
+
+// live appends the series of l's record with their final labels.
+func (s *stage) live(series []convert.Series, l *loaded, o convert.Options) []convert.Series {
+	r := l.item.record
+	k, ok := keyOf(r, o)
+	if !ok {
+		live, skipped := s.conv.Append(series, r, o)
+		l.skip(&skipped)
+		return live[:l.from+len(s.relabel.all(live[l.from:], &l.drops))]
+	}
+	h := k.hash()
+	f, learn := s.faces.find(&k, h)
+	appendTo := s.conv.Append
+	if f != nil {
+		appendTo = s.conv.AppendBare
+	}
+	live, skipped := appendTo(series, r, o)
+	l.skip(&skipped)
+	switch {
+	case learn:
+		f = s.faces.learn(&k, h, live[l.from:], s.relabel)
+	case f == nil:
+		return live[:l.from+len(s.relabel.all(live[l.from:], &l.drops))]
+	}
+	return f.dress(live, l.from, &l.drops)
 }
 
 // inOrder moves markers that are older than the record to the front, and late

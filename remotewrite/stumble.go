@@ -121,7 +121,7 @@ func (w *delivery) setAside(f failing) bool {
 func splitSeries(series []convert.Series) [][]convert.Series {
 	place := make(map[uint64]int)
 	for i := range series {
-		if h := hashLabels(series[i].Labels); !has(place, h) {
+		if h := hashSeries(&series[i]); !has(place, h) {
 			place[h] = len(place)
 		}
 	}
@@ -130,7 +130,7 @@ func splitSeries(series []convert.Series) [][]convert.Series {
 	}
 	halves := make([][]convert.Series, 2)
 	for _, x := range series {
-		n := 2 * place[hashLabels(x.Labels)] / len(place)
+		n := 2 * place[hashSeries(&x)] / len(place)
 		halves[n] = append(halves[n], x)
 	}
 	return halves

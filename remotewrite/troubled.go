@@ -56,7 +56,7 @@ func (t *troubled) known(series []convert.Series) bool {
 	defer t.mu.Unlock()
 	now := t.d.now()
 	for i := range series {
-		if !now.Before(t.lost[hashLabels(series[i].Labels)]) {
+		if !now.Before(t.lost[hashSeries(&series[i])]) {
 			return false
 		}
 	}
@@ -74,12 +74,12 @@ func (t *troubled) any(series []convert.Series) bool {
 	held := make(map[uint64]bool)
 	for _, x := range t.held {
 		for i := range x.series {
-			held[hashLabels(x.series[i].Labels)] = true
+			held[hashSeries(&x.series[i])] = true
 		}
 	}
 	now := t.d.now()
 	for i := range series {
-		if h := hashLabels(series[i].Labels); held[h] || now.Before(t.lost[h]) {
+		if h := hashSeries(&series[i]); held[h] || now.Before(t.lost[h]) {
 			return true
 		}
 	}
@@ -185,7 +185,7 @@ func (t *troubled) remove(x *trouble, failed []failing, now time.Time) {
 	}
 	for _, f := range failed {
 		for i := range f.series {
-			t.lost[hashLabels(f.series[i].Labels)] = now.Add(lostFor)
+			t.lost[hashSeries(&f.series[i])] = now.Add(lostFor)
 		}
 	}
 	t.d.metrics.stuck.Dec()

@@ -1,0 +1,168 @@
+package remotewrite
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/model"
+
+	"github.com/pushbridge/pushbridge/convert"
+	"github.com/pushbridge/pushbridge/group"
+)
+
+// faceBodies are pushes of a few shapes; VALUE stands for one.
+var faceBodies = []string{
+	"# HELP rows Rows.\n# TYPE rows counter\nrows{table=\"a\",job=\"own\"} VALUE\nrows{table=\"b\",empty=\"\"} 2\n",
+	"# TYPE took histogram\ntook_bucket{le=\"0.1\",zone=\"x\"} VALUE\ntook_bucket{le=\"+Inf\",zone=\"x\"} 1000\ntook_sum{zone=\"x\"} 1\ntook_count{zone=\"x\"} 1000\n" +
+		"# TYPE size summary\nsize{quantile=\"0.5\",a=\"b\"} VALUE\nsize_sum{a=\"b\"} 2\nsize_count{a=\"b\"} 3\n",
+	"# TYPE rows counter\nrows{table=\"a\"} VALUE\n# TYPE unwanted gauge\nunwanted{table=\"a\"} VALUE\nunwanted{table=\"b\"} 1\n",
+	"twice VALUE\ntwice{empty=\"\"} 2\n",
+	"# TYPE push_failure_time_seconds gauge\npush_failure_time_seconds VALUE\n",
+	"",
+}
+
+// faceHistory is what random changes of a few groups make: every kind of record.
+func faceHistory(t *testing.T, seed uint64) []*group.Record {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	g := newRig(t, rigOptions{})
+	var records []*group.Record
+	g.OnKept(func(r *group.Record) { records = append(records, r) })
+	g.start()
+	for range 80 {
+		labels := []string{"job", fmt.Sprint("j", rnd.IntN(2)), "instance", fmt.Sprint(rnd.IntN(2))}
+		body := strings.ReplaceAll(faceBodies[rnd.IntN(len(faceBodies))], "VALUE", fmt.Sprint(rnd.IntN(1000)))
+		switch rnd.IntN(9) {
+		case 0:
+			g.delete(labels...)
+		case 3:
+			c := group.Change{Kind: group.KindPut, Labels: groupingKey(labels...), Part: partOfDTO(t, nativeFamily(rnd.IntN(2) == 0))}
+			if err := g.apply(c); err != nil {
+				t.Fatal(err)
+			}
+		case 1, 2:
+			g.post(body, labels...)
+		default:
+			g.put(body, labels...)
+		}
+		if rnd.IntN(6) == 0 {
+			records = append(records, g.current().Records...)
+		}
+	}
+	return records
+}
+
+// TestFaces compares what is sent by known faces with what is sent without any.
+func TestFaces(t *testing.T) {
+	rules := relabelRules(t, `
+- {source_labels: [__name__], regex: unwanted, action: drop}
+- {source_labels: [table], regex: b, action: drop}
+- {source_labels: [__name__, instance], target_label: both}
+- {regex: zone, action: labeldrop}
+`)
+	for _, row := range []struct {
+		name  string
+		ruled bool
+		o     Options
+	}{
+		{name: "plain"},
+		{name: "external labels", o: Options{External: groupingKey("table", "outside", "cluster", "eu")}},
+		{name: "rules", ruled: true, o: Options{External: groupingKey("cluster", "eu")}},
+		{name: "escaped", o: Options{Escaping: model.UnderscoreEscaping}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := configFor(t, "http://localhost/")
+			if row.ruled {
+				c.WriteRelabelConfigs = rules
+			}
+			hits := 0
+			for seed := range uint64(4) {
+				g := newRig(t, rigOptions{})
+				d := g.destination(c, row.o)
+				g.start()
+				hits += compareFaces(t, d, faceHistory(t, seed))
+			}
+			if hits < 100 {
+				t.Errorf("%d records were sent by a known face, want more: nothing was compared", hits)
+			}
+		})
+	}
+}
+
+// compareFaces converts records with faces and without, and returns how often a face
+// was known.
+func compareFaces(t *testing.T, d *Destination, records []*group.Record) (hits int) {
+	t.Helper()
+	known, plain := newStage(d), newStage(d)
+	plain.faces.room = &faceRoom{}
+	for i, r := range records {
+		p := []Protocol{Protocol1, Protocol2}[i/7%2]
+		got, gotDrops := convertAlone(&known, r, p)
+		want, wantDrops := convertAlone(&plain, r, p)
+		if diff := cmp.Diff(wantDrops, gotDrops); diff != "" {
+			t.Fatalf("record %d, dropped (-without +with faces):\n%s", i, diff)
+		}
+		if !bytes.Equal(appendRequest1(nil, got), appendRequest1(nil, want)) {
+			t.Fatalf("record %d: 1.0\n got %v\nwant %v", i, got, want)
+		}
+		if !bytes.Equal(new(encoder2).append(nil, got), new(encoder2).append(nil, want)) {
+			t.Fatalf("record %d: 2.0\n got %v\nwant %v", i, got, want)
+		}
+		if len(got) > 0 && got[0].Known != nil {
+			hits++
+		}
+		known.reset()
+		plain.reset()
+	}
+	return hits
+}
+
+func convertAlone(s *stage, r *group.Record, p Protocol) ([]convert.Series, outcome) {
+	l := loaded{item: item{record: r}}
+	return s.convert(nil, &l, p), l.drops
+}
+
+// TestFacesBound: what does not fit goes the long way, and what is not used any more
+// makes room.
+func TestFacesBound(t *testing.T) {
+	g := newRig(t, rigOptions{})
+	d := g.destination(configFor(t, "http://localhost/"), Options{})
+	g.start()
+	room := &d.metrics.faces
+	room.max = 20 << 10
+	s := newStage(d)
+	var records []*group.Record
+	for i := range 50 {
+		r := *benchRecord(t, 20)
+		r.Labels = groupingKey("job", fmt.Sprint(i))
+		records = append(records, &r)
+	}
+	send := func(records []*group.Record) (hits int) {
+		for _, r := range records {
+			if series, _ := convertAlone(&s, r, Protocol1); series[0].Known != nil {
+				hits++
+			}
+			s.reset()
+			if held := room.held.Load(); held > room.max {
+				t.Fatalf("%d bytes are held, want at most %d", held, room.max)
+			}
+		}
+		return hits
+	}
+	send(records)
+	send(records)
+	first := send(records)
+	if first == 0 || first > 10 || send(records) != first {
+		t.Fatalf("%d of 50 records have a known face, want those few that fit, again and again", first)
+	}
+	last := records[len(records)-first:]
+	for range 2 * (facesMet + facesSweep*first) / len(last) {
+		send(last)
+	}
+	if n := send(last); n != len(last) {
+		t.Errorf("%d of %d records that alone are sent have a known face, want all: the others make room", n, len(last))
+	}
+}
