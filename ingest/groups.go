@@ -14,16 +14,18 @@ import (
 // GroupsPath is where ServeGroups belongs, below the route prefix.
 const GroupsPath = "/api/v1/groups"
 
-const groupsMethods = "DELETE, OPTIONS"
+const groupsMethods = "DELETE, GET, OPTIONS"
 
-// ServeGroups answers /api/v1/groups, when the admin API is on: DELETE ends the
-// groups that a match[] of the query selects, all at one time, and dry_run=1
+// ServeGroups answers /api/v1/groups but for GET, when the admin API is on: DELETE ends
+// the groups that a match[] of the query selects, all at one time, and dry_run=1
 // only lists them. Unlike the rest of the API it allows no other origin: a page
 // on the web must not delete anything.
 func (h *Handler) ServeGroups(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case !h.adminAPI:
+	case !h.adminAPI && r.Method == http.MethodDelete:
 		http.NotFound(w, r)
+	case !h.adminAPI:
+		otherMethod(w, r, "GET, OPTIONS")
 	case r.Method == http.MethodDelete:
 		h.matched.ServeHTTP(w, r)
 	default:

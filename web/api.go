@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/json"
 	"maps"
 	"net/http"
 )
@@ -56,23 +55,18 @@ func (h *Handler) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 
 // apiAnswer is the envelope of every answer.
 type apiAnswer struct {
-	Status string         `json:"status"`
-	Data   map[string]any `json:"data"`
+	Status    string `json:"status"`
+	Data      any    `json:"data,omitempty"`
+	ErrorType string `json:"errorType,omitempty"`
+	Error     string `json:"error,omitempty"`
 }
 
 func (h *Handler) serveStatus(w http.ResponseWriter, _ *http.Request) {
-	b, err := json.Marshal(apiAnswer{Status: "success", Data: map[string]any{
+	h.answer(w, map[string]any{
 		"flags":             emptyIfNil(h.o.Flags),
 		"build_information": emptyIfNil(h.o.Build),
 		"start_time":        h.o.Started,
-	}})
-	if err != nil { // a start time beyond the year 9999
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	if _, err := w.Write(b); err != nil {
-		h.o.Logger.Debug("status api cut short", "err", err)
-	}
+	})
 }
 
 func emptyIfNil(m map[string]string) map[string]string {

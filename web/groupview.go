@@ -178,7 +178,7 @@ type limits struct{ family, lines int }
 // viewGroup describes g, and takes the lines it shows from left.
 func viewGroup(g *group.Group, now time.Time, lim limits, left *int) groupView {
 	v := groupView{
-		Key:    base64.RawURLEncoding.EncodeToString([]byte(g.ID)),
+		Key:    groupKeyOf(g),
 		Path:   groupPath(g.Labels),
 		Text:   labelText(jobFirst(g.Labels)),
 		Labels: jobFirst(g.Labels), Families: len(g.Members), Series: g.Samples(),

@@ -233,12 +233,15 @@ func (v *groupList) link(page int) string {
 }
 
 func viewDestination(d Destination, now time.Time) destinationView {
-	v := destinationView{Destination: d, Pending: fmt.Sprint(d.Pending), Lag: span(d.Lag), Error: d.LastError}
-	dropped := slices.Clip(d.Dropped)
-	if d.InDoubt > 0 {
-		dropped = append(dropped, fmt.Sprintf("%d in doubt", d.InDoubt))
+	v := destinationView{Destination: d, Pending: fmt.Sprint(d.Books.Pending), Lag: span(d.Lag()), Error: d.LastError}
+	var lost []string
+	for _, why := range slices.Sorted(maps.Keys(d.Books.Dropped)) {
+		lost = append(lost, fmt.Sprintf("%d %s", d.Books.Dropped[why], why))
 	}
-	v.Dropped = strings.Join(dropped, ", ")
+	if d.Books.InDoubt > 0 {
+		lost = append(lost, fmt.Sprintf("%d in doubt", d.Books.InDoubt))
+	}
+	v.Dropped = strings.Join(lost, ", ")
 	v.LastSuccess = stampView{Relative: "never"}
 	if !d.LastSuccess.IsZero() {
 		v.LastSuccess = moment(d.LastSuccess, now)

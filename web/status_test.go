@@ -47,10 +47,10 @@ func TestStatus_Page(t *testing.T) {
 	h.o.Ready = func() error { return errors.New("the disk is <full>") }
 	h.o.Destinations = func() []Destination {
 		return []Destination{
-			{Name: "near", URL: "http://near/api/v1/write", Protocol: "2.0", State: "ok", Healthy: true, LastSuccess: testTime.Add(89 * time.Second), Delivered: 1_000_001},
+			{Name: "near", URL: "http://near/api/v1/write", Protocol: "2.0", State: "ok", Healthy: true, LastSuccess: testTime.Add(89 * time.Second), Books: Books{Delivered: 1_000_001}},
 			{
-				Name: "far", URL: "https://user:xxxxx@far/", Protocol: "1.0", State: "failing", Pending: 1_234_567, Lag: 3*time.Hour + 4*time.Minute,
-				Delivered: 7, InDoubt: 3, Dropped: []string{"20 disk_bound", "2 refused"},
+				Name: "far", URL: "https://user:xxxxx@far/", Protocol: "1.0", State: "failing", Backlog: Backlog{Seconds: 3*3600 + 4*60},
+				Books:     Books{Pending: 1_234_567, Delivered: 7, InDoubt: 3, Dropped: map[string]uint64{"disk_bound": 20, "refused": 2}},
 				LastError: "503 <b>busy</b>", LastErrorTime: testTime.Add(80 * time.Second),
 			},
 		}
@@ -86,7 +86,7 @@ func TestStatus_Escapes(t *testing.T) {
 	h.o.Flags = map[string]string{evil: evil}
 	h.o.Ready = func() error { return errors.New(evil) }
 	h.o.Destinations = func() []Destination {
-		return []Destination{{Name: evil, URL: evil, Protocol: evil, State: evil, LastError: evil, Dropped: []string{evil}}}
+		return []Destination{{Name: evil, URL: evil, Protocol: evil, State: evil, LastError: evil, Books: Books{Dropped: map[string]uint64{evil: 1}}}}
 	}
 	page := pageOf(t, h, "/?q="+url.QueryEscape("script>"))
 	for _, bad := range []string{"<script>", "<img", "onerror='", "<style", "style=", "onclick"} {

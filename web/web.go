@@ -43,35 +43,6 @@ type Options struct {
 	Now    func() time.Time // nil is time.Now
 }
 
-// Destination is what the page shows of one remote_write section.
-type Destination struct {
-	Name     string
-	URL      string // without secrets
-	Protocol string // "1.0", "2.0", or empty while that is not known
-	State    string // a word or two: "sending", "retrying", "paused"
-	Healthy  bool
-
-	Pending     uint64        // samples accepted and not settled
-	Lag         time.Duration // how far it is behind
-	LastSuccess time.Time     // zero for never
-
-	// Samples since the destination began, over all restarts.
-	Delivered, InDoubt uint64
-	Dropped            []string // each number with its reason: "2 refused"
-
-	LastError     string
-	LastErrorTime time.Time
-}
-
-// Refused is what a destination answered to samples of one group.
-type Refused struct {
-	Destination string
-	Time        time.Time
-	Samples     uint64
-	Suspect     bool // nobody knows whether they were of this group or of others in the request
-	Text        string
-}
-
 // Handler makes the handlers of the read-only routes.
 type Handler struct {
 	o      Options

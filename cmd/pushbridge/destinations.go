@@ -293,21 +293,38 @@ func (d *destinations) list() []*destination {
 	return slices.Clone(d.current)
 }
 
-// status describes every destination for the page, and those that are kept for.
+// status describes every destination, and those that are kept for.
 func (d *destinations) status() []web.Destination {
 	current := d.list()
+	places := map[string][]queue.Position{}
+	for _, c := range d.queue.Cursors() {
+		places[c.ID] = c.Shards
+	}
 	out := make([]web.Destination, len(current))
 	for i, one := range current {
 		s := one.sender.Status()
 		out[i] = web.Destination{
 			Name: s.Name, URL: s.URL, Protocol: s.Protocol, State: string(s.State),
-			Healthy: s.State == remotewrite.StateOK || s.State == remotewrite.StateCatching,
-			Lag:     s.Lag, LastSuccess: s.LastSuccess,
-			LastError: s.LastError, LastErrorTime: s.LastErrorAt,
+			Healthy:     s.State == remotewrite.StateOK || s.State == remotewrite.StateCatching,
+			Backlog:     web.Backlog{Seconds: s.Lag.Seconds()},
+			Books:       web.Books(s.Books),
+			LastSuccess: s.LastSuccess, LastError: s.LastError, LastErrorTime: s.LastErrorAt,
 		}
-		showBooks(&out[i], s.Books)
+		d.showPlace(&out[i], places[one.section.ID()])
 	}
 	return append(out, d.orphans()...)
+}
+
+// showPlace shows where the shards of a destination are, and what of the log lies behind.
+func (d *destinations) showPlace(view *web.Destination, shards []queue.Position) {
+	view.Shards = []web.Shard{}
+	for _, p := range shards {
+		view.Shards = append(view.Shards, web.Shard{Acknowledged: p.Acked, Sent: p.Sent})
+	}
+	view.Backlog.Samples = view.Books.Pending
+	if len(shards) > 0 && view.Books.Pending > 0 {
+		view.Backlog.Records = d.queue.Head() - min(d.queue.Head(), queue.SmallestAcked(shards))
+	}
 }
 
 // refused returns the latest refusal of each group, whichever destination it was.

@@ -71,20 +71,16 @@ func (d *destinations) orphans() []web.Destination {
 	return out
 }
 
-// showBooks puts b into view.
-func showBooks(view *web.Destination, b remotewrite.Books) {
-	view.Pending, view.Delivered, view.InDoubt, view.Dropped = b.Pending, b.Delivered, b.InDoubt, b.Reasons()
-}
-
 func (d *destinations) viewOrphan(c queue.CursorStatus) web.Destination {
 	view := web.Destination{
-		Name: c.ID, State: "not configured", Pending: d.queue.Pending(c),
-		LastErrorTime: c.Orphaned,
+		Name: c.ID, State: "not configured", Since: c.Orphaned, LastErrorTime: c.Orphaned,
 		LastError: "kept until " + c.Orphaned.Add(d.orphanRetention).UTC().Format(time.RFC3339) +
 			"; goes on when it is configured again",
+		Books: web.Books{Pending: d.queue.Pending(c)},
 	}
 	if c.Ledger.Based() {
-		showBooks(&view, remotewrite.BooksOf(&c.Ledger, d.queue.Samples()))
+		view.Books = web.Books(remotewrite.BooksOf(&c.Ledger, d.queue.Samples()))
 	}
+	d.showPlace(&view, c.Shards)
 	return view
 }

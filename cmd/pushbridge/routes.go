@@ -32,7 +32,8 @@ func (s *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 		{"/static/", "static", push.DecodeBody(views.Static())},
 		{"/api/v1/metrics", "api/v1/metrics", views.APIMetrics()},
 		{"/api/v1/status", "api/v1/status", views.APIStatus()},
-		{ingest.GroupsPath, "", http.HandlerFunc(push.ServeGroups)}, // counts its requests itself
+		{ingest.GroupsPath, "", groupsRoute(push, counted(requests, route{name: "api/v1/groups", handler: views.APIGroups()}))},
+		{"/api/v1/destinations", "api/v1/destinations", views.APIDestinations()},
 		{healthyPath, "healthy", push.DecodeBody(views.Healthy())},
 		{readyPath, "ready", push.DecodeBody(views.Ready())},
 		{"/debug/pprof/", "", push.DecodeBody(views.Pprof())},
@@ -71,6 +72,18 @@ func (s *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	}))
+}
+
+// groupsRoute reads with GET, and leaves the rest to those who write: they count their
+// requests themselves.
+func groupsRoute(push *ingest.Handler, list http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			list.ServeHTTP(w, r)
+			return
+		}
+		push.ServeGroups(w, r)
+	})
 }
 
 func counted(requests *prometheus.CounterVec, r route) http.Handler {

@@ -1,0 +1,62 @@
+package web
+
+import "time"
+
+// Destination is how one remote_write section is doing: what the page and the API show
+// of it.
+type Destination struct {
+	Name     string `json:"name"`
+	URL      string `json:"url"`                // without secrets; empty of one that is not configured any more
+	Protocol string `json:"protocol,omitempty"` // "1.0", "2.0", or empty while that is not known
+
+	State   string    `json:"state"` // a word or two: "ok", "failing"
+	Since   time.Time `json:"since,omitzero"`
+	Healthy bool      `json:"healthy"`
+	Paused  bool      `json:"paused"` // by an operator
+
+	Backlog Backlog `json:"backlog"`
+	Books   Books   `json:"books"`
+	Shards  []Shard `json:"shards"`
+
+	LastSuccess   time.Time `json:"last_success,omitzero"` // zero for never
+	LastError     string    `json:"last_error,omitempty"`
+	LastErrorTime time.Time `json:"last_error_time,omitzero"`
+}
+
+// Backlog is what a destination has not settled yet.
+type Backlog struct {
+	Records uint64  `json:"records"` // of the log behind the position of the shard that lags most
+	Samples uint64  `json:"samples"`
+	Seconds float64 `json:"seconds"` // age of the oldest sample that is being sent
+}
+
+// Books are the samples of a destination since it began, over all restarts:
+// accepted = delivered + dropped + in doubt + pending.
+type Books struct {
+	Accepted  uint64            `json:"accepted"`
+	Delivered uint64            `json:"delivered"`
+	Dropped   map[string]uint64 `json:"dropped"` // by reason
+	InDoubt   uint64            `json:"in_doubt"`
+	Pending   uint64            `json:"pending"`
+}
+
+// Shard is where one shard of a destination is in the log: sequences up to which it is
+// done, and up to which it may have sent something.
+type Shard struct {
+	Acknowledged uint64 `json:"acknowledged"`
+	Sent         uint64 `json:"sent"`
+}
+
+// Refused is what a destination answered to samples of one group.
+type Refused struct {
+	Destination string
+	Time        time.Time
+	Samples     uint64
+	Suspect     bool // nobody knows whether they were of this group or of others in the request
+	Text        string
+}
+
+// Lag is the age of the oldest sample that is being sent.
+func (d *Destination) Lag() time.Duration {
+	return time.Duration(d.Backlog.Seconds * float64(time.Second))
+}
