@@ -27,7 +27,7 @@ func Check(ctx context.Context, w io.Writer, file string, files bool) error {
 	}
 	fmt.Fprintf(w, "%s can be used\n", file)
 	for _, d := range c.Destinations {
-		fmt.Fprintf(w, "  sends to %s: %s\n", d.Label(), d.Redacted())
+		fmt.Fprintf(w, "  sends to %s: %s\n", d.ID(), d.Redacted())
 	}
 	if len(c.Destinations) == 0 {
 		fmt.Fprintln(w, "  sends to nobody: there is no remote_write section")
@@ -71,7 +71,7 @@ func checkFiles(d *remotewrite.Config) error {
 			continue
 		}
 		if _, err := os.Stat(name); err != nil {
-			return fmt.Errorf("destination %s: %w", d.Label(), err)
+			return fmt.Errorf("destination %s: %w", d.ID(), err)
 		}
 	}
 	return remotewrite.Check(*d)

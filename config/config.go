@@ -113,7 +113,7 @@ func (c *Config) parse(text []byte, dir string) error {
 	c.Ignored, err = ignoredKeys(text)
 	for _, d := range c.Destinations {
 		for _, field := range d.Unused() {
-			c.Ignored = append(c.Ignored, "remote_write."+d.Label()+"."+field)
+			c.Ignored = append(c.Ignored, "remote_write."+d.ID()+"."+field)
 		}
 	}
 	return err

@@ -12,7 +12,7 @@ type bookMetrics struct {
 }
 
 func newBookMetrics(d *Destination) *bookMetrics {
-	own := prometheus.Labels{"destination": d.config.Label()}
+	own := prometheus.Labels{"destination": d.config.ID()}
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(prometheus.BuildFQName(ownNamespace, ownSubsystem, name), help, labels, own)
 	}
@@ -29,7 +29,7 @@ func newBookMetrics(d *Destination) *bookMetrics {
 		promPending: prometheus.NewDesc(
 			prometheus.BuildFQName(promNamespace, promSubsystem, "samples_pending"),
 			"Samples that wait to be sent, in the log and in shards.", nil,
-			prometheus.Labels{"remote_name": d.config.Label(), "url": d.config.Redacted()}),
+			prometheus.Labels{"remote_name": d.config.ID(), "url": d.config.Redacted()}),
 	}
 }
 

@@ -9,10 +9,10 @@ import (
 // also finds what only setting up TLS and credentials does.
 func Check(c Config) error {
 	if err := c.Validate(); err != nil {
-		return fmt.Errorf("destination %s: %w", c.Label(), err)
+		return fmt.Errorf("destination %s: %w", c.ID(), err)
 	}
 	if _, err := newClient(&c, nil, time.Now); err != nil {
-		return fmt.Errorf("destination %s: %w", c.Label(), err)
+		return fmt.Errorf("destination %s: %w", c.ID(), err)
 	}
 	return nil
 }

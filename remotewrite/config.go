@@ -41,8 +41,9 @@ type Config struct {
 	AzureAD   any `yaml:"azuread,omitempty"`
 	GoogleIAM any `yaml:"google_iam,omitempty"`
 
-	// given notes which of the fields without effect the user wrote.
-	given []string
+	// given notes which of the fields without effect the user wrote, former what earlier
+	// versions called a section without a name: see Name.
+	given, former []string
 }
 
 // DefaultBatchSendDeadline is how long after a request the next one leaves at the

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -279,22 +280,82 @@ func TestIDOfURL(t *testing.T) {
 		{"http://u@h/write", nil},
 	} {
 		c := section(row.url)
-		if got := c.ID(); got != spelled(row.url) || c.FormerIDs() != nil {
-			t.Errorf("%s is called %s, was %v, want as ever %s", row.url, got, c.FormerIDs(), spelled(row.url))
+		if got := c.FormerIDs(); !slices.Equal(got, []string{spelled(row.url)}) {
+			t.Errorf("%s was called %v, want as ever %s", row.url, got, spelled(row.url))
 		}
 		for _, other := range row.same {
 			o := section(other)
 			if o.ID() != c.ID() {
-				t.Errorf("%s and %s are two destinations", row.url, other)
+				t.Errorf("%s and %s are two destinations: %s and %s", row.url, other, c.ID(), o.ID())
 			}
-			was := []string{spelled(o.URL.String())}
-			if was[0] == o.ID() { // a scheme or an empty fragment that the parser has put right
-				was = nil
-			}
+			was := slices.Compact([]string{spelled(row.url), spelled(o.URL.String())})
 			if diff := cmp.Diff(was, o.FormerIDs()); diff != "" {
 				t.Errorf("%s was called (-want +got):\n%s", other, diff)
 			}
 		}
+	}
+}
+
+// A destination without a name is called by host and path, wherever it is named, and
+// by nothing that is secret.
+func TestDefaultName(t *testing.T) {
+	long := strings.Repeat("/a", 60)
+	for _, row := range []struct{ section, want string }{
+		{"url: http://h:9090/api/v1/write", "h:9090/api/v1/write"},
+		{"url: https://H:443/api//v1/write/", "h/api/v1/write"},
+		{"url: http://h", "h"},
+		{"url: 'http://[::1]:9090/w'", "[::1]:9090/w"},
+		{"url: http://h/a%2Fb", "h/a%2Fb"},
+		{"url: 'http://user:secret@h/w?token=secret'", "h/w-7039d5"},
+		{"url: 'http://h/w?a=b'", "h/w-faca45"},
+		{"url: 'http://h/w'\nheaders: {X-Scope-OrgID: secret}", "h/w-487de2"},
+		{"url: 'http://h/w'\nheaders: {X-Other: a}", "h/w"},
+		{"url: 'http://h" + long + "'", "h" + long[:99] + "-fa56c6"},
+		{"url: http://h/w\nname: mine", "mine"},
+	} {
+		c, err := parseConfig(t, row.section)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.ID(); got != row.want {
+			t.Errorf("%s: got %s, want %s", row.section, got, row.want)
+		}
+	}
+}
+
+// Sections that need a number to be told apart go on where they were under the names
+// that earlier versions gave them.
+func TestFormerNames(t *testing.T) {
+	var all []*Config
+	for _, text := range []string{
+		"url: http://h/w", "url: http://h/w\nsend_exemplars: true", "url: https://h/w", "url: http://h/w\nname: h/w-2",
+		"url: http://h/w/\nremote_timeout: 5s", "url: http://h/w?a=b",
+	} {
+		c, err := parseConfig(t, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	for range 2 { // a file, and the flags behind it
+		if err := Name(all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := map[string][]string{}
+	for _, c := range all {
+		got[c.ID()] = c.FormerIDs()
+	}
+	want := map[string][]string{
+		"h/w":        {"url-d97879b31465862a"},
+		"h/w-3":      {"d97879-2"},
+		"h/w-4":      {"url-68a15d951a10e8bd"},
+		"h/w-2":      nil,
+		"h/w-5":      {"800dc3-3"},
+		"h/w-faca45": {"url-faca45faf3d6f73b"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -313,12 +374,12 @@ func TestNameTellsSectionsApart(t *testing.T) {
 	if err := Name(all); err != nil {
 		t.Fatal(err)
 	}
-	ids, labels := map[string]bool{}, map[string]bool{}
+	ids := map[string]bool{}
 	for _, c := range all {
-		ids[c.ID()], labels[c.Label()] = true, true
+		ids[c.ID()] = true
 	}
-	if len(ids) != len(all) || len(labels) != len(all) {
-		t.Errorf("ids %v, labels %v", ids, labels)
+	if len(ids) != len(all) {
+		t.Errorf("ids %v", ids)
 	}
 	again, err := parseConfig(t, "url: http://other/")
 	if err != nil {
@@ -346,8 +407,8 @@ func FuzzConfig(f *testing.F) {
 		if err := c.Validate(); err != nil {
 			t.Errorf("valid once, and then: %v", err)
 		}
-		if c.ID() == "" || c.Label() == "" || c.Shards() < 1 {
-			t.Errorf("%q %q %d", c.ID(), c.Label(), c.Shards())
+		if c.ID() == "" || c.Shards() < 1 {
+			t.Errorf("%q %d", c.ID(), c.Shards())
 		}
 	})
 }

@@ -98,18 +98,18 @@ func (d *Destination) now() time.Time { return d.o.Now() }
 func NewDestination(c Config, o Options) (*Destination, error) {
 	o = o.withDefaults()
 	if err := c.Validate(); err != nil {
-		return nil, fmt.Errorf("destination %s: %w", c.Label(), err)
+		return nil, fmt.Errorf("destination %s: %w", c.ID(), err)
 	}
 	if n := o.Cursor.Shards(); n != c.Shards() {
-		return nil, fmt.Errorf("destination %s: cursor has %d shards, want %d", c.Label(), n, c.Shards())
+		return nil, fmt.Errorf("destination %s: cursor has %d shards, want %d", c.ID(), n, c.Shards())
 	}
 	cl, err := newClient(&c, o.Transport, o.Now)
 	if err != nil {
-		return nil, fmt.Errorf("destination %s: %w", c.Label(), err)
+		return nil, fmt.Errorf("destination %s: %w", c.ID(), err)
 	}
 	d := &Destination{
 		config: c, o: o,
-		log:     o.Logger.With("destination", c.Label()),
+		log:     o.Logger.With("destination", c.ID()),
 		line:    line{client: cl, negotiation: newNegotiation(&c), now: o.Now},
 		cursor:  o.Cursor,
 		ledger:  newLedger(o.Cursor, o.Log.Samples),
@@ -142,7 +142,7 @@ func (d *Destination) Cut() { d.cut.once.Do(func() { close(d.cut.off) }) }
 func (d *Destination) Run(ctx context.Context) error {
 	unregister, err := d.metrics.register(d.o.Registerer, newBookMetrics(d))
 	if err != nil {
-		return fmt.Errorf("destination %s: %w", d.config.Label(), err)
+		return fmt.Errorf("destination %s: %w", d.config.ID(), err)
 	}
 	defer unregister()
 	defer d.stopped.Store(true)

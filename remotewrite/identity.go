@@ -12,35 +12,49 @@ import (
 	"strings"
 )
 
-// ID names the cursor of the destination: its name, or without one a hash of the
-// url, however it is spelled, and of the headers that name a tenant. Whatever else
-// changes, credentials and timeouts and relabelling, the destination goes on where
-// it was.
+// ID names the destination, everywhere: its cursor, its metrics, the log, the API. It is
+// the name of the section, or without one host and path of the url, however it is
+// spelled, with some digits of a hash where user, query or the headers of a tenant say
+// more. Whatever else changes, credentials and timeouts and relabelling, the destination
+// goes on where it was.
 func (c *Config) ID() string {
 	if c.Name != "" {
 		return c.Name
 	}
-	return c.placeID()
+	return c.defaultName()
 }
 
+const (
+	maxDefaultName = 100
+	hashDigits     = 6
+)
+
+// defaultName shows neither secrets nor what the path alone does not tell.
+func (c *Config) defaultName() string {
+	u := canonical(c.url())
+	name := u.Host + u.EscapedPath()
+	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	if long := len(name) > maxDefaultName; long || c.place(u) != bare.String() {
+		name = name[:min(len(name), maxDefaultName)] + "-" + strings.TrimPrefix(c.placeID(), idPrefix)[:hashDigits]
+	}
+	return strings.ToValidUTF8(name, "")
+}
+
+// placeID tells places apart that samples can go to.
 func (c *Config) placeID() string { return hashed(c.place(canonical(c.url()))) }
 
-// FormerIDs are what earlier versions called the same destination: the spelling of
-// the url counted.
+// FormerIDs are what earlier versions called the same destination: a hash of the url
+// and the tenant, before that of the url as it is spelled.
 func (c *Config) FormerIDs() []string {
-	if old := c.spelledID(); c.Name == "" && old != c.ID() {
-		return []string{old}
+	if c.former == nil && c.Name == "" {
+		return slices.Compact([]string{c.placeID(), c.spelledID()})
 	}
-	return nil
+	return c.former
 }
 
-// Label is the destination's name in metrics and logs: its name, or the first
-// six digits of a hash like that in its ID, of the url as it is spelled.
-func (c *Config) Label() string {
-	if c.Name != "" {
-		return c.Name
-	}
-	return strings.TrimPrefix(c.spelledID(), idPrefix)[:6]
+// formerLabel is how metrics and logs of earlier versions called the destination.
+func (c *Config) formerLabel() string {
+	return strings.TrimPrefix(c.spelledID(), idPrefix)[:hashDigits]
 }
 
 func (c *Config) spelledID() string { return hashed(c.place(c.url())) }
@@ -132,33 +146,58 @@ func namesTenant(header string) bool {
 // fed twice with different relabelling. It returns an error where two sections
 // have the same name, or are the same.
 func Name(sections []*Config) error {
-	seen := make(map[string]bool, len(sections))
+	taken := make(map[string]bool, len(sections))
 	for i, c := range sections {
 		same := func(o *Config) bool { return reflect.DeepEqual(c, o) }
 		if first := slices.IndexFunc(sections[:i], same); first >= 0 && c.Name == "" {
 			return fmt.Errorf("remote_write: sections %d and %d are the same, and every sample would be sent twice: %s",
 				first+1, i+1, c.Redacted())
 		}
-		if c.Name != "" && seen[c.Name] {
+		if c.Name != "" && taken[c.Name] {
 			return fmt.Errorf("remote_write: found two sections with the name %q", c.Name)
 		}
-		seen[c.ID()] = true
-		if c.Name == "" {
-			seen[c.Label()] = true
-		}
+		taken[c.Name] = true
 	}
-	count := make(map[string]int)
-	for _, c := range sections {
+	former := formerNames(sections)
+	for i, c := range sections {
 		if c.Name != "" {
 			continue
 		}
-		id, label := c.ID(), c.Label()
-		if count[id]++; count[id] > 1 {
-			c.Name = freeName(label, count[id], seen)
-			seen[c.Name] = true
+		if id := c.ID(); taken[id] {
+			c.former, c.Name = former[i], freeName(id, 2, taken)
 		}
+		taken[c.ID()] = true
 	}
 	return nil
+}
+
+// formerNames returns what earlier versions called each section without a name: they told
+// apart only those with the same url and tenant.
+func formerNames(sections []*Config) [][]string {
+	taken, count := make(map[string]bool), make(map[string]int)
+	for _, c := range sections {
+		taken[c.Name] = true
+		for _, name := range c.former {
+			taken[name] = true
+		}
+		if c.Name == "" {
+			taken[c.placeID()], taken[c.formerLabel()] = true, true
+		}
+	}
+	names := make([][]string, len(sections))
+	for i, c := range sections {
+		if c.Name != "" {
+			continue
+		}
+		place := c.placeID()
+		names[i] = c.FormerIDs()
+		if count[place]++; count[place] > 1 {
+			name := freeName(c.formerLabel(), count[place], taken)
+			taken[name] = true
+			names[i] = []string{name}
+		}
+	}
+	return names
 }
 
 func freeName(label string, n int, taken map[string]bool) string {

@@ -108,8 +108,8 @@ func (m *maker) kind(name, what string) kindMetrics {
 
 func newMetrics(c *Config, intake *Intake) *metrics {
 	mk := &maker{
-		prometheus: prometheus.Labels{"remote_name": c.Label(), "url": c.Redacted()},
-		own:        prometheus.Labels{"destination": c.Label()},
+		prometheus: prometheus.Labels{"remote_name": c.ID(), "url": c.Redacted()},
+		own:        prometheus.Labels{"destination": c.ID()},
 	}
 	m := &metrics{
 		samples:    mk.kind("samples", "samples"),

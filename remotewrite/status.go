@@ -35,7 +35,7 @@ type Status struct {
 func (d *Destination) Status() Status {
 	now := d.now()
 	s := Status{
-		Name:      d.config.Label(),
+		Name:      d.config.ID(),
 		URL:       d.config.Redacted(),
 		Protocol:  d.line.negotiation.current().String(),
 		Shards:    len(d.shards),

@@ -117,6 +117,7 @@ func (d *destinations) open(c *config.Config, section *remotewrite.Config, curso
 // endFormer makes a destination end what it was sent under other names before.
 func (d *destinations) endFormer(section *remotewrite.Config, o *remotewrite.Options) {
 	id := section.ID()
+	d.namings.rename(id, section.FormerIDs())
 	now := remotewrite.NamingOf(section, o)
 	o.Former = d.namings.change(id, now, o.Cursor.IsNew())
 	o.FormerEnded = func() { d.namings.ended(id) }
@@ -335,7 +336,7 @@ func (d *destinations) refused() map[string]web.Refused {
 		for _, r := range one.sender.Refusals() {
 			id := r.Group.ID()
 			if old, ok := latest[id]; !ok || r.Time.After(old.Time) {
-				latest[id] = web.Refused{Destination: one.section.Label(), Time: r.Time, Samples: r.Samples, Suspect: r.Suspect, Text: r.Text}
+				latest[id] = web.Refused{Destination: one.section.ID(), Time: r.Time, Samples: r.Samples, Suspect: r.Suspect, Text: r.Text}
 			}
 		}
 	}

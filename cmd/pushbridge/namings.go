@@ -78,6 +78,20 @@ func (n *namings) read() error {
 	return nil
 }
 
+// rename makes what is noted of a destination that was called by one of former, if
+// nothing is noted of id, that of id.
+func (n *namings) rename(id string, former []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, old := range former {
+		if k := n.known[old]; k != nil && n.known[id] == nil {
+			n.known[id] = k
+			delete(n.known, old)
+			n.writeLocked()
+		}
+	}
+}
+
 // change notes what the destination id is sent under from now on, and returns what
 // it was sent under before. A new one has nothing behind it.
 func (n *namings) change(id string, now remotewrite.Naming, isNew bool) []remotewrite.Naming {

@@ -27,7 +27,7 @@ func (d *destinations) keepOrphans() error {
 // orphan leaves the position of a destination that is removed to the log.
 func (d *destinations) orphan(one *destination) error {
 	if err := one.cursor.Orphan(); err != nil {
-		return fmt.Errorf("keep the position of destination %s: %w", one.section.Label(), err)
+		return fmt.Errorf("keep the position of destination %s: %w", one.section.ID(), err)
 	}
 	d.logOrphan(one.section.ID(), one.sender.Status().Books.Pending, d.o.Now())
 	return nil
