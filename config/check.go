@@ -35,6 +35,9 @@ func Check(ctx context.Context, w io.Writer, file string, files bool) error {
 	for i := range c.Rules {
 		fmt.Fprintf(w, "  rule %d: %s\n", i+1, describeRule(&c.Rules[i]))
 	}
+	for i := range c.Jobs {
+		fmt.Fprintf(w, "  job %d: %s\n", i+1, describeJob(&c.Jobs[i]))
+	}
 	if !c.ExternalLabels.IsEmpty() {
 		fmt.Fprintf(w, "  external labels %s\n", c.ExternalLabels)
 	}

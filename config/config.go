@@ -29,6 +29,7 @@ type Config struct {
 	Destinations   []*remotewrite.Config
 	Traits         map[string]Traits // of destinations that have some, by name
 	Rules          []group.Rule
+	Jobs           []group.Job
 	SendsNowhere   bool // the file says in words that there is no destination
 
 	// Ignored names what the file holds that means nothing here: most of a
@@ -97,6 +98,9 @@ func (c *Config) parse(text []byte, dir string) error {
 	}
 	var err error
 	if c.Rules, err = schema.Own.rules(); err != nil {
+		return err
+	}
+	if c.Jobs, err = schema.Own.jobs(); err != nil {
 		return err
 	}
 	c.Destinations = schema.RemoteWrite

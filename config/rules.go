@@ -12,6 +12,7 @@ import (
 // ownSchema are the settings that are not Prometheus'.
 type ownSchema struct {
 	Rules        []ruleSchema   `yaml:"rules"`
+	Jobs         []jobSchema    `yaml:"jobs"`
 	Destinations []traitsSchema `yaml:"destinations"`
 }
 

@@ -71,6 +71,7 @@ type Gateway struct {
 	now     func() time.Time
 	samples prometheus.Counter
 	kept    func(*group.Record) // see OnKept
+	jobs    jobs
 
 	// outdated: groups that are not pushed to may go by other rules than the state.
 	outdated atomic.Bool

@@ -16,13 +16,14 @@ import (
 const expireInterval = time.Second
 
 // Run does what the gateway does unasked, until ctx ends: groups end at their time,
+// expected jobs are found overdue,
 // series are sent again before they fade, and snapshots let the log go. sends says
 // whether there is anybody to send series to again. At the end it writes a last snapshot, so
 // that the next start has no log to read.
 func (g *Gateway) Run(ctx context.Context, sends func() bool) error {
 	var work errgroup.Group
 	work.Go(func() error { return g.snapshots(ctx) })
-	work.Go(func() error { return every(ctx, expireInterval, g.expire) })
+	work.Go(func() error { return every(ctx, expireInterval, func() { g.expire(); g.tellJobs() }) })
 	work.Go(func() error { return g.followRules(ctx, sends) })
 	return work.Wait()
 }

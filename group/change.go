@@ -6,6 +6,7 @@ import "time"
 type Change struct {
 	Kind   Kind // KindPut, KindPost, KindDelete or KindFail
 	Labels Labels
+	Job    bool          // the gateway's own, about an expected job: Labels are a JobKey
 	Part   *Part         // for a push; nil is as good as empty. The state owns it from then on
 	TTL    time.Duration // for a push: how long the group lives; 0 for ever
 

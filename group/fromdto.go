@@ -106,7 +106,7 @@ func (d *dtoReader) family(mf *dto.MetricFamily) error {
 		return d.invalid(errors.New("a metric family has no name"))
 	case !utf8.ValidString(d.name):
 		return d.invalid(errors.New("the name is not valid UTF-8"))
-	case d.name == OverdueName:
+	case isOwn(d.name):
 		return d.invalid(errors.New("the name is the gateway's own"))
 	case !ok:
 		return d.invalid(fmt.Errorf("unknown metric type %d", mf.GetType()))

@@ -39,8 +39,12 @@ func findMember(members []Member, name string) (int, bool) {
 }
 
 // Shows returns which of its own series the group shows: a family that was
-// pushed as push_failure_time_seconds stands in for the group's own.
+// pushed as push_failure_time_seconds stands in for the group's own. Nobody pushes to
+// the groups of expected jobs.
 func (g *Group) Shows() Own {
+	if g.Labels.IsJob() {
+		return 0
+	}
 	if _, ok := g.find(FailTimeName); ok {
 		return OwnPushTime
 	}

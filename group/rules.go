@@ -37,6 +37,9 @@ func (r *Rules) Of(l Labels) Policy {
 		return Policy{}
 	}
 	p := r.base
+	if l.IsJob() {
+		return Policy{Refresh: p.Refresh} // as long as the job is expected
+	}
 	for i := range r.rules {
 		if one := &r.rules[i]; one.matches(l) {
 			return one.apply(p)

@@ -17,7 +17,7 @@ const InstanceName = "instance"
 // added, empty, when neither has it. They are sorted by name.
 func (g Labels) AppendView(dst []Label, s *Shape, m *Metric) []Label {
 	at := len(dst)
-	dst = append(dst, g...)
+	dst = g.Public(dst)
 	if s != nil {
 		dst = g.appendOwn(dst, s, m)
 	}

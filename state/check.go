@@ -48,6 +48,9 @@ func (t *transition) labels() group.Labels { return t.hash.key }
 // newTransition says what a push replaces.
 func newTransition(of groupHash, kind group.Kind, old *group.Group, part *group.Part) transition {
 	t := transition{kind: kind, hash: of, old: old, part: part, shows: group.OwnPushTime | group.OwnFailTime}
+	if of.key.IsJob() {
+		t.shows = 0
+	}
 	if old != nil {
 		for _, m := range old.Members {
 			if t.replaces(m.Of().Name) {

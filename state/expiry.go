@@ -96,12 +96,12 @@ func (s *Store) DeleteAll(keys []group.Labels, now time.Time, enqueue func(*grou
 	return s.deleteAll(due, now, enqueue)
 }
 
-// Wipe ends every group, as DeleteAll does.
+// Wipe ends every group that was pushed, as DeleteAll does.
 func (s *Store) Wipe(now time.Time, enqueue func(*group.Record)) int {
 	var due []target
 	s.mu.Lock()
 	for _, e := range s.slots {
-		if e != nil && e.pending != nil {
+		if e != nil && e.pending != nil && !e.pending.Labels.IsJob() {
 			due = append(due, target{e, e.pending})
 		}
 	}

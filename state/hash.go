@@ -84,6 +84,7 @@ func (h *hasher) of(l group.Labels) groupHash {
 	for _, p := range l {
 		pair := h.mix(h.string(p.Name), h.string(p.Value))
 		switch {
+		case p.IsMark(): // no view has it
 		case p.Value != "":
 			g.view += pair
 			g.series += pair

@@ -23,8 +23,10 @@ var emptyShape = group.NewBuilder().Part().Shape
 // A *ConflictError or *InvalidError calls for a KindFail change. ErrAbsent is the
 // answer to the deletion of an absent group. Other errors wrap ErrLimit.
 func (s *Store) Apply(c group.Change, now time.Time, enqueue func(*group.Record)) error {
-	if err := checkKey(c.Labels); err != nil {
-		return err
+	if !c.Job {
+		if err := checkKey(c.Labels); err != nil {
+			return err
+		}
 	}
 	s.ownOnce.Do(s.addOwnFamilies)
 	id := c.Labels.ID()

@@ -2,6 +2,7 @@ package state
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -129,9 +130,14 @@ func (s *Store) clearLocked() {
 	s.state.Store(&tree{})
 }
 
-// Groups returns the committed version of every group, as of one moment and in
-// no particular order. It takes no lock.
-func (s *Store) Groups() []*group.Group { return s.state.Load().all() }
+// Groups returns the committed version of every group that was pushed, as of one
+// moment and in no particular order. It takes no lock.
+func (s *Store) Groups() []*group.Group {
+	return slices.DeleteFunc(s.All(), func(g *group.Group) bool { return g.Labels.IsJob() })
+}
+
+// All returns what Groups does, and the groups of expected jobs.
+func (s *Store) All() []*group.Group { return s.state.Load().all() }
 
 // Lookup returns the committed version of one group, nil when it is absent.
 func (s *Store) Lookup(l group.Labels) *group.Group {

@@ -77,7 +77,7 @@ func (e *Exposition) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	format := negotiateFormat(r.Header)
 	w.Header().Set("Content-Type", string(format))
-	if err := e.write(w, r, format, newView(e.store.Groups(), e.now(), own, e.store.OwnNames())); err != nil {
+	if err := e.write(w, r, format, newView(e.store.All(), e.now(), own, e.store.OwnNames())); err != nil {
 		e.log.Debug("metrics view cut short", "err", err)
 		panic(http.ErrAbortHandler) // or the scrape would pass for a whole one
 	}

@@ -169,7 +169,8 @@ func (l *labelWriter) setGroup(g *group.Group) {
 		return
 	}
 	l.group, l.fixed, l.text = g, l.fixed[:0], l.text[:0]
-	for _, p := range g.Labels {
+	l.own = g.Labels.Public(l.own[:0])
+	for _, p := range l.own {
 		l.fix(p, false)
 	}
 	if _, ok := g.Labels.Lookup(group.InstanceName); !ok {

@@ -14,8 +14,8 @@ type unpushed struct {
 }
 
 var unpushedFamilies = [...]unpushed{
-	{group.PushTimeName, group.PushTimeHelp, always, func(g *group.Group, _ time.Time) float64 { return seconds(g.Push) }},
-	{group.FailTimeName, group.FailTimeHelp, always, func(g *group.Group, _ time.Time) float64 { return seconds(g.Fail) }},
+	{group.PushTimeName, group.PushTimeHelp, pushedTo, func(g *group.Group, _ time.Time) float64 { return seconds(g.Push) }},
+	{group.FailTimeName, group.FailTimeHelp, pushedTo, func(g *group.Group, _ time.Time) float64 { return seconds(g.Fail) }},
 	{group.OverdueName, group.OverdueHelp, (*group.Group).ShipsOverdue, func(g *group.Group, now time.Time) float64 {
 		if g.Overdue(now) {
 			return 1
@@ -24,7 +24,8 @@ var unpushedFamilies = [...]unpushed{
 	}},
 }
 
-func always(*group.Group) bool { return true }
+// pushedTo reports whether clients push to the group.
+func pushedTo(g *group.Group) bool { return !g.Labels.IsJob() }
 
 // unpushedOf returns the family of that name, nil when there is none.
 func unpushedOf(name string) *unpushed {

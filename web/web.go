@@ -27,6 +27,9 @@ type Options struct {
 	// Destinations returns how each destination is doing. Nil: there are none.
 	Destinations func() []Destination
 
+	// Jobs returns the expected jobs. Nil: there are none.
+	Jobs func() []Job
+
 	// Refused returns the latest time that a destination refused samples of a group,
 	// by the group's ID. Nil: none ever did.
 	Refused func() map[string]Refused
@@ -56,6 +59,9 @@ func New(o Options) *Handler {
 	}
 	if o.Destinations == nil {
 		o.Destinations = func() []Destination { return nil }
+	}
+	if o.Jobs == nil {
+		o.Jobs = func() []Job { return nil }
 	}
 	if o.Refused == nil {
 		o.Refused = func() map[string]Refused { return nil }

@@ -52,9 +52,10 @@ func (s *server) reload(ctx context.Context) error {
 		return err
 	}
 	s.gateway.SetRules(s.settings.rulesOf(c))
+	s.gateway.SetJobs(c.Jobs)
 	c.LogRemarks(s.log)
 	s.reloader.loaded()
-	s.log.Info("configuration loaded", "destinations", len(c.Destinations), "rules", len(c.Rules))
+	s.log.Info("configuration loaded", "destinations", len(c.Destinations), "rules", len(c.Rules), "jobs", len(c.Jobs))
 	return nil
 }
 

@@ -32,6 +32,8 @@ pushbridge:
   rules:
   - match: ['{job="x"}']
     expect_every: 1h
+  jobs:
+  - {labels: {job: y}, every: 1h, started: y_start_time_seconds}
 `), 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +45,7 @@ pushbridge:
 		"in memory": {"--storage.path=", "--remote-write.url=http://127.0.0.1:1/write"},
 		"all":       {"--storage.path=data", "--config.file=" + config, "--persistence.file=pushed", "--push.accept-timestamps", "--web.enable-lifecycle"},
 	} {
-		for shown, typ := range shownTypes(t, name == "sending" || name == "all" || name == "in memory", args...) {
+		for shown, typ := range shownTypes(t, name == "sending" || name == "all" || name == "in memory", name == "all", args...) {
 			if strings.HasPrefix(shown, "go_") || strings.HasPrefix(shown, "process_") || strings.HasPrefix(shown, "push_") {
 				continue // always there, or everybody's
 			}
@@ -80,7 +82,7 @@ func readReserved(t *testing.T) map[string]string {
 }
 
 // shownTypes runs a gateway and returns what its /metrics shows after a push and a refusal.
-func shownTypes(t *testing.T, sends bool, args ...string) map[string]string {
+func shownTypes(t *testing.T, sends, expects bool, args ...string) map[string]string {
 	t.Helper()
 	s := startServer(t, serverBinary(t), t.TempDir(), args...)
 	url := s.ready(t)
@@ -91,11 +93,13 @@ func shownTypes(t *testing.T, sends bool, args ...string) map[string]string {
 		for _, m := range typeLine.FindAllStringSubmatch(string(fetch(t, url+"/metrics")), -1) {
 			shown[m[1]] = m[2]
 		}
-		if _, ok := shown["pushbridge_remotewrite_samples_pending"]; ok == sends {
+		_, sending := shown["pushbridge_remotewrite_samples_pending"]
+		_, expecting := shown["pushbridge_job_overdue"]
+		if sending == sends && expecting == expects {
 			return shown
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("the metrics of destinations do not come")
+			t.Fatal("the metrics of destinations, or of jobs, do not come")
 		}
 	}
 }

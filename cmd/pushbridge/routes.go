@@ -34,6 +34,7 @@ func (s *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 		{"/api/v1/status", "api/v1/status", views.APIStatus()},
 		{ingest.GroupsPath, "", groupsRoute(push, counted(requests, route{name: "api/v1/groups", handler: views.APIGroups()}))},
 		{"/api/v1/destinations", "api/v1/destinations", views.APIDestinations()},
+		{"/api/v1/jobs", "api/v1/jobs", views.APIJobs()},
 		{healthyPath, "healthy", push.DecodeBody(views.Healthy())},
 		{readyPath, "ready", push.DecodeBody(views.Ready())},
 		{"/debug/pprof/", "", push.DecodeBody(views.Pprof())},

@@ -162,6 +162,7 @@ func (s *server) wire(c *config.Config) error {
 	}
 	s.gateway.OnKept(intake.Observe)
 	s.gateway.SetRules(s.settings.rulesOf(c))
+	s.gateway.SetJobs(c.Jobs)
 	s.destinations = newDestinations(s, intake)
 	if err := s.destinations.prepare(c); err != nil {
 		return err
@@ -200,6 +201,7 @@ func (s *server) webOptions() web.Options {
 		Started:      s.now(),
 		Ready:        s.gateway.Log().Err,
 		Destinations: s.destinations.status,
+		Jobs:         s.jobs,
 		Refused:      s.destinations.refused,
 		ExternalPath: externalPath(s.settings.externalURL),
 		MaxScrapes:   s.settings.maxScrapes,
