@@ -25,6 +25,7 @@ type Options struct {
 	AcceptTimestamps bool          // --push.accept-timestamps: samples may have times of their own
 	MaxAge           time.Duration // --push.max-age: how old those may be; 0: any
 
+	RefusedBytes    int64 // --push.refused-memory: memory for refused requests; 0: none
 	ShapeCacheBytes int64 // --push.shape-cache-bytes: memory for bodies that were parsed before; 0: none
 
 	Logger     *slog.Logger
@@ -42,6 +43,7 @@ type Handler struct {
 	limits    Limits
 	bodies    *bodyParser
 	logger    *slog.Logger
+	refusals  *refusals
 	quiet     *quietLog // for lines that clients can cause
 	now       func() time.Time
 	metrics   *metrics
@@ -72,6 +74,7 @@ func NewHandler(g *gateway.Gateway, o Options) *Handler {
 		h.now = time.Now
 	}
 	h.quiet = newQuietLog(h.logger)
+	h.refusals = newRefusals(o.RefusedBytes, o.Registerer)
 	h.bodies = newBodyParser(g.State().Share, o, h.limits, h.now)
 	h.metrics = newMetrics(o.Registerer, h.bodies)
 	h.pushes = h.metrics.push(h.push)
@@ -254,13 +257,14 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, key group.Label
 	http.Error(w, h.answer(why, err), h.noteRefusal(w, r, key, err))
 }
 
-// noteRefusal says so in log and metric, sets Retry-After where that helps, and
+// noteRefusal says so in log and metric, remembers it, sets Retry-After where that helps, and
 // returns the status to answer.
 func (h *Handler) noteRefusal(w http.ResponseWriter, r *http.Request, key group.Labels, err error) int {
 	status, why, retryAfter := classify(err)
 	h.metrics.refused.WithLabelValues(string(why)).Inc()
 	h.quiet.Log(r.Context(), why.level(), "request refused", string(why), "method", group.Brief(r.Method),
 		"path", group.Brief(r.URL.Path), "group", key.Brief(), "client", r.RemoteAddr, "status", status, "err", told(err))
+	h.refusals.note(r, key, h.now(), status, why, h.answer(why, err))
 	if retryAfter != "" {
 		w.Header().Set("Retry-After", retryAfter)
 	}

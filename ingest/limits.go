@@ -14,6 +14,7 @@ const (
 	FlagMaxBodyBytes     = "push.max-body-bytes"
 	FlagMaxDecodedBytes  = "push.max-decoded-bytes"
 	FlagMaxInFlightBytes = "push.max-inflight-bytes"
+	FlagRefusedBytes     = "push.refused-memory"
 	FlagShapeCacheBytes  = "push.shape-cache-bytes"
 	FlagMaxGroups        = "push.max-groups"
 	FlagMaxSeries        = "push.max-series-per-group"

@@ -132,6 +132,7 @@ func (h *Handler) noTarget(w http.ResponseWriter, r *http.Request) {
 			redirect(w, r, u.EscapedPath())
 			return
 		}
+		h.refusals.note(r, nil, h.now(), http.StatusNotFound, reasonPath, "404 page not found")
 	}
 	http.NotFound(w, r)
 }

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -29,6 +28,8 @@ type GroupSummary struct {
 	Successful bool              `json:"last_push_successful"`
 	Expires    time.Time         `json:"expires,omitzero"`
 	Overdue    bool              `json:"overdue"`
+
+	LastRefusal *Refusal `json:"last_refusal,omitempty"` // of a push
 }
 
 // APIGroups lists groups. It belongs at /api/v1/groups, for GET.
@@ -49,7 +50,11 @@ func (h *Handler) serveGroups(w http.ResponseWriter, r *http.Request) {
 	list.Matching, shown = s.from(groups)
 	now := h.o.Now()
 	for _, g := range shown {
-		list.Groups = append(list.Groups, summaryOf(g, now))
+		one := summaryOf(g, now)
+		if r, ok := h.o.LastRefusal(g.ID); ok {
+			one.LastRefusal = &r
+		}
+		list.Groups = append(list.Groups, one)
 	}
 	h.answer(w, list)
 }
@@ -70,7 +75,7 @@ func summaryOf(g *group.Group, now time.Time) GroupSummary {
 }
 
 // groupKeyOf is how links and the API name a group.
-func groupKeyOf(g *group.Group) string { return base64.RawURLEncoding.EncodeToString([]byte(g.ID)) }
+func groupKeyOf(g *group.Group) string { return KeyOf(g.ID) }
 
 // timeOf is a moment in ns since the epoch; 0 is none.
 func timeOf(ns int64) time.Time {

@@ -34,6 +34,11 @@ type Options struct {
 	// by the group's ID. Nil: none ever did.
 	Refused func() map[string]Refused
 
+	// Refusals returns the requests that were refused of late, the latest first, and
+	// LastRefusal the latest of the group with an ID. Nil: none ever was.
+	Refusals    func() []Refusal
+	LastRefusal func(id string) (Refusal, bool)
+
 	// ExternalPath is the path under which clients see the gateway, with a slash at the
 	// end: links of the page begin with it. Empty: they are relative to the page.
 	ExternalPath string
@@ -65,6 +70,12 @@ func New(o Options) *Handler {
 	}
 	if o.Refused == nil {
 		o.Refused = func() map[string]Refused { return nil }
+	}
+	if o.Refusals == nil {
+		o.Refusals = func() []Refusal { return nil }
+	}
+	if o.LastRefusal == nil {
+		o.LastRefusal = func(string) (Refusal, bool) { return Refusal{}, false }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -166,6 +166,10 @@ func limitFlags(category string) []cli.Flag {
 			Name: ingest.FlagShapeCacheBytes, Category: category, Value: "32MiB",
 			Usage: "Memory for bodies that were pushed before, so that only their values need to be read. 0 is none.",
 		},
+		&cli.StringFlag{
+			Name: ingest.FlagRefusedBytes, Category: category, Value: "1MiB",
+			Usage: "Memory for the latest 1,000 refused requests and the latest one of each group, for the page and the API. 0 is none.",
+		},
 		&cli.IntFlag{
 			Name: ingest.FlagMaxGroups, Category: category,
 			Usage: "Number of groups. 0 is no limit.",

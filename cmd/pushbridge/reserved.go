@@ -84,6 +84,7 @@ var reservedFamilies = map[group.Type][]string{
 		"pushbridge_group_series",
 		"pushbridge_ingest_inflight_bytes",
 		"pushbridge_ingest_inflight_limit_bytes",
+		"pushbridge_ingest_refusals_bytes",
 		"pushbridge_ingest_shape_cache_bytes",
 		"pushbridge_ingest_shape_cache_bodies",
 		"pushbridge_job_last_push_timestamp_seconds",

@@ -35,6 +35,7 @@ func (s *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 		{ingest.GroupsPath, "", groupsRoute(push, counted(requests, route{name: "api/v1/groups", handler: views.APIGroups()}))},
 		{"/api/v1/destinations", "api/v1/destinations", views.APIDestinations()},
 		{"/api/v1/jobs", "api/v1/jobs", views.APIJobs()},
+		{"/api/v1/refused", "api/v1/refused", views.APIRefused()},
 		{healthyPath, "healthy", push.DecodeBody(views.Healthy())},
 		{readyPath, "ready", push.DecodeBody(views.Ready())},
 		{"/debug/pprof/", "", push.DecodeBody(views.Pprof())},

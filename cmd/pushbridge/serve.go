@@ -169,7 +169,8 @@ func (s *server) wire(c *config.Config) error {
 	}
 	s.persistence = s.newKeeper()
 	s.reloader = newReloader(s.registry)
-	s.handler = s.routes(s.pushHandler(), web.New(s.webOptions()))
+	push := s.pushHandler()
+	s.handler = s.routes(push, web.New(s.webOptions(push)))
 	return nil
 }
 
@@ -184,6 +185,7 @@ func (s *server) pushHandler() *ingest.Handler {
 		AcceptTimestamps: s.settings.acceptTimestamps,
 		MaxAge:           s.settings.maxAge,
 
+		RefusedBytes:    s.settings.refusedBytes,
 		ShapeCacheBytes: s.settings.shapeCacheBytes,
 
 		Logger:     s.log.With("component", "ingest"),
@@ -192,7 +194,7 @@ func (s *server) pushHandler() *ingest.Handler {
 	})
 }
 
-func (s *server) webOptions() web.Options {
+func (s *server) webOptions(push *ingest.Handler) web.Options {
 	return web.Options{
 		Store:        s.gateway.State(),
 		Gatherer:     s.registry,
@@ -203,6 +205,8 @@ func (s *server) webOptions() web.Options {
 		Destinations: s.destinations.status,
 		Jobs:         s.jobs,
 		Refused:      s.destinations.refused,
+		Refusals:     func() []web.Refusal { return refusals(push) },
+		LastRefusal:  func(id string) (web.Refusal, bool) { return lastRefusal(push, id) },
 		ExternalPath: externalPath(s.settings.externalURL),
 		MaxScrapes:   s.settings.maxScrapes,
 		AdminAPI:     s.settings.enableAdminAPI,

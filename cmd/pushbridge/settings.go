@@ -48,6 +48,7 @@ type settings struct {
 	ttl                time.Duration // 0: none
 	limits             ingest.Limits
 	shapeCacheBytes    int64
+	refusedBytes       int64
 
 	remoteWriteURLs []string
 	configFile      string
@@ -128,6 +129,7 @@ func (s *settings) readPush(r *flagReader) {
 	s.acceptTimestamps = r.c.Bool(flagAcceptTimestamps)
 	s.maxAge = r.duration(flagMaxAge, 0)
 	s.ttl = r.duration(flagTTL, 0)
+	s.refusedBytes = r.bytes(ingest.FlagRefusedBytes, 0)
 	s.shapeCacheBytes = r.bytes(ingest.FlagShapeCacheBytes, 0)
 	s.limits = ingest.Limits{
 		MaxBodyBytes:     r.bytes(ingest.FlagMaxBodyBytes, 1),
