@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,32 +13,7 @@ import (
 	"time"
 )
 
-// subject is a gateway that is measured.
-type subject struct {
-	name string
-	gateway
-	sends bool // it sends on what is pushed
-	// target is the path that a push of a pusher goes to.
-	target func(pusher int) string
-}
-
-func pushPath(pusher int) string { return fmt.Sprintf("/metrics/job/bench/pusher/%d", pusher) }
-
-// importPath is how vmagent takes pushes: its Debian version does not know
-// Pushgateway's path.
-func importPath(pusher int) string {
-	return fmt.Sprintf("/api/v1/import/prometheus?extra_label=job=bench&extra_label=pusher=%d", pusher)
-}
-
-// startVmagent starts Debian's vmagent, which sends on what it takes.
-func startVmagent(t testing.TB, write string) *gateway {
-	t.Helper()
-	path, dir := need(t, "/usr/bin/vmagent", "victoria-metrics"), t.TempDir()
-	p, url := startOnPort(t, "vmagent", path, "/health", func(addr string) []string {
-		return []string{"-httpListenAddr=" + addr, "-remoteWrite.url=" + write, "-remoteWrite.tmpDataPath=" + dir, "-loggerLevel=WARN"}
-	})
-	return &gateway{process: p, url: url}
-}
+func benchFamily(n int) string { return fmt.Sprintf("bench_step_%d_seconds", n) }
 
 // benchBody makes a push of gauges with realistic names and labels.
 func benchBody(samples, value int) string {
@@ -55,112 +28,18 @@ func benchBody(samples, value int) string {
 	return b.String()
 }
 
-// load is what a pipeline is measured with: so many pushes of so many samples, by
-// so many pushers, to groups in turn.
-type load struct{ samples, pushers, groups, pushes int }
-
-func (l load) String() string {
-	return fmt.Sprintf("samples=%d/pushers=%d/groups=%d", l.samples, l.pushers, l.groups)
-}
-
-// BenchmarkPipeline measures what it costs to bring pushed samples to the
-// receiver's answer: CPU of the gateway's process, user and system, for each
-// pushed sample. Pushgateway stores only, and vmagent keeps nothing on disk
-// that it could send at once. Run it with -count to have the gateways in turn.
-func BenchmarkPipeline(b *testing.B) {
-	for _, l := range []load{
-		{6, 8, 8, 20_000}, {21, 4, 1_000, 10_000}, {21, 64, 1_000, 20_000}, {100, 8, 8, 4_000}, {3_000, 8, 8, 200}, {10_000, 2, 2, 60},
-	} {
-		for _, name := range []string{"pushbridge", "pushgateway", "pushgateway-unchecked", "vmagent"} {
-			b.Run(fmt.Sprintf("%s/gateway=%s", l, name), func(b *testing.B) {
-				for b.Loop() {
-					b.StopTimer()
-					count := newCounter(b, "bench_")
-					measurePipeline(b, pick(b, name, count.url), count, l)
-					b.StartTimer()
-				}
-			})
-		}
-	}
-}
-
-// BenchmarkBatchSendDeadline measures what waiting for company saves, and what it
-// costs on the way, at receivers that are near and far.
-func BenchmarkBatchSendDeadline(b *testing.B) {
-	for _, delay := range []time.Duration{0, 5 * time.Millisecond, 50 * time.Millisecond} {
-		for _, deadline := range []string{"1ms", "5ms", "10ms", "20ms"} {
-			b.Run(fmt.Sprintf("delay=%s/deadline=%s", delay, deadline), func(b *testing.B) {
-				for b.Loop() {
-					b.StopTimer()
-					count := newCounter(b, "bench_")
-					count.delay = delay
-					file := filepath.Join(b.TempDir(), "pushbridge.yml")
-					text := fmt.Sprintf("remote_write: [{url: %q, queue_config: {batch_send_deadline: %s}}]", count.url, deadline)
-					if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-						b.Fatal(err)
-					}
-					g := startPushbridge(b, "--config.file="+file)
-					measurePipeline(b, subject{name: "pushbridge", gateway: *g, sends: true, target: pushPath}, count, load{21, 64, 1_000, 6_000})
-					b.StartTimer()
-				}
-			})
-		}
-	}
-}
-
-func measurePipeline(b *testing.B, s subject, count *counter, l load) {
-	defer s.kill()
-	request := func(_, i int) (string, string) { return s.url + s.target(i%l.groups), benchBody(l.samples, i) }
-	driveTo(b, l.pushers, max(l.pushes/20, 3*l.groups), request) // warm up
-	delivered := int64(max(l.pushes/20, 3*l.groups) * l.samples)
-	wait := func(what string) {
-		if s.sends {
-			eventually(b, what, func() error {
-				if n := count.samples.Load(); n < delivered {
-					return fmt.Errorf("%d of %d samples", n, delivered)
-				}
-				return nil
-			})
-		}
-	}
-	wait("warm up arrives")
-	cpu, calls := s.cpu(b), count.calls.Load()
-	b.StartTimer()
-	begin := time.Now()
-	took := driveTo(b, l.pushers, l.pushes, request)
-	delivered += int64(l.pushes * l.samples)
-	wait("everything arrives")
-	b.StopTimer()
-	wall, used := time.Since(begin), s.cpu(b)-cpu
-	total := float64(l.pushes * l.samples)
-	b.ReportMetric(used.Seconds()*1e6/total, "cpu-s/Msample")
-	b.ReportMetric(total/wall.Seconds(), "samples/s")
-	b.ReportMetric(float64(l.pushes)/wall.Seconds(), "pushes/s")
-	b.ReportMetric(float64(quantile(took, 0.5))/1e6, "p50-ms")
-	b.ReportMetric(float64(quantile(took, 0.99))/1e6, "p99-ms")
-	b.ReportMetric(0, "ns/op")
-	if s.sends {
-		b.ReportMetric(float64(count.bytes.Load())/float64(count.samples.Load()), "wire-B/sample")
-		b.ReportMetric(float64(count.calls.Load()-calls)/float64(l.pushes), "requests/push")
-	}
-}
-
-// pick starts one of the gateways.
-func pick(b *testing.B, name, write string) subject {
-	switch name {
-	case "pushbridge":
-		return subject{name: name, gateway: *startPushbridge(b, "--remote-write.url="+write), sends: true, target: pushPath}
-	case "pushgateway":
-		return subject{name: name, gateway: *startPushgateway(b), target: pushPath}
-	case "pushgateway-unchecked":
-		return subject{name: name, gateway: *startPushgateway(b, "--push.disable-consistency-check"), target: pushPath}
-	}
-	return subject{name: name, gateway: *startVmagent(b, write), sends: true, target: importPath}
-}
-
 // driveTo makes pushes from several pushers: request i, of a pusher, is what
 // the function makes it.
 func driveTo(t testing.TB, pushers, pushes int, request func(pusher, i int) (url, body string)) []time.Duration {
+	t.Helper()
+	return drive(t, pushers, pushes, func(pusher, i int) (string, string, []string) {
+		url, body := request(pusher, i)
+		return url, body, nil
+	})
+}
+
+// drive is driveTo for pushes with headers, name and value by turns.
+func drive(t testing.TB, pushers, pushes int, request func(pusher, i int) (url, body string, headers []string)) []time.Duration {
 	t.Helper()
 	took := make([]time.Duration, pushes)
 	var next atomic.Int64
@@ -172,9 +51,9 @@ func driveTo(t testing.TB, pushers, pushes int, request func(pusher, i int) (url
 				if i >= pushes {
 					return
 				}
-				url, body := request(p, i)
+				url, body, headers := request(p, i)
 				begin := time.Now()
-				code, answer, err := send(context.Background(), http.MethodPost, url, body, nil)
+				code, answer, err := send(context.Background(), http.MethodPost, url, body, headers)
 				took[i] = time.Since(begin)
 				if err != nil || code/100 != 2 {
 					t.Errorf("POST %s: %d %v %s", url, code, err, answer)

@@ -80,20 +80,24 @@ func startCurrentPushgateway(t testing.TB, args ...string) *gateway {
 	return startPushgatewayAt(t, path, args...)
 }
 
-// currentPushgateway builds it, once. The build cache keeps what takes long.
 var currentPushgateway = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp(buildDir, "pushgateway-")
+	return buildPinned("pushgateway", "github.com/prometheus/pushgateway")
+})
+
+// buildPinned builds what tools/name pins. The build cache keeps what takes long.
+func buildPinned(name, pkg string) (string, error) {
+	dir, err := os.MkdirTemp(buildDir, name+"-")
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "pushgateway")
-	build := exec.CommandContext(context.Background(), "go", "build", "-o", path, "github.com/prometheus/pushgateway")
-	build.Dir = "../tools/pushgateway"
+	path := filepath.Join(dir, name)
+	build := exec.CommandContext(context.Background(), "go", "build", "-o", path, pkg)
+	build.Dir = "../tools/" + name
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build Pushgateway: %w\n%s", err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
 	return path, nil
-})
+}
 
 func startPushgatewayAt(t testing.TB, path string, args ...string) *gateway {
 	t.Helper()
