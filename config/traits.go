@@ -17,13 +17,16 @@ type traitsSchema struct {
 	EscapingScheme string `yaml:"metric_name_escaping_scheme"`
 	AlwaysClassic  *bool  `yaml:"always_send_classic_histograms"`
 	LeaveNatives   bool   `yaml:"leave_out_native_histograms"`
+	Misconfigured  string `yaml:"on_misconfiguration"`
 }
 
 // Traits are those of one destination, checked. The zero value sends names as
-// they are, and native histograms in the forms that are safe.
+// they are, native histograms in the forms that are safe, and holds what the receiver
+// turns away because of how the destination is set up.
 type Traits struct {
-	Escaping model.EscapingScheme
-	Natives  remotewrite.Natives
+	Escaping     model.EscapingScheme
+	Natives      remotewrite.Natives
+	DropRejected bool
 }
 
 // traits are those of the file, by the name of the section.
@@ -49,6 +52,13 @@ func (s *traitsSchema) traits(sections []*remotewrite.Config) (Traits, error) {
 	}
 	if !slices.ContainsFunc(sections, func(c *remotewrite.Config) bool { return c.Name == s.Name }) {
 		return t, fmt.Errorf("there is no remote_write section with name %q", s.Name)
+	}
+	switch s.Misconfigured {
+	case "", "hold":
+	case "drop":
+		t.DropRejected = true
+	default:
+		return t, fmt.Errorf("on_misconfiguration: %q is neither hold nor drop", s.Misconfigured)
 	}
 	if s.EscapingScheme == "" {
 		return t, nil

@@ -2,6 +2,7 @@ package remotewrite
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"time"
 
@@ -49,12 +50,22 @@ func (x *attempt) judged(a answer, v verdict) verdict {
 	if v == noNatives && !slices.ContainsFunc(x.series, hasNative) {
 		v = again // something else is wrong with it
 	}
-	if v != again {
+	if v == speak2 && !x.convertible() {
+		v = again
+	}
+	switch v {
+	case again:
+	case speak2:
+		x.again(a)
+		return v
+	case speak1: // settles nothing
+		return v
+	default:
 		x.d.report.answered(x.sender.shard, a.success())
 		return v
 	}
 	x.stuck.failed(a)
-	x.ambiguous = x.ambiguous || a.left && (a.err != nil || a.status/100 == 5)
+	x.ambiguous = x.ambiguous || a.left && a.mayBeStored()
 	if x.stumble.failed(a, x.tries) {
 		x.through = x.through || x.d.report.succeededSince(x.stumble.since)
 		return stumbles
@@ -64,7 +75,8 @@ func (x *attempt) judged(a answer, v verdict) verdict {
 
 func (x *attempt) again(a answer) {
 	x.d.metrics.retried(countSeries(x.series))
-	x.d.report.failed(x.sender.shard, a.problem())
+	x.d.report.failed(x.sender.shard, failureOf(a))
+	x.d.lookNow()
 }
 
 // tries is how many answers of 500 are waited for.
@@ -74,4 +86,13 @@ func (w *delivery) tries() int {
 		return 1
 	}
 	return w.patience
+}
+
+// convertible says whether the whole batch can be converted anew for another protocol.
+func (w *delivery) convertible() bool { return w.undecided && w.batch.fresh }
+
+// mayBeStored says whether samples may have been stored although the answer does not
+// say so.
+func (a *answer) mayBeStored() bool {
+	return a.err != nil || a.status/100 == 5 || a.status == http.StatusRequestTimeout
 }

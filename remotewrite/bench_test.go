@@ -131,7 +131,7 @@ func BenchmarkRingToWire(b *testing.B) {
 				if ruled {
 					c.WriteRelabelConfigs = rules
 				}
-				p := newNegotiation(&c).current()
+				p := newNegotiation(&c, false).current()
 				for labels, room := range map[string]int64{"known": facesBytes, "new": 0} {
 					b.Run(fmt.Sprintf("push=%d/protocol=%s/rules=%t/labels=%s", size, p, ruled, labels), func(b *testing.B) {
 						ringToWire(b, c, size, room)

@@ -8,7 +8,7 @@ type bookMetrics struct {
 
 	accepted, delivered, dropped, inDoubt, pending *prometheus.Desc
 	refresh, refreshPending, protocol              *prometheus.Desc
-	promPending                                    *prometheus.Desc
+	promPending, state                             *prometheus.Desc
 }
 
 func newBookMetrics(d *Destination) *bookMetrics {
@@ -25,6 +25,7 @@ func newBookMetrics(d *Destination) *bookMetrics {
 		pending:        desc("samples_pending", "Samples in the log or on the way that are not settled."),
 		refresh:        desc("refresh_samples_total", "Samples of refreshes and of the first state of a new destination, by outcome.", "outcome"),
 		refreshPending: desc("refresh_samples_pending", "Samples of refreshes on the way."),
+		state:          desc("destination_state", "1 for the state that the destination is in, 0 for the others.", "state"),
 		protocol:       desc("protocol_version", "Remote write version in use: 1 or 2."),
 		promPending: prometheus.NewDesc(
 			prometheus.BuildFQName(promNamespace, promSubsystem, "samples_pending"),
@@ -36,7 +37,7 @@ func newBookMetrics(d *Destination) *bookMetrics {
 // Describe sends the descriptions.
 func (b *bookMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		b.accepted, b.delivered, b.dropped, b.inDoubt, b.pending, b.refresh, b.refreshPending, b.protocol, b.promPending,
+		b.accepted, b.delivered, b.dropped, b.inDoubt, b.pending, b.refresh, b.refreshPending, b.protocol, b.promPending, b.state,
 	} {
 		ch <- d
 	}
@@ -64,5 +65,13 @@ func (b *bookMetrics) Collect(ch chan<- prometheus.Metric) {
 	counter(b.refresh, unstored.Accepted-unstored.Delivered-unstored.Pending, "dropped")
 	counter(b.refresh, skipped, "skipped")
 	gauge(b.refreshPending, unstored.Pending)
+	now, _ := b.d.lookNow()
+	for _, s := range States {
+		is := 0.0
+		if s == now {
+			is = 1
+		}
+		ch <- prometheus.MustNewConstMetric(b.state, prometheus.GaugeValue, is, string(s))
+	}
 	gauge(b.protocol, uint64(b.d.line.negotiation.current()))
 }

@@ -67,7 +67,7 @@ type client struct {
 // asks for, auth included, when it is set.
 func newClient(c *Config, transport http.RoundTripper, now func() time.Time) (*client, error) {
 	if transport == nil {
-		t, err := newTransport(c)
+		t, err := newRenewable(c)
 		if err != nil {
 			return nil, err
 		}
@@ -110,6 +110,71 @@ func newTransport(c *Config) (http.RoundTripper, error) {
 		return doorway{hc.Transport}, nil
 	}
 	return &signer{config: c.SigV4, next: doorway{hc.Transport}}, nil
+}
+
+// renewable is a transport that can be made anew, with all that it remembers: tokens
+// of OAuth 2 and credentials of AWS among it, which it would keep until they end.
+type renewable struct {
+	config *Config
+	made   atomic.Pointer[http.RoundTripper]
+
+	mu sync.Mutex
+	at time.Time // when it was made anew because of an answer
+}
+
+func newRenewable(c *Config) (*renewable, error) {
+	r := &renewable{config: c}
+	return r, r.renew()
+}
+
+// renew makes it anew. What is on its way ends with the one before.
+func (r *renewable) renew() error {
+	t, err := newTransport(r.config)
+	if err != nil {
+		return err
+	}
+	if old := r.made.Swap(&t); old != nil {
+		closeIdle(*old)
+	}
+	return nil
+}
+
+// RoundTrip passes the request on.
+func (r *renewable) RoundTrip(q *http.Request) (*http.Response, error) {
+	return (*r.made.Load()).RoundTrip(q)
+}
+
+// CloseIdleConnections passes it on.
+func (r *renewable) CloseIdleConnections() { closeIdle(*r.made.Load()) }
+
+func closeIdle(t http.RoundTripper) {
+	if c, ok := t.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// renewAuth throws away what credentials were asked for.
+func (c *client) renewAuth() error {
+	if t, ok := c.http.Transport.(*renewable); ok {
+		return t.renew()
+	}
+	return nil
+}
+
+// renewAuthSometimes does the same because the receiver does not take them.
+func (c *client) renewAuthSometimes() error {
+	t, ok := c.http.Transport.(*renewable)
+	if !ok {
+		return nil
+	}
+	now := c.now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Sub(t.at) < renewAuthEvery && now.After(t.at) {
+		return nil
+	}
+	t.at = now
+	return t.renew()
 }
 
 // signer is sigv4, set up with the first request: it asks for credentials, and

@@ -200,7 +200,7 @@ func TestRetryAfterPausesTheWholeDestination(t *testing.T) {
 			b.put("a 1", "job", fmt.Sprint("j", i+1))
 		}
 		synctest.Wait()
-		if s := b.d.Status(); s.State != StatePaused || s.PausedFor <= 0 {
+		if s := b.d.Status(); s.State != StateFailing || s.PausedFor <= 0 {
 			t.Errorf("status %+v", s)
 		}
 		books := settled(t, b.d)
@@ -240,6 +240,8 @@ func TestRateLimitDropsWhenToldTo(t *testing.T) {
 	})
 }
 
+// TestDroppingAnswers: what is about the samples, and with on_misconfiguration: drop also
+// what is not.
 func TestDroppingAnswers(t *testing.T) {
 	for _, row := range []struct {
 		name   string
@@ -267,14 +269,15 @@ func TestDroppingAnswers(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			var first atomic.Bool
 			first.Store(true)
-			s := setup{config: func(c *Config) { c.ProtobufMessage = row.m }, answer: func(*request, int) reply {
+			s := setup{options: Options{DropRejected: true}, config: func(c *Config) { c.ProtobufMessage = row.m }}
+			s.answer = func(*request, int) reply {
 				if first.Load() {
 					p := row.p
 					p.body = "because I say so"
 					return p
 				}
 				return reply{}
-			}}
+			}
 			bubble(t, s, func(t *testing.T, b *bench) {
 				b.put("a 1", "job", "j")
 				settled(t, b.d)

@@ -87,7 +87,5 @@ func (t doorway) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections passes it on.
 func (t doorway) CloseIdleConnections() {
-	if c, ok := t.next.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
+	closeIdle(t.next)
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,6 +42,7 @@ type Options struct {
 	Natives       Natives               // in which forms native histograms go out
 	FlushDeadline time.Duration         // 5 s: how long Run goes on after ctx has ended
 	Intake        *Intake               // shared by all destinations; may be nil
+	DropRejected  bool                  // on_misconfiguration: drop what is turned away whatever it is, as Prometheus does
 	Transport     http.RoundTripper     // replaces what the configuration asks for, auth included
 	Logger        *slog.Logger          // discards
 	Registerer    prometheus.Registerer // none
@@ -80,10 +80,9 @@ type Destination struct {
 	troubled *troubled
 	shards   []*shard
 
-	debt    debt // the state, where it is to be sent
-	cut     cut
-	lagging atomic.Bool // reads segments, not the ring
-	stopped atomic.Bool // Run has ended
+	debt      debt // the state, where it is to be sent
+	cut       cut
+	condition condition
 }
 
 // cut is whether Cut was called.
@@ -110,7 +109,7 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 	d := &Destination{
 		config: c, o: o,
 		log:     o.Logger.With("destination", c.ID()),
-		line:    line{client: cl, negotiation: newNegotiation(&c), now: o.Now},
+		line:    line{client: cl, negotiation: newNegotiation(&c, o.DropRejected), now: o.Now},
 		cursor:  o.Cursor,
 		ledger:  newLedger(o.Cursor, o.Log.Samples),
 		metrics: newMetrics(&c, o.Intake),
@@ -129,8 +128,14 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 // ID is the ID of the destination's configuration.
 func (d *Destination) ID() string { return d.config.ID() }
 
-// Renew makes the next requests look up anew where the receiver is.
-func (d *Destination) Renew() { d.line.client.renew() }
+// Renew makes the next requests look up anew where the receiver is, and ask for new
+// credentials where they are asked for at all.
+func (d *Destination) Renew() {
+	if err := d.line.client.renewAuth(); err != nil {
+		d.log.Warn("cannot set up the client anew, going on with the one before", "err", err)
+	}
+	d.line.client.renew()
+}
 
 // Cut ends Run at once, once its ctx has ended: requests on the way are given up,
 // and what was in them is in doubt.
@@ -145,7 +150,8 @@ func (d *Destination) Run(ctx context.Context) error {
 		return fmt.Errorf("destination %s: %w", d.config.ID(), err)
 	}
 	defer unregister()
-	defer d.stopped.Store(true)
+	defer d.condition.stopped.Store(true)
+	d.tellStart()
 	if u := d.config.Unused(); len(u) > 0 {
 		d.log.Info("settings without effect here are ignored", "fields", u)
 	}
@@ -169,6 +175,7 @@ func (d *Destination) run(ctx, hard context.Context) error {
 	extraCtx, endExtra := context.WithCancel(ctx)
 	extra.Go(func() { d.metadata.run(extraCtx) })
 	extra.Go(func() { d.troubled.run(extraCtx) })
+	extra.Go(func() { d.lookAround(extraCtx) })
 	for _, s := range d.shards {
 		wg.Go(func() { s.run(ctx, hard) })
 	}

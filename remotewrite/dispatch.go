@@ -62,7 +62,7 @@ func (x *dispatcher) run(ctx, hard context.Context) {
 		case err != nil && ctx.Err() != nil:
 			return
 		case err != nil:
-			x.d.report.failed(reading, "read log: "+err.Error())
+			x.d.report.failed(readingLog, failure{text: "read log: " + err.Error()})
 			if !sleep(ctx, readRetryWait) {
 				return
 			}
@@ -233,7 +233,7 @@ func (x *dispatcher) moveIdle() {
 
 // noteLag notes whether the ring has moved on without us.
 func (x *dispatcher) noteLag() {
-	x.d.lagging.Store(x.reader.Lagging())
+	x.d.condition.lagging.Store(x.reader.Lagging())
 	_, samples := x.reader.Skipped()
 	x.d.ledger.skipped(samples + x.hole.passed)
 }

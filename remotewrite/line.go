@@ -75,6 +75,9 @@ func (l *line) pass(ctx context.Context) bool {
 // wait waits before the next try: as long as the receiver said, with all shards, or
 // else as the backoff says. At the end it does not wait at all, and returns false.
 func (l *line) wait(ctx context.Context, back *backoff, a answer) bool {
+	if a.refusesCredentials() {
+		_ = l.client.renewAuthSometimes() // tried again with the next such answer
+	}
 	l.client.renew()
 	delay := back.next(a.retryAfter)
 	if a.retryAfter > 0 {

@@ -14,6 +14,7 @@ const probeInterval = 4 * time.Hour
 type negotiation struct {
 	pinned   Protocol // 0: negotiate
 	retry429 bool     // what the configuration says
+	drops    bool     // what it says of answers that mean the destination, not the samples
 
 	mu      sync.Mutex
 	fell    bool      // 1.0 is in use
@@ -25,8 +26,8 @@ type negotiation struct {
 	nativesAt time.Time // when to try native histograms again
 }
 
-func newNegotiation(c *Config) *negotiation {
-	n := &negotiation{retry429: c.Queue.RetryOnRateLimit}
+func newNegotiation(c *Config, drops bool) *negotiation {
+	n := &negotiation{retry429: c.Queue.RetryOnRateLimit, drops: drops}
 	switch c.ProtobufMessage {
 	case Negotiate:
 	case Message1:
@@ -72,7 +73,7 @@ func (n *negotiation) choose(now time.Time) Protocol {
 func (n *negotiation) terms(p Protocol) terms {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return terms{protocol: p, negotiate: n.pinned == 0, known2: n.known2, retry429: n.retry429}
+	return terms{protocol: p, negotiate: n.pinned == 0, known2: n.known2, retry429: n.retry429, dropMisconfigured: n.drops}
 }
 
 // fallBack goes on in 1.0. sure says whether the answer left no doubt that the
@@ -104,6 +105,13 @@ func (n *negotiation) understood(p Protocol) bool {
 	back := n.fell
 	n.fell, n.known2 = false, true
 	return back
+}
+
+// startAnew forgets that 2.0 is not understood: the receiver takes 1.0 no more.
+func (n *negotiation) startAnew() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.fell, n.unsure = false, false
 }
 
 // refused notes that not one sample of a batch was taken in 1.0. If 1.0 was only

@@ -165,7 +165,11 @@ func TestLater400IsAboutTheSamples(t *testing.T) {
 func TestPinnedProtocolsStay(t *testing.T) {
 	for _, m := range []ProtobufMessage{Message1, Message2} {
 		t.Run(string(m), func(t *testing.T) {
-			s := setup{config: func(c *Config) { c.ProtobufMessage = m }, answer: func(*request, int) reply { return reply{status: 415} }}
+			s := setup{
+				config:  func(c *Config) { c.ProtobufMessage = m },
+				options: Options{DropRejected: true},
+				answer:  func(*request, int) reply { return reply{status: 415} },
+			}
 			bubble(t, s, func(t *testing.T, b *bench) {
 				b.put("a 1", "job", "j")
 				same(t, map[string]uint64{"not_understood": 3}, settled(t, b.d).Dropped)

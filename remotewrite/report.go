@@ -19,17 +19,28 @@ type reporter struct {
 	now func() time.Time
 
 	mu          sync.Mutex
-	failing     map[int]bool // shards whose latest try failed
-	since       time.Time    // when the first of them began to
-	told        bool         // that they fail
-	failures    dropLog
+	failing     map[int]bool // shards whose latest try failed: whether it was turned away
 	fallbacks   dropLog
-	lastError   string
+	lastError   failure
 	errorAt     time.Time
 	lastSuccess time.Time
+	lostAt      time.Time // when samples were given up
 	dropped     [numReasons]dropLog
 	cursor      dropLog
 	doubts      dropLog
+}
+
+// failure is what is told of a try that will be repeated.
+type failure struct {
+	text       string
+	means      string // what to look at, if that is known
+	location   string // of a redirect
+	status     int    // of the answer, 0 for none
+	turnedAway bool   // whatever the samples
+}
+
+func failureOf(a answer) failure {
+	return failure{text: a.problem(), means: a.meaning(), location: a.location, status: a.status, turnedAway: a.turnedAway()}
 }
 
 // dropLog limits the lines for one reason: one at once, and while it goes on
@@ -61,46 +72,50 @@ func (d *dropLog) due(now time.Time, n uint64) uint64 {
 	return n
 }
 
-// reading stands for the dispatcher, where a shard's number is wanted.
-const reading = -1
+// Who else tries than the shards, where a shard's number is wanted.
+const (
+	readingLog    = -1
+	troubledShard = -2
+)
 
 func newReporter(log *slog.Logger, now func() time.Time) *reporter {
 	return &reporter{log: log, now: now, failing: make(map[int]bool)}
 }
 
 // failed notes that a try of a shard failed and will be repeated.
-func (r *reporter) failed(shard int, text string) {
+func (r *reporter) failed(shard int, f failure) {
 	r.mu.Lock()
-	r.lastError, r.errorAt = text, r.now()
-	if len(r.failing) == 0 {
-		r.since = r.errorAt
-	}
-	r.failing[shard] = true
-	tell := !r.told && r.failures.due(r.errorAt, 1) > 0
-	r.told = r.told || tell
-	r.mu.Unlock()
-	if tell {
-		r.log.Warn("sending fails, will be tried again until it works", "err", text)
-	}
+	defer r.mu.Unlock()
+	r.lastError, r.errorAt = f, r.now()
+	r.failing[shard] = f.turnedAway
 }
 
 // answered notes that a shard got an answer that settles a request.
 func (r *reporter) answered(shard int, success bool) {
 	r.mu.Lock()
-	now := r.now()
-	was := len(r.failing)
+	defer r.mu.Unlock()
 	delete(r.failing, shard)
-	recovered, since := was > 0 && len(r.failing) == 0 && r.told, r.since
-	if recovered {
-		r.told = false
-	}
 	if success {
-		r.lastSuccess = now
+		r.lastSuccess = r.now()
 	}
+}
+
+// attributes adds to those of a line what went wrong last.
+func (r *reporter) attributes(a []any) []any {
+	r.mu.Lock()
+	f := r.lastError
 	r.mu.Unlock()
-	if recovered {
-		r.log.Info("sending works again", "failed_for", now.Sub(since).Round(time.Millisecond))
+	a = append(a, "err", f.text)
+	if f.status != 0 {
+		a = append(a, "status", f.status)
 	}
+	if f.location != "" {
+		a = append(a, "location", f.location)
+	}
+	if f.means != "" {
+		a = append(a, "hint", f.means)
+	}
+	return a
 }
 
 // fellBack notes that the receiver does not understand 2.0, or does so again: where
@@ -132,8 +147,9 @@ func (r *reporter) drop(f refusal) {
 	r.mu.Lock()
 	now := r.now()
 	n := r.dropped[f.why].due(now, f.samples)
+	r.lostAt = now
 	if f.why.failed() {
-		r.lastError, r.errorAt = f.message(), now
+		r.lastError, r.errorAt = failure{text: f.message(), status: f.status, location: f.location}, now
 	}
 	r.mu.Unlock()
 	if n == 0 {
@@ -184,11 +200,8 @@ func (f *refusal) attributes(samples uint64) []any {
 // readAgain notes that the log can be read.
 func (r *reporter) readAgain() {
 	r.mu.Lock()
-	failing := r.failing[reading]
-	r.mu.Unlock()
-	if failing {
-		r.answered(reading, false)
-	}
+	defer r.mu.Unlock()
+	delete(r.failing, readingLog)
 }
 
 // cursorFailed notes that a position could not be written. Nothing is lost by
@@ -205,6 +218,11 @@ func (r *reporter) cursorFailed(err error) {
 // missed notes records that can never be read, with n samples that were still to
 // be sent.
 func (r *reporter) missed(g *queue.GapError, n uint64) {
+	if n > 0 {
+		r.mu.Lock()
+		r.lostAt = r.now()
+		r.mu.Unlock()
+	}
 	r.log.Warn("samples dropped", "reason", reasonOfGap(g.Reason).String(), "samples", n,
 		"from_seq", g.From, "to_seq", g.To)
 }

@@ -21,6 +21,7 @@ const (
 	partly            // a success that stored fewer, or just as many: written counts say
 	rejected          // no request with these samples will be taken
 	speak1            // the receiver does not understand 2.0
+	speak2            // the receiver takes no 1.0, which was spoken because it did not understand 2.0
 	noNatives         // the receiver has native histograms switched off
 	stumbles          // nothing but 500 so far: some sample may be at fault; see exchange
 )
@@ -31,6 +32,8 @@ type terms struct {
 	negotiate bool // 1.0 may be tried instead of 2.0
 	known2    bool // the receiver understood 2.0 before
 	retry429  bool
+
+	dropMisconfigured bool // what says that the destination is set up wrongly drops samples
 }
 
 // judge decides on an answer (rules N-1 to N-5 of docs/remote-write.md).
@@ -47,7 +50,7 @@ func judge(a answer, t terms) verdict {
 	case a.status/100 == 4:
 		return judgeRefusal(a, t)
 	}
-	return rejected // 1xx, redirects, codes that do not exist
+	return t.misconfigured() // 1xx, redirects, codes that do not exist
 }
 
 // judgeSuccess tells stored from merely answered. Receivers that know only 1.0
@@ -67,16 +70,20 @@ func judgeSuccess(a answer, t terms) verdict {
 	return partly
 }
 
+// judgeRefusal: only these few are about the samples, or about how many there are. All
+// others are about who sends, where, and how.
 func judgeRefusal(a answer, t terms) verdict {
 	switch a.status {
 	case http.StatusTooManyRequests:
 		if t.retry429 {
 			return again
 		}
+		return rejected
 	case http.StatusUnsupportedMediaType:
-		if t.protocol == Protocol2 {
-			return t.misunderstood()
+		if t.protocol == Protocol1 && t.negotiate && !t.dropMisconfigured {
+			return speak2
 		}
+		return t.misunderstood()
 	case http.StatusRequestEntityTooLarge:
 		return refused
 	case http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity:
@@ -85,14 +92,14 @@ func judgeRefusal(a answer, t terms) verdict {
 		}
 		return refused
 	}
-	return rejected
+	return t.misconfigured()
 }
 
 func (t terms) misunderstood() verdict {
-	if t.negotiate {
+	if t.protocol == Protocol2 && t.negotiate {
 		return speak1
 	}
-	return rejected
+	return t.misconfigured()
 }
 
 // maxRetryAfter bounds what a receiver can ask for, so that a wrong value cannot

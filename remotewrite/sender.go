@@ -109,13 +109,15 @@ func (w *delivery) settle(ctx, hard context.Context, series []convert.Series, re
 
 // conclude does what the final answer to a request with series says.
 func (w *delivery) conclude(ctx, hard context.Context, series []convert.Series, reserved int, a answer, v verdict) error {
-	if v != speak1 && v != noNatives {
+	if v != speak1 && v != speak2 && v != noNatives {
 		w.decided()
 		w.noteExemplars(series, v, a)
 	}
 	switch v {
 	case speak1:
 		return w.misunderstood(ctx, hard, series, reserved, a)
+	case speak2:
+		return w.neither(ctx, a)
 	case noNatives:
 		return w.leaveNatives(ctx, hard, series, reserved, a)
 	case delivered:
@@ -138,7 +140,7 @@ func (w *delivery) noteExemplars(series []convert.Series, v verdict, a answer) {
 	switch v {
 	case delivered, partly, refused:
 		w.sender.exemplars.settled(series, a.status/100 == 2)
-	case again, rejected, speak1, noNatives, stumbles:
+	case again, rejected, speak1, speak2, noNatives, stumbles:
 	}
 }
 
@@ -151,6 +153,16 @@ func (w *delivery) misunderstood(ctx, hard context.Context, series []convert.Ser
 	}
 	w.batch.protocol = Protocol1
 	return w.settle(ctx, hard, series, reserved)
+}
+
+// neither goes back to 2.0, after a while: a receiver that takes no version of remote
+// write may be one that takes either when it is set up right.
+func (w *delivery) neither(ctx context.Context, a answer) error {
+	if !w.d.line.wait(ctx, &w.sender.back, a) {
+		return errStopped
+	}
+	w.d.line.negotiation.startAnew()
+	return errMisunderstood
 }
 
 // reasonOfAnswer names why an answer means that nothing was, or will be, taken.

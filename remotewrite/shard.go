@@ -110,6 +110,7 @@ func (s *shard) finish(b *batch) {
 	s.d.paidBy(b)
 	s.unsettled.Add(-b.ended())
 	s.gatherer.settled()
+	s.d.lookNow()
 }
 
 // acknowledge moves the position of the shard, which is done with everything up to seq,

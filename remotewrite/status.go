@@ -2,33 +2,24 @@ package remotewrite
 
 import "time"
 
-// State says how a destination is doing, in one word.
-type State string
-
-// The states.
-const (
-	StateOK       State = "ok"          // the latest request of every shard was answered
-	StateFailing  State = "failing"     // requests fail and are repeated
-	StatePaused   State = "paused"      // the receiver said when to come again
-	StateCatching State = "catching up" // reads from disk what it missed
-	StateStopped  State = "stopped"
-)
-
 // Status is what people want to know about a destination.
 type Status struct {
 	Name     string
 	URL      string // without password
 	Protocol string // "1.0" or "2.0"
 	State    State
+	Since    time.Time // when it came to be in that state
 	Shards   int
 
 	Lag       time.Duration // age of the oldest sample that waits
-	PausedFor time.Duration
+	PausedFor time.Duration // the receiver said when to come again
 
-	LastError   string // as the receiver wrote it
-	LastErrorAt time.Time
-	LastSuccess time.Time // zero: none yet
-	Books       Books     // of all runs
+	LastError       string // as the receiver wrote it
+	LastErrorStatus int    // of its answer, 0 where there was none
+	LastErrorMeans  string // what to look at, where that is known
+	LastErrorAt     time.Time
+	LastSuccess     time.Time // zero: none yet
+	Books           Books     // of all runs
 }
 
 // Status returns the status. It is cheap enough for every look at a page.
@@ -43,20 +34,10 @@ func (d *Destination) Status() Status {
 		PausedFor: d.line.gate.left(now),
 		Books:     d.ledger.books(),
 	}
-	var failing bool
-	failing, s.LastError, s.LastErrorAt, s.LastSuccess = d.report.status()
-	switch {
-	case d.stopped.Load():
-		s.State = StateStopped
-	case s.PausedFor > 0:
-		s.State = StatePaused
-	case failing:
-		s.State = StateFailing
-	case d.lagging.Load():
-		s.State = StateCatching
-	default:
-		s.State = StateOK
-	}
+	s.State, s.Since = d.lookNow()
+	r := d.report.reading()
+	s.LastError, s.LastErrorStatus, s.LastErrorMeans, s.LastErrorAt = r.lastError.text, r.lastError.status, r.lastError.means, r.errorAt
+	s.LastSuccess = r.lastSuccess
 	return s
 }
 
@@ -72,8 +53,23 @@ func (d *Destination) lag(now time.Time) time.Duration {
 	return lag
 }
 
-func (r *reporter) status() (failing bool, lastError string, at, lastSuccess time.Time) {
+// reading is what a reporter knows of how things are.
+type reading struct {
+	failing, refusing    bool
+	lostAt               time.Time
+	lastSuccess, errorAt time.Time
+	lastError            failure
+}
+
+func (r *reporter) reading() reading {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.failing) > 0, r.lastError, r.errorAt, r.lastSuccess
+	x := reading{
+		failing: len(r.failing) > 0, lostAt: r.lostAt,
+		lastSuccess: r.lastSuccess, errorAt: r.errorAt, lastError: r.lastError,
+	}
+	for _, turnedAway := range r.failing {
+		x.refusing = x.refusing || turnedAway
+	}
+	return x
 }

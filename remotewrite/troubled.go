@@ -38,9 +38,6 @@ const (
 	maxLost       = 10000            // series
 )
 
-// troubledShard stands for it, where a shard's number is wanted.
-const troubledShard = -2
-
 func newTroubled(d *Destination) *troubled {
 	return &troubled{
 		d:      d,

@@ -1,6 +1,9 @@
 package web
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Destination is how one remote_write section is doing: what the page and the API show
 // of it.
@@ -9,7 +12,7 @@ type Destination struct {
 	URL      string `json:"url"`                // without secrets; empty of one that is not configured any more
 	Protocol string `json:"protocol,omitempty"` // "1.0", "2.0", or empty while that is not known
 
-	State   string    `json:"state"` // a word or two: "ok", "failing"
+	State   string    `json:"state"` // as the metric has it: "ok", "never_tried", "catching_up", "failing", "refusing", "losing"
 	Since   time.Time `json:"since,omitzero"`
 	Healthy bool      `json:"healthy"`
 	Paused  bool      `json:"paused"` // by an operator
@@ -21,7 +24,11 @@ type Destination struct {
 	LastSuccess   time.Time `json:"last_success,omitzero"` // zero for never
 	LastError     string    `json:"last_error,omitempty"`
 	LastErrorTime time.Time `json:"last_error_time,omitzero"`
+	Hint          string    `json:"hint,omitempty"` // what to look at, where the error tells
 }
+
+// Words is the state for people.
+func (d Destination) Words() string { return strings.ReplaceAll(d.State, "_", " ") }
 
 // Backlog is what a destination has not settled yet.
 type Backlog struct {

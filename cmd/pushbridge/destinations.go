@@ -102,7 +102,7 @@ func (d *destinations) open(c *config.Config, section *remotewrite.Config, curso
 	o.Cursor = cursor
 	o.External = groupLabels(c.ExternalLabels)
 	t := c.Traits[section.Name]
-	o.Escaping, o.Natives = t.Escaping, t.Natives
+	o.Escaping, o.Natives, o.DropRejected = t.Escaping, t.Natives, t.DropRejected
 	d.endFormer(section, &o)
 	sender, err := remotewrite.NewDestination(*section, o)
 	if err != nil {
@@ -305,11 +305,12 @@ func (d *destinations) status() []web.Destination {
 	for i, one := range current {
 		s := one.sender.Status()
 		out[i] = web.Destination{
-			Name: s.Name, URL: s.URL, Protocol: s.Protocol, State: string(s.State),
-			Healthy:     s.State == remotewrite.StateOK || s.State == remotewrite.StateCatching,
+			Name: s.Name, URL: s.URL, Protocol: s.Protocol, State: string(s.State), Since: s.Since,
+			Healthy:     s.State.Healthy(),
 			Backlog:     web.Backlog{Seconds: s.Lag.Seconds()},
 			Books:       web.Books(s.Books),
 			LastSuccess: s.LastSuccess, LastError: s.LastError, LastErrorTime: s.LastErrorAt,
+			Hint: s.LastErrorMeans,
 		}
 		d.showPlace(&out[i], places[one.section.ID()])
 	}

@@ -105,6 +105,7 @@ var reservedFamilies = map[group.Type][]string{
 		"pushbridge_queue_snapshot_bytes",
 		"pushbridge_queue_snapshot_timestamp_seconds",
 		"pushbridge_remotewrite_clock_ahead_seconds",
+		"pushbridge_remotewrite_destination_state",
 		"pushbridge_remotewrite_label_cache_bytes",
 		"pushbridge_remotewrite_protocol_version",
 		"pushbridge_remotewrite_refresh_samples_pending",
