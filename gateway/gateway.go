@@ -24,6 +24,13 @@ var codec = queue.Codec[*group.Record]{
 	Samples: (*group.Record).Samples,
 	Time:    func(r *group.Record) int64 { return r.Time },
 	Size:    (*group.Record).Size,
+	Pack:    pack,
+}
+
+// pack gives the log what was prepared of a record.
+func pack(dst []byte, r *group.Record) ([]byte, queue.Packed) {
+	begin, rest, length := group.EncodePrepared(dst, r)
+	return begin, queue.Packed{Elements: rest, Len: length}
 }
 
 // decode tells the log which records are sound and beyond us.

@@ -28,6 +28,15 @@ const (
 // not written: for a push they follow from the part, and a record of another
 // kind that is stored has none.
 func EncodeRecord(dst []byte, r *Record) []byte {
+	dst = appendHead(dst, r)
+	if p := r.prepared; p != nil && p.body != nil {
+		return p.unpack(dst)
+	}
+	return appendBody(dst, r)
+}
+
+// appendHead appends what stands in front of the body.
+func appendHead(dst []byte, r *Record) []byte {
 	dst = append(dst, codecVersion, byte(r.Kind))
 	dst = binary.AppendVarint(dst, r.Time)
 	flags := r.flags()
@@ -54,10 +63,7 @@ func EncodeRecord(dst []byte, r *Record) []byte {
 	if flags&hasPart != 0 {
 		dst = binary.AppendVarint(dst, r.Part.Pushed)
 	}
-	if r.prepared != nil && r.prepared.body != nil {
-		return append(dst, r.prepared.body...)
-	}
-	return appendBody(dst, r)
+	return dst
 }
 
 // appendBody appends all of r that does not change any more when it is stamped.

@@ -4,48 +4,104 @@ import (
 	"hash/maphash"
 	"slices"
 	"sync"
-	"weak"
 )
 
 // Shapes shares equal shapes: the same job on a thousand machines pushes the
-// same shape. It holds them weakly, so a shape lives as long as a part has it.
+// same shape. It has those of the groups that it was told of with Replace, and holds
+// them itself: to ask a weak pointer would wait for the end of a garbage collection.
 type Shapes struct {
 	mu    sync.Mutex
-	byKey map[uint64]weak.Pointer[Shape] // by Shape.hash; of two shapes with one hash the newer
-	sweep int                            // when byKey has that many, the dead are removed
+	byKey map[uint64]sharedShape // by Shape.hash; of two shapes with one hash the newer
+}
+
+// sharedShape is a shape, and how often groups have it.
+type sharedShape struct {
+	shape *Shape
+	uses  int
 }
 
 // shapeSeed keys Shape.hash, so that nobody can push shapes that meet.
 var shapeSeed = maphash.MakeSeed()
 
-// Share returns a shape equal to s: one that is in use, or s.
+// Share returns a shape equal to s: one that a group has, or s.
 func (t *Shapes) Share(s *Shape) *Shape {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if w, ok := t.byKey[s.hash]; ok {
-		if old := w.Value(); old == s || old.Equal(s) {
-			return old
-		}
+	old := t.byKey[s.hash].shape
+	t.mu.Unlock()
+	if old == s || old.Equal(s) {
+		return old
 	}
-	if len(t.byKey) >= t.sweep {
-		t.clean()
-	}
-	t.byKey[s.hash] = weak.Make(s)
 	return s
 }
 
-// clean removes what is dead. The next time is when the table has doubled, so
-// the cost per new shape stays constant.
-func (t *Shapes) clean() {
-	if t.byKey == nil {
-		t.byKey = map[uint64]weak.Pointer[Shape]{}
+// Replace notes that a group has become another version of itself: either may be nil.
+func (t *Shapes) Replace(old, g *Group) {
+	if old.sameMembers(g) {
+		return
 	}
-	for k, w := range t.byKey {
-		if w.Value() == nil {
-			delete(t.byKey, k)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	g.eachShape(t.use)
+	old.eachShape(t.release)
+}
+
+func (t *Shapes) use(s *Shape) {
+	if t.byKey == nil {
+		t.byKey = map[uint64]sharedShape{}
+	}
+	e := t.byKey[s.hash]
+	if e.shape != s {
+		e = sharedShape{shape: s}
+	}
+	e.uses++
+	t.byKey[s.hash] = e
+}
+
+// release takes back one use. Shapes that a newer one has taken the place of are not
+// known any more.
+func (t *Shapes) release(s *Shape) {
+	e := t.byKey[s.hash]
+	switch {
+	case e.shape != s:
+	case e.uses == 1:
+		delete(t.byKey, s.hash)
+	default:
+		e.uses--
+		t.byKey[s.hash] = e
+	}
+}
+
+// Clear forgets every group.
+func (t *Shapes) Clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.byKey = nil
+}
+
+// sameMembers reports whether g and o are versions that have the same members, as far
+// as a look at them tells.
+func (g *Group) sameMembers(o *Group) bool {
+	if g == nil || o == nil {
+		return g == o
+	}
+	n := len(g.Members)
+	return n == len(o.Members) && (n == 0 || &g.Members[0] == &o.Members[0] ||
+		n == 1 && g.Members[0].Part.Shape == o.Members[0].Part.Shape)
+}
+
+// eachShape calls f with the shapes of g, with each at least once and as often for the
+// same version.
+func (g *Group) eachShape(f func(*Shape)) {
+	if g == nil {
+		return
+	}
+	var last *Part
+	for _, m := range g.Members {
+		if m.Part != last {
+			last = m.Part
+			f(last.Shape)
 		}
 	}
-	t.sweep = 2*len(t.byKey) + 1024
 }
 
 // Equal reports whether s and o say the same. A nil shape equals nothing.

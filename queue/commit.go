@@ -26,6 +26,17 @@ type committer[R any] struct {
 	retry   *time.Timer
 }
 
+// encodeBy makes c encode the records of the batch.
+func (c *committer[R]) encodeBy(codec Codec[R]) {
+	c.batch.Encode = func(dst []byte, i int) []byte { return codec.Encode(dst, c.stored[i]) }
+	c.batch.Pack = func(dst []byte, i int) ([]byte, Packed) {
+		if codec.Pack == nil {
+			return codec.Encode(dst, c.stored[i]), Packed{}
+		}
+		return codec.Pack(dst, c.stored[i])
+	}
+}
+
 // Run commits what is appended, until ctx ends: then it commits what is left, seals
 // the store and returns. Retention and the syncing of cursors run beside it. Run may
 // be called once.

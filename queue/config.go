@@ -49,6 +49,17 @@ type Codec[R any] struct {
 	Samples func(R) int                  // for the books: what a GapError counts
 	Time    func(R) int64                // timestamp in ms: what Floor is about
 	Size    func(R) int                  // rough bytes on the heap: what the ring counts
+
+	// Pack is Encode for a store that compresses. It may leave a rest out of dst that was
+	// compressed before: a large record would otherwise keep all those behind it waiting.
+	// Nil: no record has one.
+	Pack func(dst []byte, r R) (begin []byte, rest Packed)
+}
+
+// Packed is the end of the bytes of a record, as elements of a snappy block.
+type Packed struct {
+	Elements []byte // without the length that a block begins with
+	Len      int    // of what they decompress to, 0 for no rest
 }
 
 // Options configure a Log. Zero values mean the default that each field names.

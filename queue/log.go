@@ -46,8 +46,8 @@ func Open[R any](s Store, o Options, c Codec[R]) (*Log[R], error) {
 	l.snapshots.init(o.Now(), s.Snapshots(), at.Behind)
 	l.intake = intake[R]{limit: o.MaxQueuedBytes, log: o.Logger, wake: make(chan struct{}, 1)}
 	l.commit = committer[R]{l: l, at: Place{Seq: at.Head, Total: at.Total, Exact: true}, retry: time.NewTimer(time.Hour)}
-	l.commit.batch.Encode = func(dst []byte, i int) []byte { return c.Encode(dst, l.commit.stored[i]) }
 	l.commit.retry.Stop()
+	l.commit.encodeBy(c)
 	l.house = l.newHouse()
 	l.metrics.observe(l)
 	l.metrics.observeOrphans(l.orphans)

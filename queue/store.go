@@ -97,6 +97,9 @@ type Batch struct {
 	// call it.
 	Encode func(dst []byte, i int) []byte
 
+	// Pack is Encode but for a rest, which is compressed already.
+	Pack func(dst []byte, i int) (begin []byte, rest Packed)
+
 	Bytes  int  // set by Commit: what the log has grown by
 	Rolled bool // set by Commit: a part of the log has ended, so that bounds are worth a look
 }

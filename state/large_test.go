@@ -85,8 +85,8 @@ func TestLargeRecordIsPrepared(t *testing.T) {
 		}
 	}
 	end := records[1]
-	buf := group.EncodeRecord(nil, end)
-	if n := testing.AllocsPerRun(10, func() { buf = group.EncodeRecord(buf[:0], end) }); n > 0 {
+	buf, _, _ := group.EncodePrepared(nil, end)
+	if n := testing.AllocsPerRun(10, func() { buf, _, _ = group.EncodePrepared(buf[:0], end) }); n > 0 {
 		t.Errorf("%v allocations, want none: the bytes are made under way", n)
 	}
 	if len(end.Ended) != 6 { // with push_time_seconds and push_failure_time_seconds

@@ -124,6 +124,7 @@ func (s *Store) clearLocked() {
 	s.slots, s.free = []*entry{nil}, nil
 	s.dirty, s.failed = map[*entry]struct{}{}, map[*entry]struct{}{}
 	s.expiry = nil
+	s.shapes.Clear()
 	s.clock.reset()
 	s.index = newIndex()
 	s.series.Store(0)
@@ -196,6 +197,7 @@ func (s *Store) setPendingLocked(e *entry, g *group.Group) {
 	if e.pending != nil {
 		s.series.Add(-int64(e.pending.Samples()))
 	}
+	s.shapes.Replace(e.pending, g)
 	e.pending = g
 	delete(s.failed, e)
 	if g != nil {
@@ -207,8 +209,7 @@ func (s *Store) setPendingLocked(e *entry, g *group.Group) {
 	s.scheduleLocked(e)
 }
 
-// Share returns a shape equal to s: one that the state has, or s, which then is
-// the one that later pushes of the kind are given.
+// Share returns a shape equal to s: one that a group has, or s.
 func (s *Store) Share(shape *group.Shape) *group.Shape { return s.shapes.Share(shape) }
 
 // failedOnly reports whether g exists only because a push was refused.

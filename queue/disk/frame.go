@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 
 	"github.com/golang/snappy"
+
+	"github.com/pushbridge/pushbridge/queue"
 )
 
 // formatVersion is the version of the files that this package writes, but for
@@ -102,20 +104,40 @@ func appendFrame(dst []byte, seed uint32, f frame, payload, scratch []byte) (fra
 
 // appendStored appends f with a payload that is stored as it is.
 func appendStored(dst []byte, seed uint32, f frame, payload []byte) []byte {
+	return append(appendHeader(dst, seed, f, payload, nil), payload...)
+}
+
+// appendPacked appends f but for the end of its payload, which is rest. The payload is
+// one block: begin as a literal, and then what was compressed before.
+func appendPacked(dst []byte, seed uint32, f frame, begin []byte, rest queue.Packed, scratch []byte) (frames, grown []byte) {
+	b := binary.AppendUvarint(scratch[:0], uint64(len(begin)+rest.Len))
+	b = append(b, snappyLiteral)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(begin)-1))
+	b = append(b, begin...)
+	f.flags |= flagSnappy
+	return append(appendHeader(dst, seed, f, b, rest.Elements), b...), b
+}
+
+// snappyLiteral is the tag of an element that stands for the bytes behind it: their
+// number, less one, comes first, in four bytes.
+const snappyLiteral = 63 << 2
+
+// appendHeader appends the header of f, whose payload stands in two pieces.
+func appendHeader(dst []byte, seed uint32, f frame, begin, rest []byte) []byte {
 	at := len(dst)
 	dst = append(dst, make([]byte, frameHeaderSize)...)
 	h := dst[at:]
 	le := binary.LittleEndian
 	le.PutUint16(h, frameMagic)
 	h[offKind], h[offFlags] = f.kind, f.flags
-	le.PutUint32(h[offLength:], uint32(len(payload)))
-	le.PutUint32(h[offBodyCRC:], crc32.Update(seed, castagnoli, payload))
+	le.PutUint32(h[offLength:], uint32(len(begin)+len(rest)))
+	le.PutUint32(h[offBodyCRC:], crc32.Update(crc32.Update(seed, castagnoli, begin), castagnoli, rest))
 	le.PutUint64(h[offSeq:], f.seq)
 	le.PutUint64(h[offTime:], uint64(f.time))
 	le.PutUint64(h[offTotal:], f.total)
 	le.PutUint32(h[offSamples:], f.samples)
 	le.PutUint32(h[offHeadCRC:], headCRC(seed, h))
-	return append(dst, payload...)
+	return dst
 }
 
 // headCRC is the checksum of a header without the field that holds it.

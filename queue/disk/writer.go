@@ -28,7 +28,8 @@ type writer struct {
 	void     uint64      // last failed sequence
 	unsynced bool        // with Interval: written since the last fsync
 
-	buf     []byte // frames of the batch
+	buf     []byte // frames of the batch that are not written yet
+	size    int64  // of the batch, written or not
 	payload []byte // scratch
 	packed  []byte // scratch
 }
@@ -89,8 +90,8 @@ func (w *writer) syncFile(f file) error {
 	return err
 }
 
-// commit numbers the records of b and writes them with one write and, with Always, one
-// fsync.
+// commit numbers the records of b and writes them, as a rule with one write, and with
+// Always one fsync.
 func (w *writer) commit(b *queue.Batch) error {
 	at := queue.Place{Seq: max(w.at.Seq, w.void), Total: w.at.Total, Exact: true}
 	for i := range b.Records {
@@ -103,7 +104,7 @@ func (w *writer) commit(b *queue.Batch) error {
 		return err
 	}
 	w.at = at
-	b.Bytes = len(w.buf)
+	b.Bytes = int(w.size)
 	w.tidy()
 	return nil
 }
@@ -115,11 +116,8 @@ func (w *writer) write(b *queue.Batch) error {
 	if err := w.encode(b); err != nil {
 		return err
 	}
-	if err := writeAll(w.file, w.buf, w.view.size); err != nil {
-		return fmt.Errorf("write segment %d: %w", w.seg.number, err)
-	}
 	last, v := &b.Records[len(b.Records)-1], &w.view
-	v.size += int64(len(w.buf))
+	v.size += w.size
 	v.bytes = v.size
 	v.last, v.total = last.Seq, last.Total
 	v.records += uint64(len(b.Records))
@@ -133,20 +131,44 @@ func (w *writer) write(b *queue.Batch) error {
 	return nil
 }
 
-// encode makes frames of the batch.
+// encode makes frames of the batch and writes them. They go out together, but for what
+// was compressed beforehand, which is not copied.
 func (w *writer) encode(b *queue.Batch) error {
-	w.buf = w.buf[:0]
+	w.buf, w.size = w.buf[:0], 0
 	for i := range b.Records {
 		e := &b.Records[i]
-		w.payload = b.Encode(w.payload[:0], i)
-		if len(w.payload) > maxPayload {
-			return fmt.Errorf("record %d has %d bytes: too many", e.Seq, len(w.payload))
+		var rest queue.Packed
+		w.payload, rest = b.Pack(w.payload[:0], i)
+		if n := len(w.payload) + rest.Len; n > maxPayload {
+			return fmt.Errorf("record %d has %d bytes: too many", e.Seq, n)
 		}
 		f := frame{kind: kindRecord, seq: e.Seq, time: e.Time, samples: uint32(e.Samples), total: e.Total}
 		if i == 0 && w.synced() {
 			f.flags |= flagSynced
 		}
-		w.buf, w.packed = appendFrame(w.buf, w.seed, f, w.payload, w.packed)
+		if rest.Len == 0 {
+			w.buf, w.packed = appendFrame(w.buf, w.seed, f, w.payload, w.packed)
+			continue
+		}
+		w.buf, w.packed = appendPacked(w.buf, w.seed, f, w.payload, rest, w.packed)
+		if err := w.flush(w.buf, rest.Elements); err != nil {
+			return err
+		}
+		w.buf = w.buf[:0]
+	}
+	return w.flush(w.buf)
+}
+
+// flush writes some of the batch.
+func (w *writer) flush(pieces ...[]byte) error {
+	for _, b := range pieces {
+		if len(b) == 0 {
+			continue
+		}
+		if err := writeAll(w.file, b, w.view.size+w.size); err != nil {
+			return fmt.Errorf("write segment %d: %w", w.seg.number, err)
+		}
+		w.size += int64(len(b))
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang/snappy"
+
 	"github.com/pushbridge/pushbridge/queue"
 )
 
@@ -24,11 +26,8 @@ type record struct {
 var errDecode = errors.New("no record of these tests")
 
 var codec = queue.Codec[record]{
-	Encode: func(dst []byte, r record) []byte {
-		dst = binary.BigEndian.AppendUint64(dst, uint64(r.time))
-		dst = binary.BigEndian.AppendUint32(dst, uint32(r.samples))
-		return append(dst, r.body...)
-	},
+	Encode: encode,
+	Pack:   pack,
 	Decode: func(b []byte) (record, error) {
 		if len(b) < 12 || strings.HasPrefix(string(b[12:]), "undecodable") {
 			return record{}, errDecode
@@ -41,6 +40,24 @@ var codec = queue.Codec[record]{
 	Samples: func(r record) int { return r.samples },
 	Time:    func(r record) int64 { return r.time },
 	Size:    func(r record) int { return len(r.body) + 64 },
+}
+
+func encode(dst []byte, r record) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, uint64(r.time))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(r.samples))
+	return append(dst, r.body...)
+}
+
+// pack compresses bodies of an even length beforehand.
+func pack(dst []byte, r record) ([]byte, queue.Packed) {
+	body := []byte(r.body)
+	if len(body) == 0 || len(body)%2 > 0 {
+		return encode(dst, r), queue.Packed{}
+	}
+	r.body = ""
+	block := snappy.Encode(nil, body)
+	_, n := binary.Uvarint(block)
+	return encode(dst, r), queue.Packed{Elements: block[n:], Len: len(body)}
 }
 
 // rig is a log on a place, driven step by step, and what is known of it.
