@@ -1,11 +1,5 @@
 package state
 
-import (
-	"maps"
-
-	"github.com/pushbridge/pushbridge/group"
-)
-
 // Abort takes back everything that is pending, since records have failed, and makes
 // generation that of the records to come. The log refuses those of the generation
 // before, so that no change that was checked against the pending state is kept
@@ -15,51 +9,22 @@ import (
 func (s *Store) Abort(generation uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if generation == s.generation {
+	if generation == s.queue.generation {
 		return
 	}
-	s.generation = generation
+	s.queue.generation = generation
 	s.takeBackLocked()
 }
 
 // takeBackLocked makes what is committed the newest version of every group again.
 func (s *Store) takeBackLocked() {
-	s.plans = nil
-	s.voidLargeLocked()
-	dirty := maps.Clone(s.dirty)
-	for e := range dirty {
-		s.index.changeGroup(&s.checker.hash, e.slot, e.pending, goes)
+	s.gate.void(&s.pending.index)
+	entries := s.queue.takeBack()
+	for _, e := range entries {
+		if e.committed == nil && e.pending != nil {
+			s.clock.floors.raise(e.pending.Labels, e.last)
+		}
 	}
-	for e := range dirty {
-		s.index.changeGroup(&s.checker.hash, e.slot, e.committed, comes)
-		s.takeBackGroupLocked(e)
-	}
-	s.settleIndexLocked()
+	s.pending.takeBack(entries)
 	s.countConflictsLocked()
-}
-
-func (s *Store) takeBackGroupLocked(e *entry) {
-	was := e.pending
-	e.inFlight = 0
-	delete(s.dirty, e)
-	s.setPendingLocked(e, e.committed)
-	if e.committed == nil {
-		if was != nil {
-			s.clock.floors.raise(was.Labels, e.last)
-		}
-		s.dropLocked(s.idOfLocked(e, was), e)
-	}
-}
-
-// idOfLocked returns the ID of an entry whose pending version was was.
-func (s *Store) idOfLocked(e *entry, was *group.Group) string {
-	if was != nil {
-		return was.ID
-	}
-	for id, o := range s.entries { // made and deleted again, all within one failed commit
-		if o == e {
-			return id
-		}
-	}
-	panic("group: an entry that is not in the store")
 }

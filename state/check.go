@@ -2,31 +2,18 @@ package state
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/pushbridge/pushbridge/group"
 )
 
-// transition is what one record does to one group, while it is being worked
-// out: what it replaces and what it brings.
-type transition struct {
-	kind     group.Kind
-	slot     uint32
-	hash     groupHash      // of the group
-	old      *group.Group   // nil when there was none
-	part     *group.Part    // nil for a refused push and a deletion
-	replaced []group.Member // of old
-	shows    group.Own      // own series that the group shows afterwards
-	hide     group.Own      // own series that it does not deliver afterwards
-	unsent   []uint32       // numbers of the metrics of part that it does not deliver
-}
-
-// checker works out transitions, with scratch space. What looks at the store needs the
-// store's lock.
+// checker works out transitions: what must be refused, what is not delivered, and, with
+// components, what ends. It changes nothing but its scratch space. Who has it uses it
+// alone; what looks at pending or at the gate needs the store's lock as well.
 type checker struct {
-	s          *Store
-	hash       hasher
+	on         *pending
+	gate       *gate
+	hash       *hasher
 	components components
 
 	view, claim []uint64 // hashes of part's metrics, see index
@@ -40,43 +27,11 @@ type checker struct {
 	a, b        []group.Label
 }
 
-func newChecker(s *Store, h hasher) *checker { return &checker{s: s, hash: h} }
+func newChecker(on *pending, g *gate, h *hasher) *checker { return &checker{on: on, gate: g, hash: h} }
 
-// labels are those of the group.
-func (t *transition) labels() group.Labels { return t.hash.key }
-
-// newTransition says what a push replaces.
-func newTransition(of groupHash, kind group.Kind, old *group.Group, part *group.Part) transition {
-	t := transition{kind: kind, hash: of, old: old, part: part, shows: group.OwnPushTime | group.OwnFailTime}
-	if of.key.IsJob() {
-		t.shows = 0
-	}
-	if old != nil {
-		for _, m := range old.Members {
-			if t.replaces(m.Of().Name) {
-				t.replaced = append(t.replaced, m)
-			} else if m.Of().Name == group.FailTimeName {
-				t.shows = group.OwnPushTime
-			}
-		}
-	}
-	if part != nil && part.Shape.Has(group.FailTimeName) {
-		t.shows = group.OwnPushTime
-	}
-	return t
-}
-
-// replaces reports whether the family of that name, if the group has it, ends
-// or is replaced.
-func (t *transition) replaces(name string) bool {
-	switch {
-	case t.part != nil && t.part.Shape.Has(name):
-		return true
-	case name == group.FailTimeName:
-		return t.kind == group.KindFail // a family that was pushed stays until then, as in Pushgateway
-	default:
-		return t.kind == group.KindPut
-	}
+// scratch returns how much scratch space there is, in elements.
+func (c *checker) scratch() int {
+	return max(cap(c.view), cap(c.components.live), cap(c.hash.last.hashes))
 }
 
 // check refuses a transition after which the view would not be consistent, and
@@ -120,22 +75,6 @@ func (c *checker) checkAll(t *transition) error {
 	return c.checkOwn(t)
 }
 
-// checkGrouping refuses grouping labels that a component of a pushed family has
-// itself.
-func (t *transition) checkGrouping() error {
-	for i := range t.part.Shape.Families() {
-		f := &t.part.Shape.Families()[i]
-		label := f.Type.ReservedLabel()
-		if label == "" || f.Count() == 0 {
-			continue
-		}
-		if _, ok := t.labels().Lookup(label); ok {
-			return &group.InvalidError{Family: f.Name, Err: fmt.Errorf("a %s must not have an explicit %q label", f.Type, label)}
-		}
-	}
-	return nil
-}
-
 // hashPart hashes the metrics that are pushed.
 func (c *checker) hashPart(t *transition) {
 	shape := t.part.Shape
@@ -155,7 +94,7 @@ var errTwice = errors.New("was pushed twice with the same name and labels")
 
 // checkTwice refuses series that the push has twice.
 func (c *checker) checkTwice(t *transition) error {
-	if !c.s.o.CheckConsistency {
+	if !c.on.strict {
 		return nil
 	}
 	if n, ok := c.findTwice(t); ok {
@@ -167,20 +106,20 @@ func (c *checker) checkTwice(t *transition) error {
 // checkSeries refuses series that another group has, of the metrics with numbers
 // from on, below to.
 func (c *checker) checkSeries(t *transition, from, to int) error {
-	if !c.s.o.CheckConsistency {
+	if !c.on.strict {
 		return nil
 	}
 	p := t.part
 	for n := from; n < to; n++ {
 		h := c.view[n]
-		if _, hit := c.s.index.series.first.get(h); !hit {
+		if _, hit := c.on.index.series.first.get(h); !hit {
 			continue
 		}
 		owner := uint32(0)
-		if c.s.index.series.any(h, t.slot, func(o uint32) bool { owner = o; return c.slotHas(o, t, n, false) }) {
+		if c.on.index.series.any(h, t.slot, func(o uint32) bool { owner = o; return c.slotHas(o, t, n, false) }) {
 			return &group.ConflictError{
 				Family: p.Shape.FamilyOf(n).Name, Metric: c.metricName(t, n),
-				Other: c.labelsOf(owner), Reason: "exists already with the same name and labels",
+				Other: c.on.labelsOf(owner), Reason: "exists already with the same name and labels",
 			}
 		}
 	}
@@ -243,11 +182,4 @@ func appendIdentity(dst []group.Label, g group.Labels, s *group.Shape, m *group.
 func (c *checker) metricName(t *transition, n int) string {
 	shape := t.part.Shape
 	return group.BriefMetric(shape.FamilyOf(n).Name, t.labels().AppendView(nil, shape, &shape.All()[n]))
-}
-
-func (c *checker) labelsOf(slot uint32) group.Labels {
-	if e := c.s.slots[slot]; e != nil && e.pending != nil {
-		return e.pending.Labels
-	}
-	return nil
 }

@@ -2,8 +2,6 @@ package state
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/pushbridge/pushbridge/group"
 )
@@ -17,8 +15,8 @@ func (c *checker) checkNames(t *transition, from, to int) error {
 		if reason == "" {
 			continue
 		}
-		c.underWay = c.underWay || c.s.large.touches(c, other)
-		if c.s.o.CheckConsistency {
+		c.underWay = c.underWay || c.gate.decides(c, other)
+		if c.on.strict {
 			return &group.ConflictError{Family: f.Name, Reason: reason, Other: c.groupWithName(t, other)}
 		}
 		for n := range f.Count() {
@@ -50,7 +48,7 @@ func (c *checker) checkName(t *transition, f *group.Family) (reason, other strin
 // typesIn returns the types that a name will have.
 func (c *checker) typesIn(t *transition, name string) TypeSet {
 	set := TypeSet(0)
-	info := c.s.index.names.byName[name]
+	info := c.on.index.names.byName[name]
 	if info != nil {
 		set = info.types()
 		if m, ok := t.replacedMember(name); ok && info.count[m.Of().Type] == 1 {
@@ -63,14 +61,6 @@ func (c *checker) typesIn(t *transition, name string) TypeSet {
 	return set
 }
 
-func (t *transition) replacedMember(name string) (group.Member, bool) {
-	i, ok := slices.BinarySearchFunc(t.replaced, name, func(m group.Member, n string) int { return strings.Compare(m.Of().Name, n) })
-	if !ok {
-		return group.Member{}, false
-	}
-	return t.replaced[i], true
-}
-
 func (s TypeSet) first() group.Type {
 	for t := range group.Type(typeCount) {
 		if s&setOf(t) != 0 {
@@ -80,33 +70,12 @@ func (s TypeSet) first() group.Type {
 	return group.Untyped
 }
 
-// groupWithName finds a group with a family of that name, for a message. It
-// looks at few groups, and returns nil when none of those has it.
+// groupWithName finds a group with a family of that name, for a message.
 func (c *checker) groupWithName(t *transition, name string) group.Labels {
-	info := c.s.index.names.byName[name]
-	if info == nil {
+	if c.on.index.names.byName[name] == nil {
 		return t.labels() // in the push itself
 	}
-	has := func(e *entry) bool {
-		if e == nil || e.pending == nil || e.slot == t.slot {
-			return false
-		}
-		_, ok := e.pending.Member(name)
-		return ok
-	}
-	if e := c.s.slots[info.slot]; has(e) {
-		return e.pending.Labels
-	}
-	tries := 1000
-	for _, e := range c.s.entries {
-		if has(e) {
-			return e.pending.Labels
-		}
-		if tries--; tries == 0 {
-			break
-		}
-	}
-	return nil
+	return c.on.groupWithName(name, t.slot)
 }
 
 // word is the type as a message calls it.

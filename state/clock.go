@@ -44,6 +44,14 @@ func (c *clock) stamp(e *entry, l group.Labels, now time.Time, does stamp) int64
 	return ts
 }
 
+// stampRecord gives r, a push to e or a refusal, its timestamp.
+func (c *clock) stampRecord(e *entry, r *group.Record, now time.Time, adds bool) {
+	r.Time = c.stamp(e, r.Labels, now, stamp{adds: adds, ends: len(r.Ended) > 0})
+	if r.Part != nil {
+		r.Part.Time, r.Part.Pushed = r.Time, r.Push
+	}
+}
+
 // stampEnd is stamp for groups that end at one time, unless they were refreshed
 // meanwhile.
 func (c *clock) stampEnd(e *entry, ts int64) int64 {
@@ -71,9 +79,7 @@ func (s *Store) ResetClock() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clock.reset()
-	for _, e := range s.slots {
-		if e != nil {
-			e.last = 0
-		}
+	for e := range s.pending.all() {
+		e.last = 0
 	}
 }

@@ -46,9 +46,16 @@
 //
 // # Where to look
 //
-// store.go has what there is. A change is checked in check.go, checknames.go and
-// unsent.go against index.go and names.go, compared with what was there in
-// components.go, stamped and enqueued in sequence.go, or in steps in large.go, and made
-// visible in fold.go. What the gateway does of itself is in expiry.go, refresh.go and
-// policy.go.
+// One lock guards the state; each of these guards an invariant under it, and says so:
+//
+//	gate          who may change what now: a large change holds its group, see largeChange
+//	turn          one stay in the critical section: a change is given its place (sequence.go)
+//	checker       what must be refused, and what is not delivered, against pending
+//	pending       the newest version of every group: a table, and the index of all of them
+//	components    what a transition ends
+//	clock         timestamps that go forward, with floors for each job
+//	pendingQueue  what was enqueued and is not folded in (queue.go)
+//	shown         what readers see, without a lock
+//
+// What the gateway does of itself is in ending.go, refresh.go and policy.go.
 package state

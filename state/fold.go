@@ -4,13 +4,6 @@ import (
 	"github.com/pushbridge/pushbridge/group"
 )
 
-// plan says what becomes visible when a record that was enqueued is kept.
-type plan struct {
-	record *group.Record
-	entry  *entry       // nil for a clock mark
-	next   *group.Group // nil: the group ends
-}
-
 // Fold takes in what the log has at seq, whoever made it: every record in order, once
 // it is durable, at the start or while the state is in use. There is no other way in.
 //
@@ -24,98 +17,61 @@ type plan struct {
 func (s *Store) Fold(r *group.Record, seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p, own := s.plannedLocked(r); own {
+	if p, own := s.queue.take(r); own {
 		s.commitLocked(p, seq)
 		return
 	}
-	if len(s.plans) > 0 || s.large != nil {
+	if len(s.queue.plans) > 0 || s.gate.large != nil {
 		s.takeBackLocked()
 	}
 	s.clock.saw(r.Time)
 	if r.Kind == group.KindClock || r.Kind == group.KindRefresh {
 		s.clock.raise(r.Time)
-		s.showLocked(nil, nil, seq)
+		s.shown.pass(seq)
 		return
 	}
 	s.foldLocked(r, seq)
 }
 
-// plannedLocked returns what becomes of r, if it is the next one that was enqueued.
-func (s *Store) plannedLocked(r *group.Record) (p plan, own bool) {
-	if len(s.plans) == 0 || s.plans[0].record != r {
-		return plan{}, false
-	}
-	p = s.plans[0]
-	s.plans[0] = plan{}
-	s.plans = s.plans[1:]
-	return p, true
-}
-
 func (s *Store) commitLocked(p plan, seq uint64) {
-	s.showLocked(p.entry, p.next, seq)
-	e := p.entry
-	if e == nil {
+	if p.entry == nil {
+		s.shown.pass(seq)
 		return
 	}
-	if e.inFlight--; e.inFlight > 0 {
-		return
-	}
-	delete(s.dirty, e)
-	s.dropIfAbsentLocked(p.record.Labels.ID(), e)
-}
-
-// showLocked makes g, which is not visible yet, the visible version of e's group as of
-// seq. Without an entry the visible state is only as of seq.
-func (s *Store) showLocked(e *entry, g *group.Group, seq uint64) {
-	if g != nil {
-		g.Seq = seq
-	}
-	if e != nil {
-		e.committed = g
-	}
-	switch t := s.state.Load(); {
-	case s.bulk != nil:
-		s.bulk.seq = seq
-	case e == nil:
-		same := *t
-		same.seq = seq
-		s.state.Store(&same)
-	default:
-		s.state.Store(t.with(e.slot, g, seq))
-	}
+	s.shown.show(p.entry, p.next, seq)
+	s.pending.drop(p.entry)
 }
 
 // foldLocked takes in a record that was not made here.
 func (s *Store) foldLocked(r *group.Record, seq uint64) {
 	if p := r.Part; p != nil {
-		if shape := s.shapes.Share(p.Shape); shape != p.Shape {
+		if shape := s.pending.shapes.Share(p.Shape); shape != p.Shape {
 			p.Shape = shape
 		}
 		if p.Pushed != r.Push {
 			p.Pushed = r.Push
 		}
 	}
-	id := r.Labels.ID()
-	e := s.entryLocked(id)
-	next, conflicts := e.pending.Next(r, &s.shapes), s.index.conflicts()
-	if s.bulk == nil {
+	e, conflicts := s.pending.place(r.Labels.ID()), s.pending.index.conflicts()
+	next := e.pending.Next(r, &s.pending.shapes)
+	if !s.shown.bulk {
 		s.followLocked(e, r)
 	}
 	e.last = max(e.last, r.Time)
-	s.setPendingLocked(e, next)
-	s.showLocked(e, next, seq)
-	if s.bulk == nil && s.o.CheckConsistency && s.index.conflicts() > conflicts {
-		s.settleIndexLocked()
+	s.pending.set(e, next)
+	s.shown.show(e, next, seq)
+	if !s.shown.bulk && s.pending.strict && s.pending.index.conflicts() > conflicts {
+		s.pending.settle()
 	}
 	s.tidyLocked()
-	s.dropIfAbsentLocked(id, e)
+	s.pending.drop(e)
 }
 
 // followLocked brings index and floors in step with a record that was not made here.
 func (s *Store) followLocked(e *entry, r *group.Record) {
-	s.changes++
-	h, old := &s.checker.hash, e.pending
-	t := newTransition(h.of(r.Labels), r.Kind, old, r.Part)
+	s.queue.changes++
+	p, old := &s.pending, e.pending
+	t := newTransition(p.hash.of(r.Labels), r.Kind, old, r.Part)
 	t.slot, t.hide = e.slot, r.Hide
 	switch {
 	case r.Kind == group.KindDelete:
@@ -123,22 +79,14 @@ func (s *Store) followLocked(e *entry, r *group.Record) {
 		if old != nil {
 			t.replaced = old.Members
 		}
-		s.index.changeGroup(h, e.slot, old, goes)
+		p.index.changeGroup(&p.hash, e.slot, old, goes)
 	case r.Hide != 0 || r.Part != nil && r.Part.Unsent != nil || !sameSeries(old, r):
-		s.index.apply(&t, r, comes)
+		p.index.apply(&t, r, comes)
 	}
 	if t.hasTimes() {
 		s.clock.floors.raise(r.Labels, t.orderTimed(s.clock.last(e), s.clock.floor(r.Labels)).left)
 	}
 	if len(r.Ended) > 0 || r.Kind == group.KindDelete {
 		s.clock.floors.raise(r.Labels, r.Time)
-	}
-}
-
-// dropIfAbsentLocked removes an entry that stands for nothing any more.
-func (s *Store) dropIfAbsentLocked(id string, e *entry) {
-	held := s.large != nil && s.large.entry == e
-	if e.pending == nil && e.committed == nil && e.inFlight == 0 && !held && s.entries[id] == e {
-		s.dropLocked(id, e)
 	}
 }

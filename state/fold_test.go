@@ -53,7 +53,7 @@ func TestFoldForeign(t *testing.T) {
 		}
 	})
 	t.Run("index", func(t *testing.T) {
-		if diff := gocmp.Diff(printIndex(own.s, rebuilt(own.s)), printIndex(own.s, &own.s.index)); diff != "" {
+		if diff := gocmp.Diff(printIndex(own.s, rebuilt(own.s)), printIndex(own.s, &own.s.pending.index)); diff != "" {
 			t.Error(diff)
 		}
 		var conflict *group.ConflictError
@@ -135,7 +135,7 @@ func TestFoldForeignWhilePending(t *testing.T) {
 	if g := own.s.Lookup(labelsOf("job=mine")); g == nil || g.Seq != 2 || own.s.LiveConflicts() != 1 {
 		t.Errorf("%+v, %d conflicts", g, own.s.LiveConflicts())
 	}
-	if diff := gocmp.Diff(printIndex(own.s, rebuilt(own.s)), printIndex(own.s, &own.s.index)); diff != "" {
+	if diff := gocmp.Diff(printIndex(own.s, rebuilt(own.s)), printIndex(own.s, &own.s.pending.index)); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -236,7 +236,7 @@ func (h *history) step() {
 func (h *history) push() {
 	kind, l, mfs := pick(h.r, group.KindPut, group.KindPost), h.labels(), h.families()
 	if h.r.IntN(2) == 0 {
-		if g := h.s.pendingLocked(l.ID()); g != nil { // the same again
+		if g := h.s.pending.newest(l.ID()); g != nil { // the same again
 			mfs = nil
 			for _, m := range g.Members {
 				if m.Part.Times == nil {
@@ -456,8 +456,8 @@ func (h *history) abort() {
 	if got, want := printGroups(pendingGroups(h.s)), printGroups(h.s.Groups()); got != want {
 		h.fail("after an abort, pending is %s, committed %s", got, want)
 	}
-	if len(h.s.dirty) != 0 {
-		h.fail("%d dirty after an abort", len(h.s.dirty))
+	if len(h.s.queue.dirty) != 0 {
+		h.fail("%d dirty after an abort", len(h.s.queue.dirty))
 	}
 }
 
@@ -557,7 +557,7 @@ func (h *history) check() {
 		}
 	}
 	for who, s := range map[string]*Store{"leader": h.s, "follower": h.follower} {
-		if diff := gocmp.Diff(printIndex(s, rebuilt(s)), printIndex(s, &s.index)); diff != "" {
+		if diff := gocmp.Diff(printIndex(s, rebuilt(s)), printIndex(s, &s.pending.index)); diff != "" {
 			h.fail("index of the %s differs from a new one: %s", who, diff)
 		}
 	}
@@ -574,15 +574,15 @@ func (h *history) checkConflicts() {
 	groups := []*group.Group{gatewayGroup()}
 	for _, g := range pendingGroups(h.s) {
 		shown := *g
-		shown.Members = slices.DeleteFunc(slices.Clone(g.Members), func(m group.Member) bool { return h.s.index.names.hidesFamily(m.Of().Name, m.Of().Type) })
+		shown.Members = slices.DeleteFunc(slices.Clone(g.Members), func(m group.Member) bool { return h.s.pending.index.names.hidesFamily(m.Of().Name, m.Of().Type) })
 		groups = append(groups, &shown)
 	}
 	err := gathered(groups)
-	if (err != nil) != (h.s.index.conflicts() > 0) {
-		h.fail("%d conflicts, but gathering says %v", h.s.index.conflicts(), err)
+	if (err != nil) != (h.s.pending.index.conflicts() > 0) {
+		h.fail("%d conflicts, but gathering says %v", h.s.pending.index.conflicts(), err)
 	}
-	if got := h.s.LiveConflicts(); got != h.s.index.conflicts() {
-		h.fail("LiveConflicts %d, not %d", got, h.s.index.conflicts())
+	if got := h.s.LiveConflicts(); got != h.s.pending.index.conflicts() {
+		h.fail("LiveConflicts %d, not %d", got, h.s.pending.index.conflicts())
 	}
 }
 

@@ -2,7 +2,6 @@ package state
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/pushbridge/pushbridge/group"
 )
@@ -12,34 +11,33 @@ import (
 func (s *Store) Inconsistency() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.large != nil { // the index holds more than there is
-		s.idle.Wait()
-	}
-	if err := s.sameSeriesLocked(); err != nil {
+	s.gate.waitIdle() // until then the index holds more than there is
+	return s.pending.inconsistency()
+}
+
+func (p *pending) inconsistency() error {
+	if err := p.sameSeries(); err != nil {
 		return err
 	}
-	for name, info := range s.index.names.byName {
-		if err := s.clashLocked(name, info); err != nil {
+	for name, info := range p.index.names.byName {
+		if err := p.clash(name, info); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sameSeriesLocked tells of a series that is there twice.
-func (s *Store) sameSeriesLocked() error {
-	for h, more := range s.index.series.more {
-		if _, ok := s.index.series.benign[h]; ok {
+// sameSeries tells of a series that is there twice.
+func (p *pending) sameSeries() error {
+	for h := range p.index.series.more {
+		if _, ok := p.index.series.benign[h]; ok {
 			continue
 		}
-		first, _ := s.index.series.first.get(h)
 		seen := map[string]uint32{}
-		slots := slices.Concat([]uint32{first}, more)
-		slices.Sort(slots)
-		for _, slot := range slices.Compact(slots) {
-			for _, name := range s.seriesWithHash(slot, h) {
+		for _, slot := range p.index.series.ownersOf(h) {
+			for _, name := range p.seriesWithHash(slot, h) {
 				if other, ok := seen[name]; ok {
-					return fmt.Errorf("metric %s is there twice: %s and %s", group.Brief(name), s.ownerLocked(other), s.ownerLocked(slot))
+					return fmt.Errorf("metric %s is there twice: %s and %s", group.Brief(name), p.owner(other), p.owner(slot))
 				}
 				seen[name] = slot
 			}
@@ -48,24 +46,24 @@ func (s *Store) sameSeriesLocked() error {
 	return nil
 }
 
-func (s *Store) ownerLocked(slot uint32) string {
+func (p *pending) owner(slot uint32) string {
 	if slot == gatewaySlot {
 		return "of the gateway itself"
 	}
-	return "in group " + s.checker.labelsOf(slot).String()
+	return "in group " + p.labelsOf(slot).String()
 }
 
-// clashLocked tells of a name what groups make of it, if that does not go together.
-func (s *Store) clashLocked(name string, info *nameInfo) error {
+// clash tells of a name what groups make of it, if that does not go together.
+func (p *pending) clash(name string, info *nameInfo) error {
 	base, composed := composedBase(name)
-	below := composed & s.index.names.types(base)
+	below := composed & p.index.names.types(base)
 	if types := info.types(); types&(types-1) == 0 && below == 0 {
 		return nil
 	}
 	var have []string
 	for t, n := range info.count {
 		if n > 0 {
-			have = append(have, fmt.Sprintf("a %s %s", word(group.Type(t)), s.groupOfTypeLocked(typedName{name, group.Type(t)})))
+			have = append(have, fmt.Sprintf("a %s %s", word(group.Type(t)), p.groupOfType(typedName{name, group.Type(t)})))
 		}
 	}
 	if len(have) > 1 {
@@ -73,11 +71,11 @@ func (s *Store) clashLocked(name string, info *nameInfo) error {
 	}
 	other := typedName{base, below.first()}
 	return fmt.Errorf("metric family %q is %s, and collides with %s %q %s",
-		group.Brief(name), have[0], word(other.typ), group.Brief(base), s.groupOfTypeLocked(other))
+		group.Brief(name), have[0], word(other.typ), group.Brief(base), p.groupOfType(other))
 }
 
-func (s *Store) groupOfTypeLocked(f typedName) string {
-	if l := s.groupWithFamilyLocked(f); l != nil {
+func (p *pending) groupOfType(f typedName) string {
+	if l := p.groupWithFamily(f); l != nil {
 		return "in group " + l.String()
 	}
 	return "of the gateway itself"

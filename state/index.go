@@ -12,7 +12,7 @@ const gatewaySlot = 0
 
 // index says, without looking at any group, who owns a series and what types a
 // name has: what keeps the check of a push independent of what is stored
-// (promise P7). It describes the pending versions. Guarded by the store's lock.
+// (promise P7). It describes the pending versions, see pending.
 type index struct {
 	names names
 
@@ -112,6 +112,14 @@ func (o *owners) tolerate(h uint64) {
 	}
 }
 
+// ownersOf returns the slots that own something with hash h, each once.
+func (o *owners) ownersOf(h uint64) []uint32 {
+	first, _ := o.first.get(h)
+	slots := append([]uint32{first}, o.more[h]...)
+	slices.Sort(slots)
+	return slices.Compact(slots)
+}
+
 // any reports whether f holds for an owner of h other than slot.
 func (o *owners) any(h uint64, slot uint32, f func(owner uint32) bool) bool {
 	first, ok := o.first.get(h)
@@ -186,68 +194,4 @@ func (x *index) changeGroup(h *hasher, slot uint32, g *group.Group, m move) {
 	of := h.of(g.Labels)
 	x.change(&of, slot, g.Members, m)
 	x.changeOwn(&of, slot, g.Shows(), g.Hide, m)
-}
-
-// seriesWithHash returns the identities of a slot's series whose hash is h.
-func (s *Store) seriesWithHash(slot uint32, h uint64) []string {
-	if slot == gatewaySlot {
-		return s.gatewayWithHash(h)
-	}
-	g := s.slots[slot].pending
-	x := s.checker.hash.of(g.Labels)
-	var out []string
-	for _, m := range g.Members {
-		x.each(m, func(n int, k seriesHash) {
-			if k.view == h {
-				shape := m.Part.Shape
-				out = append(out, group.BriefMetric(m.Of().Name, g.Labels.AppendView(nil, shape, &shape.All()[n])))
-			}
-		})
-	}
-	for _, o := range ownSeries {
-		if x.own(o.name).view == h && g.Shows()&o.own != 0 {
-			out = append(out, group.BriefMetric(o.name, g.Labels.AppendView(nil, nil, &group.Metric{})))
-		}
-	}
-	return out
-}
-
-func (s *Store) gatewayWithHash(h uint64) []string {
-	var out []string
-	for _, f := range s.own {
-		for _, l := range f.Series {
-			if x := s.checker.hash.of(l); x.own(f.Name).view == h {
-				out = append(out, group.BriefMetric(f.Name, withInstance(l)))
-			}
-		}
-	}
-	return out
-}
-
-// settleIndexLocked looks at the hashes that have several owners after groups
-// were added without a check. There are none as a rule.
-func (s *Store) settleIndexLocked() {
-	for h := range s.index.series.more {
-		if s.allDiffer(h) {
-			s.index.series.tolerate(h)
-		}
-	}
-}
-
-// allDiffer reports whether the series with hash h are really different ones.
-func (s *Store) allDiffer(h uint64) bool {
-	seen := map[string]bool{}
-	x := &s.index
-	first, _ := x.series.first.get(h)
-	slots := append([]uint32{first}, x.series.more[h]...)
-	slices.Sort(slots)
-	for _, slot := range slices.Compact(slots) {
-		for _, name := range s.seriesWithHash(slot, h) {
-			if seen[name] {
-				return false
-			}
-			seen[name] = true
-		}
-	}
-	return true
 }

@@ -193,14 +193,14 @@ func (c *crowd) run(seed uint64, clients, changes int, aborts bool) {
 // check compares the store with one made anew, and what was delivered with what a
 // receiver takes.
 func (c *crowd) check() {
-	if c.s.large != nil {
+	if c.s.gate.large != nil {
 		c.t.Fatal("a large change is left over")
 	}
-	if diff := gocmp.Diff(printIndex(c.s, rebuilt(c.s)), printIndex(c.s, &c.s.index)); diff != "" {
+	if diff := gocmp.Diff(printIndex(c.s, rebuilt(c.s)), printIndex(c.s, &c.s.pending.index)); diff != "" {
 		c.t.Errorf("the index (-want +got):\n%s", diff)
 	}
-	if got := c.s.LiveConflicts(); got != c.s.index.conflicts() {
-		c.t.Errorf("LiveConflicts %d, not %d", got, c.s.index.conflicts())
+	if got := c.s.LiveConflicts(); got != c.s.pending.index.conflicts() {
+		c.t.Errorf("LiveConflicts %d, not %d", got, c.s.pending.index.conflicts())
 	}
 	if err := gathered(append(pendingGroups(c.s), gatewayGroup())); c.o.CheckConsistency && err != nil {
 		c.t.Errorf("the groups do not fit together: %v", err)

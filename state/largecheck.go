@@ -7,25 +7,25 @@ import (
 	"github.com/pushbridge/pushbridge/group"
 )
 
-// checkLarge is checker.check in steps.
-func (s *Store) checkLarge(l *largeChange) error {
+// check is checker.check in steps.
+func (l *largeChange) check() error {
 	if l.r.Kind == group.KindDelete || l.same {
 		return nil
 	}
 	c, t := l.c, &l.t
 	c.begin()
-	err := s.steps(l, len(t.part.Shape.Families()), func(from, to int) error { return c.checkNames(t, from, to) })
+	err := l.steps(len(t.part.Shape.Families()), func(from, to int) error { return c.checkNames(t, from, to) })
 	if err != nil {
 		return err
 	}
 	if err := c.checkTwice(t); err != nil {
 		return err
 	}
-	if err := s.steps(l, len(c.view), l.checkSeriesLocked); err != nil {
+	if err := l.steps(len(c.view), l.checkSeries); err != nil {
 		return err
 	}
 	c.findTwins()
-	err = s.steps(l, len(c.view), func(from, to int) error {
+	err = l.steps(len(c.view), func(from, to int) error {
 		if c.mayBeUnsent() {
 			c.findUnsent(t, from, to)
 		}
@@ -34,67 +34,72 @@ func (s *Store) checkLarge(l *largeChange) error {
 	if err != nil {
 		return err
 	}
-	return s.steps(l, 1, func(int, int) error {
-		l.last, l.floor = s.clock.last(l.entry), s.clock.floor(t.labels())
-		return l.checkOwnLocked()
+	return l.steps(1, func(int, int) error {
+		l.time = l.follows()
+		return l.checkOwn()
 	})
 }
 
-func (l *largeChange) checkSeriesLocked(from, to int) error {
+func (l *largeChange) checkSeries(from, to int) error {
 	c := l.c
-	if !c.s.o.CheckConsistency {
+	if !c.on.strict {
 		return nil
 	}
 	if err := c.checkSeries(&l.t, from, to); err != nil {
 		return err
 	}
 	for _, h := range c.view[from:to] {
-		c.s.index.series.tolerate(h)
+		c.on.index.series.tolerate(h)
 	}
 	return nil
 }
 
-func (l *largeChange) checkOwnLocked() error {
+func (l *largeChange) checkOwn() error {
 	c, t := l.c, &l.t
 	if err := c.checkOwn(t); err != nil {
 		return err
 	}
-	if !c.s.o.CheckConsistency || t.old != nil && t.old.Shows() == t.shows && t.old.Hide == t.hide {
+	if !c.on.strict || t.old != nil && t.old.Shows() == t.shows && t.old.Hide == t.hide {
 		return nil
 	}
 	for _, o := range ownSeries {
 		if t.shows&o.own != 0 {
-			c.s.index.series.tolerate(t.hash.own(o.name).view)
+			c.on.index.series.tolerate(t.hash.own(o.name).view)
 		}
 	}
 	return nil
 }
 
-// checkAgainLocked looks again for what is not delivered, if there is something and if
+// follows says what explicit timestamps follow from at present.
+func (l *largeChange) follows() timing {
+	return timing{last: l.s.clock.last(l.entry), floor: l.s.clock.floor(l.t.labels())}
+}
+
+// checkAgain looks again for what is not delivered, if there is something and if
 // others may have let go of its identity since. It is rare, and done in one go.
-func (s *Store) checkAgainLocked(l *largeChange) error {
+func (l *largeChange) checkAgain() error {
 	t := &l.t
-	if len(t.unsent) == 0 && t.hide&t.shows == 0 || l.checked == s.changes {
+	if len(t.unsent) == 0 && t.hide&t.shows == 0 || l.checked == l.s.queue.changes {
 		return nil
 	}
 	t.unsent = nil
 	if err := l.c.check(t); err != nil {
 		return err
 	}
-	l.last, l.floor = s.clock.last(l.entry), s.clock.floor(t.labels())
+	l.time = l.follows()
 	l.conclude()
 	return nil
 }
 
 // steps calls f under the lock for n things, some at a time, and lets others have the
 // lock whenever it was held for long enough.
-func (s *Store) steps(l *largeChange, n int, f func(from, to int) error) error {
+func (l *largeChange) steps(n int, f func(from, to int) error) error {
 	from := 0
-	return s.hold(func() (more bool, err error) {
+	return l.hold(func() (more bool, err error) {
 		if l.void {
 			return false, errVoid
 		}
-		to := min(from+s.o.step, n)
+		to := min(from+l.s.o.step, n)
 		err = f(from, to)
 		from = to
 		return from < n, err
@@ -102,17 +107,17 @@ func (s *Store) steps(l *largeChange, n int, f func(from, to int) error) error {
 }
 
 // hold calls f under the lock until there is no more to do.
-func (s *Store) hold(f func() (more bool, err error)) (err error) {
+func (l *largeChange) hold(f func() (more bool, err error)) (err error) {
 	for more := true; more && err == nil; {
 		runtime.Gosched() // others first
-		s.mu.Lock()
+		l.s.mu.Lock()
 		for began := time.Now(); more && err == nil; {
 			more, err = f()
-			if time.Since(began) >= s.o.longest {
+			if time.Since(began) >= l.s.o.longest {
 				break
 			}
 		}
-		s.mu.Unlock()
+		l.s.mu.Unlock()
 	}
 	return err
 }

@@ -91,6 +91,37 @@ func cancelHashes(a, b []uint64) (onlyA, onlyB []uint64) {
 	return append(onlyA, a...), append(onlyB, b...)
 }
 
+// exchange is what the index comes to have more of a group, and what less, and how far
+// that is. What comes is reserved first, and may be retracted; what is gone is swept out
+// once there is no way back.
+type exchange struct {
+	slot            uint32
+	come, gone      marks
+	reserved, swept int // how much of come is in the index, and of gone is not
+}
+
+// reserveTo puts what comes into the index, as far as the mark with number to.
+func (e *exchange) reserveTo(x *index, to int) {
+	x.reserve(e.slot, &e.come, e.reserved, to)
+	e.reserved = to
+}
+
+// retractSome takes n marks out again, and reports whether there are more.
+func (e *exchange) retractSome(x *index, n int) (more bool) {
+	from := max(0, e.reserved-n)
+	x.release(e.slot, &e.come, from, e.reserved)
+	e.reserved = from
+	return from > 0
+}
+
+// sweepSome takes n marks that are gone out, and reports whether there are more.
+func (e *exchange) sweepSome(x *index, n int) (more bool) {
+	to := min(e.swept+n, e.gone.len())
+	x.release(e.slot, &e.gone, e.swept, to)
+	e.swept = to
+	return to < e.gone.len()
+}
+
 // reserve adds the marks with numbers from on, below to.
 func (x *index) reserve(slot uint32, m *marks, from, to int) {
 	m.each(from, to,

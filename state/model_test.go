@@ -258,7 +258,7 @@ func printGroups(groups []*group.Group) string {
 // printIndex prints an index by the names of the groups, whatever their slots.
 func printIndex(s *Store, x *index) string {
 	name := func(slot uint32) string {
-		if e := s.slots[slot]; e != nil && e.pending != nil {
+		if e := s.pending.slots[slot]; e != nil && e.pending != nil {
 			return e.pending.Labels.String()
 		}
 		return fmt.Sprintf("slot %d", slot)
@@ -296,28 +296,28 @@ func rebuilt(s *Store) *index {
 	x := newIndex()
 	h := s.checker.hash.fresh()
 	if s.o.CheckConsistency {
-		x.names.setOwn(s.own)
+		x.names.setOwn(s.pending.gateway)
 	}
-	for _, f := range s.own {
+	for _, f := range s.pending.gateway {
 		x.addGateway(&h, f)
 	}
-	for _, e := range s.slots {
+	for _, e := range s.pending.slots {
 		if e != nil {
 			x.changeGroup(&h, e.slot, e.pending, comes)
 		}
 	}
-	keep := s.index
-	s.index = x
+	keep := s.pending.index
+	s.pending.index = x
 	if s.o.CheckConsistency {
-		s.settleIndexLocked()
+		s.pending.settle()
 	}
-	x, s.index = s.index, keep
+	x, s.pending.index = s.pending.index, keep
 	return &x
 }
 
 func pendingGroups(s *Store) []*group.Group {
 	var out []*group.Group
-	for _, e := range s.slots {
+	for _, e := range s.pending.slots {
 		if e != nil && e.pending != nil {
 			out = append(out, e.pending)
 		}

@@ -46,28 +46,16 @@ func (s *Store) Hidden() []HiddenFamily {
 	s.ownOnce.Do(s.addOwnFamilies)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.hiddenLocked()
+	return s.pending.hidden()
 }
 
-func (s *Store) hiddenLocked() []HiddenFamily {
+func (p *pending) hidden() []HiddenFamily {
 	var out []HiddenFamily
-	for f, n := range s.index.names.hidden {
-		out = append(out, HiddenFamily{Name: f.name, Type: f.typ, Groups: n, Group: s.groupWithFamilyLocked(f)})
+	for f, n := range p.index.names.hidden {
+		out = append(out, HiddenFamily{Name: f.name, Type: f.typ, Groups: n, Group: p.groupWithFamily(f)})
 	}
 	slices.SortFunc(out, func(a, b HiddenFamily) int { return strings.Compare(a.Name, b.Name) })
 	return out
-}
-
-func (s *Store) groupWithFamilyLocked(f typedName) group.Labels {
-	for _, e := range s.slots {
-		if e == nil || e.pending == nil {
-			continue
-		}
-		if m, ok := e.pending.Member(f.name); ok && m.Of().Type == f.typ {
-			return e.pending.Labels
-		}
-	}
-	return nil
 }
 
 // typedName is a family as the names know it.
@@ -81,7 +69,7 @@ func (s *Store) OwnNames() OwnNames {
 	s.ownOnce.Do(s.addOwnFamilies)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.index.names.own
+	return s.pending.index.names.own
 }
 
 // hides reports whether some family is not shown: pushes are then checked also when they
@@ -126,20 +114,11 @@ func (s *Store) addOwnFamilies() {
 	own := s.o.OwnFamilies() // may read the store's metrics: not under the lock
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.own = own
-	s.addGatewayLocked()
+	s.pending.gateway = own
+	s.pending.addGateway()
 	s.countConflictsLocked()
-	for _, f := range s.hiddenLocked() {
-		s.log.Warn("metric family is not shown: the gateway has metrics of its own that it collides with",
+	for _, f := range s.pending.hidden() {
+		s.o.Logger.Warn("metric family is not shown: the gateway has metrics of its own that it collides with",
 			"family", group.Brief(f.Name), "type", word(f.Type), "groups", f.Groups, "group", f.Group.String())
-	}
-}
-
-func (s *Store) addGatewayLocked() {
-	if s.o.CheckConsistency { // without, a view that is not consistent is what was asked for
-		s.index.names.setOwn(s.own)
-	}
-	for _, f := range s.own {
-		s.index.addGateway(&s.checker.hash, f)
 	}
 }

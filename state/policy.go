@@ -15,9 +15,9 @@ func (s *Store) SetRules(r *group.Rules) { s.rules.Store(r) }
 // Rules returns what SetRules was given last, nil for none.
 func (s *Store) Rules() *group.Rules { return s.rules.Load() }
 
-// policyLocked returns the policy of e's group, which is looked up once for each
-// set of rules: a refresh asks for it again and again.
-func (s *Store) policyLocked(e *entry, r *group.Rules) group.Policy {
+// policyBy returns the policy of e's group, which is there, by a set of rules. It is
+// looked up once for each set: a refresh asks for it again and again.
+func (e *entry) policyBy(r *group.Rules) group.Policy {
 	if e.rules != r {
 		e.rules, e.policy = r, r.Of(e.pending.Labels)
 	}
@@ -29,10 +29,10 @@ func (s *Store) policyLocked(e *entry, r *group.Rules) group.Policy {
 // each that changes, to be stored; their metrics, push times and time to live
 // stay as they are. It returns the number of groups.
 func (s *Store) Reconsider(now time.Time, enqueue func(*group.Record)) int {
-	rules, n := s.rules.Load(), 0
+	x, n := reconsidering{turn{s, now, enqueue}, s.rules.Load()}, 0
 	s.ownOnce.Do(s.addOwnFamilies)
 	for first := 0; ; first += chunkSize {
-		changed, more := s.reconsiderChunk(first, rules, now, enqueue)
+		changed, more := x.chunk(first)
 		n += changed
 		if !more {
 			return n
@@ -40,41 +40,46 @@ func (s *Store) Reconsider(now time.Time, enqueue func(*group.Record)) int {
 	}
 }
 
-func (s *Store) reconsiderChunk(first int, rules *group.Rules, now time.Time, enqueue func(*group.Record)) (changed int, more bool) {
+// reconsidering brings groups in line with rules, and lets others have the lock in between.
+type reconsidering struct {
+	turn
+	rules *group.Rules
+}
+
+// chunk goes through some groups, from a slot on.
+func (x *reconsidering) chunk(first int) (changed int, more bool) {
+	s := x.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.tidyLocked()
-	last := min(first+chunkSize, len(s.slots))
-	for _, e := range s.slots[min(first, last):last] {
+	last := min(first+chunkSize, len(s.pending.slots))
+	for _, e := range s.pending.slots[min(first, last):last] {
 		if e == nil {
 			continue
 		}
 		// One that is refused is in nobody's way as it is.
-		if s.retryLocked(func() error { return s.reconsiderLocked(e, rules, now, enqueue) }) == nil {
+		if s.gate.retry(func() error { return x.one(e) }) == nil {
 			changed++
 		}
 	}
-	return changed, last < len(s.slots)
+	return changed, last < len(s.pending.slots)
 }
 
 // errAlike says that a group need not change.
 var errAlike = errors.New("the rules say what the group has")
 
-func (s *Store) reconsiderLocked(e *entry, rules *group.Rules, now time.Time, enqueue func(*group.Record)) error {
-	for s.large != nil && s.large.entry == e {
-		s.idle.Wait()
-	}
+func (x *reconsidering) one(e *entry) error {
+	x.s.gate.waitFor(e)
 	old := e.pending
 	if old == nil {
 		return errAlike
 	}
-	expect := int64(s.policyLocked(e, rules).Expect)
+	expect := int64(e.policyBy(x.rules).Expect)
 	if old.Expect == expect {
 		return errAlike
 	}
-	r := &group.Record{
+	return x.transit(old.ID, old, &group.Record{
 		Kind: group.KindPost, Labels: old.Labels, Push: old.Push, Fail: old.Fail, TTL: old.TTL, Hide: old.Hide,
 		Expect: expect, Part: &group.Part{Shape: emptyShape},
-	}
-	return s.transitLocked(old.ID, old, r, now, enqueue)
+	})
 }

@@ -20,60 +20,20 @@ const RefreshSlots = 60
 func (s *Store) Refresh(slot int, interval time.Duration, now time.Time, enqueue, emit func(*group.Record)) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var records []*group.Record
-	mark, rules := int64(0), s.rules.Load()
-	for i := slot; i < len(s.slots); i += RefreshSlots {
-		if rules != nil && !s.refreshedAtLocked(s.slots[i], rules, interval) {
-			continue
-		}
-		r := s.refreshLocked(s.slots[i], now.Add(-interval).UnixMilli(), now)
-		if r != nil {
-			records = append(records, r)
-			mark = max(mark, r.Time)
+	x := refreshing{restating: restating{s: s, now: now}, interval: interval, rules: s.rules.Load()}
+	for i := slot; i < len(s.pending.slots); i += RefreshSlots {
+		if e := s.pending.slots[i]; e != nil && e.pending != nil {
+			x.refresh(e)
 		}
 	}
-	if len(records) == 0 {
+	if len(x.records) == 0 {
 		return 0
 	}
-	s.markLocked(mark, enqueue)
-	for _, r := range records {
+	x.enqueueMark(enqueue)
+	for _, r := range x.records {
 		emit(r)
 	}
-	return len(records)
-}
-
-// refreshedAtLocked reports whether e's group is refreshed at that interval.
-func (s *Store) refreshedAtLocked(e *entry, r *group.Rules, interval time.Duration) bool {
-	return e != nil && e.pending != nil && s.policyLocked(e, r).Refresh == interval
-}
-
-// refreshLocked returns a record of what e's group sent last at or before
-// limit, nil when there is nothing.
-func (s *Store) refreshLocked(e *entry, limit int64, now time.Time) *group.Record {
-	if e == nil || e.pending == nil {
-		return nil
-	}
-	g := e.pending
-	var due []group.Member
-	for _, m := range g.Members {
-		// last is smaller only after ResetClock.
-		if min(m.Part.Time, e.last) <= limit && !m.Timed() {
-			due = append(due, m)
-		}
-	}
-	if len(due) == 0 && e.last > limit {
-		return nil
-	}
-	return s.restateLocked(e, due, now)
-}
-
-func (s *Store) restateLocked(e *entry, members []group.Member, now time.Time) *group.Record {
-	g := e.pending
-	return &group.Record{
-		Kind: group.KindRefresh, Labels: g.Labels, Time: s.clock.stamp(e, g.Labels, now, stamp{}),
-		Push: g.Push, Fail: g.Fail, TTL: g.TTL, Expect: g.Expect, Hide: g.Hide, Members: members, Last: g.Last,
-		Generation: s.generation,
-	}
+	return len(x.records)
 }
 
 // Restate returns every group once, newly stamped (but for explicit timestamps),
@@ -84,23 +44,64 @@ func (s *Store) restateLocked(e *entry, members []group.Member, now time.Time) *
 func (s *Store) Restate(now time.Time, enqueue func(*group.Record)) []*group.Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	records := make([]*group.Record, 0, len(s.entries))
-	mark := max(now.UnixMilli(), s.clock.highest.Load())
-	for _, e := range s.slots {
-		if e == nil || e.pending == nil {
-			continue
+	x := restating{s: s, now: now, mark: max(now.UnixMilli(), s.clock.highest.Load())}
+	x.records = make([]*group.Record, 0, len(s.pending.entries))
+	for e := range s.pending.all() {
+		if e.pending != nil {
+			x.restate(e, e.pending.Members)
 		}
-		r := s.restateLocked(e, e.pending.Members, now)
-		records = append(records, r)
-		mark = max(mark, r.Time)
 	}
-	s.markLocked(mark, enqueue)
-	return records
+	x.enqueueMark(enqueue)
+	return x.records
 }
 
-// markLocked enqueues a clock mark.
-func (s *Store) markLocked(ts int64, enqueue func(*group.Record)) {
-	r := &group.Record{Kind: group.KindClock, Time: ts, Generation: s.generation}
-	s.plans = append(s.plans, plan{record: r})
+// restating says again what groups have, newly stamped, under one hold of the store's lock.
+type restating struct {
+	s       *Store
+	now     time.Time
+	records []*group.Record
+	mark    int64 // the largest timestamp
+}
+
+// restate says again what members of e's group have.
+func (x *restating) restate(e *entry, members []group.Member) {
+	g := e.pending
+	r := &group.Record{
+		Kind: group.KindRefresh, Labels: g.Labels, Time: x.s.clock.stamp(e, g.Labels, x.now, stamp{}),
+		Push: g.Push, Fail: g.Fail, TTL: g.TTL, Expect: g.Expect, Hide: g.Hide, Members: members, Last: g.Last,
+		Generation: x.s.queue.generation,
+	}
+	x.records = append(x.records, r)
+	x.mark = max(x.mark, r.Time)
+}
+
+// enqueueMark stores how far the clock has come with all of them.
+func (x *restating) enqueueMark(enqueue func(*group.Record)) {
+	r := &group.Record{Kind: group.KindClock, Time: x.mark}
+	x.s.queue.addMark(r)
 	enqueue(r)
+}
+
+// refreshing restates what was not sent within an interval, of groups that have that one.
+type refreshing struct {
+	restating
+	interval time.Duration
+	rules    *group.Rules
+}
+
+func (x *refreshing) refresh(e *entry) {
+	if x.rules != nil && e.policyBy(x.rules).Refresh != x.interval {
+		return
+	}
+	limit := x.now.Add(-x.interval).UnixMilli()
+	var due []group.Member
+	for _, m := range e.pending.Members {
+		// last is smaller only after ResetClock.
+		if min(m.Part.Time, e.last) <= limit && !m.Timed() {
+			due = append(due, m)
+		}
+	}
+	if len(due) > 0 || e.last <= limit {
+		x.restate(e, due)
+	}
 }

@@ -3,11 +3,7 @@ package state
 import (
 	"cmp"
 	"errors"
-	"fmt"
-	"math"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/pushbridge/pushbridge/group"
 )
@@ -29,349 +25,184 @@ func (s *Store) Apply(c group.Change, now time.Time, enqueue func(*group.Record)
 		}
 	}
 	s.ownOnce.Do(s.addOwnFamilies)
-	id := c.Labels.ID()
+	t, id := turn{s, now, enqueue}, c.Labels.ID()
 	if c.Part != nil {
-		c.Part.Shape = s.shapes.Share(c.Part.Shape)
+		c.Part.Shape = s.pending.shapes.Share(c.Part.Shape)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.tidyLocked()
-	return s.retryLocked(func() error {
-		if s.admitLocked(id, func() int { return s.weightLocked(id, &c) }) {
-			return s.applyLarge(id, c, now, enqueue)
+	return s.gate.retry(func() error {
+		if s.gate.admit(id, func() int { return t.weight(id, &c) }) {
+			return t.applyLarge(id, c)
 		}
-		return s.applyLocked(id, c, now, enqueue)
+		return t.apply(id, c)
 	})
 }
 
-func (s *Store) applyLocked(id string, c group.Change, now time.Time, enqueue func(*group.Record)) error {
+// turn gives changes their place in the order, as of one time: it has them checked
+// against what is pending, stamped, put into the queue, and makes them pending, all
+// under one hold of the store's lock, which its callers have. A large change has it in
+// its last step only.
+type turn struct {
+	s       *Store
+	now     time.Time
+	enqueue func(*group.Record)
+}
+
+// weight says how much there is to do for a change.
+func (t *turn) weight(id string, c *group.Change) int {
+	if c.Kind == group.KindFail {
+		return 0 // the metrics stay
+	}
+	n := weight(t.s.pending.newest(id))
+	if c.Part != nil {
+		n += c.Part.Shape.Samples() + len(c.Part.Shape.Families())
+	}
+	return n
+}
+
+func (t *turn) apply(id string, c group.Change) error {
 	switch c.Kind {
 	case group.KindPut, group.KindPost:
-		return s.pushLocked(id, c, now, enqueue)
+		return t.push(id, c)
 	case group.KindFail:
-		return s.failLocked(id, c, now, enqueue)
+		return t.fail(id, c)
 	case group.KindDelete:
-		e := s.entries[id]
+		e := t.s.pending.entries[id]
 		if e == nil || e.pending == nil {
 			return group.ErrAbsent
 		}
-		s.deleteLocked(e, s.clock.stamp(e, c.Labels, now, stamp{ends: true}), enqueue)
+		t.end(e, t.s.clock.stamp(e, c.Labels, t.now, stamp{ends: true}))
 		return nil
 	case group.KindClock, group.KindRefresh:
 	}
 	panic("group: a change of a kind that clients cannot ask for")
 }
 
-// checkKey refuses grouping keys that no view could show.
-func checkKey(l group.Labels) error {
-	if l.Job() == "" {
-		return &group.InvalidError{Family: "", Err: errors.New("the job name is empty")}
-	}
-	for i, p := range l {
-		switch {
-		case p.Name == "" || strings.HasPrefix(p.Name, "__") || !utf8.ValidString(p.Name):
-			return &group.InvalidError{Err: fmt.Errorf("invalid name %q of a grouping label", group.Brief(p.Name))}
-		case !utf8.ValidString(p.Value):
-			return &group.InvalidError{Err: fmt.Errorf("the value of grouping label %q is not valid UTF-8", group.Brief(p.Name))}
-		case i > 0 && l[i-1].Name >= p.Name:
-			panic("group: grouping labels that NewLabels has not seen")
-		}
-	}
-	return nil
-}
-
-func (s *Store) pushLocked(id string, c group.Change, now time.Time, enqueue func(*group.Record)) error {
-	old := s.pendingLocked(id)
-	r := s.pushRecordLocked(id, old, &c, now)
+func (t *turn) push(id string, c group.Change) error {
+	old := t.s.pending.newest(id)
+	r := t.pushRecord(id, old, &c)
 	r.Members = r.Part.Members()
-	if err := errors.Join(s.checkGroupsLocked(old), s.checkSize(old, r)); err != nil {
+	if err := errors.Join(t.checkGroups(old), t.s.o.checkSize(old, r)); err != nil {
 		return err
 	}
-	return s.transitLocked(id, old, r, now, enqueue)
+	return t.transit(id, old, r)
 }
 
-// pushRecordLocked begins the record of a push. Its members are for the caller to add.
-func (s *Store) pushRecordLocked(id string, old *group.Group, c *group.Change, now time.Time) *group.Record {
+// pushRecord begins the record of a push. Its members are for the caller to add.
+func (t *turn) pushRecord(id string, old *group.Group, c *group.Change) *group.Record {
 	if c.Part == nil {
 		c.Part = &group.Part{Shape: emptyShape}
 	}
-	r := &group.Record{Kind: c.Kind, Labels: c.Labels, Push: cmp.Or(c.Push, now.UnixNano()), TTL: int64(c.TTL), Part: c.Part}
+	r := &group.Record{Kind: c.Kind, Labels: c.Labels, Push: cmp.Or(c.Push, t.now.UnixNano()), TTL: int64(c.TTL), Part: c.Part}
 	if old != nil {
 		r.Labels, r.Fail, r.Hide = old.Labels, old.Fail, old.Hide
 	}
 	r.Fail = cmp.Or(c.Fail, r.Fail)
-	r.Expect = s.expectLocked(id, r.Labels)
+	r.Expect = t.expect(id, r.Labels)
 	return r
 }
 
-func (s *Store) failLocked(id string, c group.Change, now time.Time, enqueue func(*group.Record)) error {
-	old := s.pendingLocked(id)
-	r := &group.Record{Kind: group.KindFail, Labels: c.Labels, Fail: cmp.Or(c.Fail, now.UnixNano())}
+// fail notes that a push was refused.
+func (t *turn) fail(id string, c group.Change) error {
+	old := t.s.pending.newest(id)
+	r := &group.Record{Kind: group.KindFail, Labels: c.Labels, Fail: cmp.Or(c.Fail, t.now.UnixNano())}
 	if old != nil {
 		r.Labels, r.Push, r.TTL, r.Expect, r.Hide = old.Labels, old.Push, old.TTL, old.Expect, old.Hide
 	} else {
-		r.Expect = s.expectLocked(id, r.Labels)
+		r.Expect = t.expect(id, r.Labels)
 	}
-	if err := s.checkGroupsLocked(old); err != nil {
+	if err := t.checkGroups(old); err != nil {
 		return err
 	}
-	if err := s.transitLocked(id, old, r, now, enqueue); err != nil {
+	if err := t.transit(id, old, r); err != nil {
 		return err
 	}
-	s.metrics.refused.Inc()
+	t.s.metrics.refused.Inc()
 	return nil
 }
 
-// expectLocked returns how often the rules expect the group to be pushed.
-func (s *Store) expectLocked(id string, l group.Labels) int64 {
-	r := s.rules.Load()
+// expect returns how often the rules expect the group to be pushed.
+func (t *turn) expect(id string, l group.Labels) int64 {
+	r := t.s.rules.Load()
 	if r == nil {
 		return 0
 	}
-	if e := s.entries[id]; e != nil && e.pending != nil {
-		return int64(s.policyLocked(e, r).Expect)
+	if e := t.s.pending.entries[id]; e != nil && e.pending != nil {
+		return int64(e.policyBy(r).Expect)
 	}
 	return int64(r.Of(l).Expect)
 }
 
-func (s *Store) pendingLocked(id string) *group.Group {
-	if e := s.entries[id]; e != nil {
-		return e.pending
-	}
-	return nil
-}
-
-// checkGroupsLocked refuses a group too many. A group that a large change is about to
-// make counts once it is there.
-func (s *Store) checkGroupsLocked(old *group.Group) error {
-	limit := s.o.MaxGroups
-	if limit == 0 || old != nil || len(s.entries) < limit {
+// transit checks r, completes it and makes it pending.
+func (t *turn) transit(id string, old *group.Group, r *group.Record) error {
+	s := t.s
+	if !s.pending.index.names.hides() && sameSeries(old, r) {
+		e := s.pending.entries[id]
+		s.clock.stampRecord(e, r, t.now, false)
+		t.sequence(e, r, old.Next(r, &s.pending.shapes))
 		return nil
 	}
-	if s.large != nil && s.large.old == nil {
-		return errUnderWay
+	x := newTransition(s.checker.hash.of(r.Labels), r.Kind, old, r.Part)
+	x.slot = s.pending.slotOf(id)
+	if err := s.checker.check(&x); err != nil {
+		return err
 	}
-	return fmt.Errorf("%w: there are %d groups already", group.ErrLimit, limit)
-}
-
-// checkSize refuses a group that would be too large.
-func (s *Store) checkSize(old *group.Group, r *group.Record) error {
-	limit := s.o.MaxSeriesPerGroup
-	if limit == 0 || r.Part == nil {
-		return nil
-	}
-	n := r.Part.Shape.Samples()
-	if old != nil && r.Kind == group.KindPost {
-		n = old.Samples()
-		for _, m := range r.Members {
-			n += m.Samples()
-			if o, ok := old.Member(m.Of().Name); ok {
-				n -= o.Samples()
-			}
-		}
-	}
-	if n > limit {
-		return fmt.Errorf("%w: the group would have %d series, at most %d are allowed", group.ErrLimit, n, limit)
-	}
-	return nil
-}
-
-// transitLocked checks r, completes it and makes it pending.
-func (s *Store) transitLocked(id string, old *group.Group, r *group.Record, now time.Time, enqueue func(*group.Record)) error {
-	adds := false
-	var t transition
-	same := !s.index.names.hides() && sameSeries(old, r)
-	c := s.checker
-	if !same {
-		t = newTransition(c.hash.of(r.Labels), r.Kind, old, r.Part)
-		t.slot = s.slotOfLocked(id)
-		if err := c.check(&t); err != nil {
-			return err
-		}
-		r.Hide = t.hide
-		if r.Part != nil {
-			r.Part.Unsent = t.unsent
-		}
-		r.Ended, adds = c.diff(&t, r.Expect)
-	}
-	if r.Kind == group.KindFail && old == nil {
-		s.makeRoomLocked(now, enqueue)
-	}
-	e := s.entryLocked(id)
-	if !same && t.hasTimes() {
-		s.timeLocked(e, r, t.orderTimed(s.clock.last(e), s.clock.floor(r.Labels)))
-	}
-	s.stampRecordLocked(e, r, now, adds)
-	if !same {
-		t.slot = e.slot
-		come := comes
-		if s.o.CheckConsistency {
-			come = comesUnlike
-		}
-		s.index.apply(&t, r, come)
-	}
-	s.enqueueLocked(e, r, old.Next(r, &s.shapes), enqueue)
-	return nil
-}
-
-// slotOfLocked returns the slot of a group, noSlot when there is none.
-func (s *Store) slotOfLocked(id string) uint32 {
-	if e := s.entries[id]; e != nil {
-		return e.slot
-	}
-	return noSlot
-}
-
-func (s *Store) stampRecordLocked(e *entry, r *group.Record, now time.Time, adds bool) {
-	r.Time = s.clock.stamp(e, r.Labels, now, stamp{adds: adds, ends: len(r.Ended) > 0})
+	r.Hide = x.hide
 	if r.Part != nil {
-		r.Part.Time, r.Part.Pushed = r.Time, r.Push
+		r.Part.Unsent = x.unsent
+	}
+	var adds bool
+	r.Ended, adds = s.checker.diff(&x, r.Expect)
+	if r.Kind == group.KindFail && old == nil {
+		t.makeRoom()
+	}
+	e := s.pending.place(id)
+	if x.hasTimes() {
+		s.clock.follow(e, r, x.orderTimed(s.clock.last(e), s.clock.floor(r.Labels)))
+	}
+	s.clock.stampRecord(e, r, t.now, adds)
+	x.slot = e.slot
+	s.pending.index.apply(&x, r, s.pending.comes())
+	t.sequence(e, r, old.Next(r, &s.pending.shapes))
+	return nil
+}
+
+// makeRoom ends the oldest of the groups that exist only because of refused pushes,
+// when there are too many.
+func (t *turn) makeRoom() {
+	p := &t.s.pending
+	if len(p.failed) < t.s.o.MaxFailedGroups {
+		return
+	}
+	if e := p.oldestFailed(); e != nil {
+		t.end(e, t.s.clock.stamp(e, e.pending.Labels, t.now, stamp{ends: true}))
 	}
 }
 
-// noSlot is the owner number of a group that is not there yet.
-const noSlot = math.MaxUint32
-
-// sameSeries reports whether r leaves every series of the group as it is, shown
-// and delivered, and only changes values: the usual push.
-func sameSeries(old *group.Group, r *group.Record) bool {
-	if old == nil || old.Hide != 0 || (old.Expect > 0) != (r.Expect > 0) {
-		return false
+// end ends a group at time ts.
+func (t *turn) end(e *entry, ts int64) {
+	s, g := t.s, e.pending
+	x := transition{hash: s.checker.hash.of(g.Labels), replaced: g.Members}
+	r := &group.Record{Kind: group.KindDelete, Labels: g.Labels, Time: ts, Ended: s.checker.endAll(x.hash, g)}
+	if x.hasTimes() {
+		s.clock.follow(e, r, x.orderTimed(s.clock.last(e), 0))
 	}
-	if r.Kind == group.KindFail {
-		return true
-	}
-	if r.Kind == group.KindPut && len(r.Members) != len(old.Members) || r.Part.Times != nil {
-		return false
-	}
-	i := 0
-	for _, m := range r.Members {
-		name := m.Of().Name
-		for i < len(old.Members) && old.Members[i].Of().Name < name {
-			i++
-		}
-		if i == len(old.Members) {
-			return false
-		}
-		o := old.Members[i]
-		if o.Part.Shape != m.Part.Shape || o.Family != m.Family || o.Part.Unsent != nil || o.Part.Times != nil {
-			return false
-		}
-	}
-	return true
+	s.pending.index.changeGroup(s.checker.hash, e.slot, g, goes)
+	t.sequence(e, r, nil)
 }
 
-// diff returns what a transition ends, and whether it adds anything.
-func (k *checker) diff(t *transition, expect int64) (ended []group.Ended, adds bool) {
-	c := &k.components
-	c.begin(t.hash)
-	if t.part != nil {
-		c.addLive(t.part, t.unsent)
-	}
-	for _, o := range ownSeries {
-		if t.hide&o.own == 0 {
-			c.addOwn(o.name)
-		}
-	}
-	if group.ShipsOverdue(expect, t.hide) {
-		c.addOwn(group.OverdueName)
-	}
-	c.seal()
-	ended = c.appendEnded(nil, t.replaced)
-	if t.old == nil {
-		return ended, true
-	}
-	for _, o := range ownSeries {
-		if t.old.Hide&o.own == 0 && !c.meets(c.ownIdentity(o.name)) {
-			ended = append(ended, ownEnded(o.name))
-		}
-	}
-	if t.old.ShipsOverdue() && !c.meets(c.ownIdentity(group.OverdueName)) {
-		ended = append(ended, ownEnded(group.OverdueName))
-	}
-	return ended, c.added()
-}
-
-func ownEnded(name string) group.Ended {
-	return group.Ended{Family: name, Type: group.Gauge, What: group.ComponentValue}
-}
-
-// apply brings the index in step with a transition.
-func (x *index) apply(t *transition, r *group.Record, come move) {
-	h := &t.hash
-	x.change(h, t.slot, t.replaced, goes)
-	if t.old == nil {
-		x.changeOwn(h, t.slot, t.shows, t.hide, come)
-	} else if shows := t.old.Shows(); shows != t.shows || t.old.Hide != t.hide {
-		x.changeOwn(h, t.slot, shows, t.old.Hide, goes)
-		x.changeOwn(h, t.slot, t.shows, t.hide, come)
-	}
-	x.change(h, t.slot, r.Members, come)
-}
-
-// deleteLocked ends a group at time ts.
-func (s *Store) deleteLocked(e *entry, ts int64, enqueue func(*group.Record)) {
-	g, c := e.pending, s.checker
-	t := transition{hash: c.hash.of(g.Labels), replaced: g.Members}
-	r := &group.Record{Kind: group.KindDelete, Labels: g.Labels, Time: ts, Ended: c.endAll(t.hash, g)}
-	if t.hasTimes() {
-		s.timeLocked(e, r, t.orderTimed(s.clock.last(e), 0))
-	}
-	s.index.changeGroup(&c.hash, e.slot, g, goes)
-	s.enqueueLocked(e, r, nil, enqueue)
-}
-
-// endAll returns what the end of a group ends.
-func (k *checker) endAll(of groupHash, g *group.Group) []group.Ended {
-	c := &k.components
-	c.begin(of)
-	c.seal()
-	ended := c.appendEnded(nil, g.Members)
-	for _, o := range ownSeries {
-		if g.Hide&o.own == 0 {
-			ended = append(ended, ownEnded(o.name))
-		}
-	}
-	if g.ShipsOverdue() {
-		ended = append(ended, ownEnded(group.OverdueName))
-	}
-	return ended
-}
-
-// enqueueLocked makes a complete record pending, after which the group is next, and
-// passes it on.
-func (s *Store) enqueueLocked(e *entry, r *group.Record, next *group.Group, enqueue func(*group.Record)) {
-	s.changes++
+// sequence makes a complete record pending, after which the group is next, and passes
+// it on.
+func (t *turn) sequence(e *entry, r *group.Record, next *group.Group) {
 	if len(r.Ended) > 0 || r.Kind == group.KindDelete {
-		s.clock.floors.raise(r.Labels, r.Time)
+		t.s.clock.floors.raise(r.Labels, r.Time)
 	}
 	if next != nil {
 		r.Labels = next.Labels // not the request's memory
 	}
-	r.Generation = s.generation
-	s.plans = append(s.plans, plan{record: r, entry: e, next: next})
-	s.setPendingLocked(e, next)
-	e.inFlight++
-	s.dirty[e] = struct{}{}
-	enqueue(r)
-}
-
-// tidyLocked ends a change: it publishes the number of conflicts, and lets go of
-// scratch space that only a huge push needs.
-func (s *Store) tidyLocked() {
-	s.countConflictsLocked()
-	if c := s.checker; max(cap(c.view), cap(c.components.live), cap(c.hash.last.hashes)) > maxScratch {
-		s.checker = newChecker(s, c.hash.fresh())
-	}
-}
-
-// maxScratch is the largest scratch space, in elements, that is kept.
-const maxScratch = 1 << 16
-
-// countConflictsLocked publishes the number of conflicts. While a large change is
-// under way the index holds more than there is.
-func (s *Store) countConflictsLocked() {
-	if s.large == nil {
-		s.conflicts.Store(int64(s.index.conflicts()))
-	}
+	t.s.queue.add(e, r, next)
+	t.s.pending.set(e, next)
+	t.enqueue(r)
 }

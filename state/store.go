@@ -47,54 +47,28 @@ type Options struct {
 	Now        func() time.Time      // for metrics only; nil for time.Now
 }
 
-// entry is the place of one group in a store. All fields are guarded by the
-// store's lock.
-type entry struct {
-	pending   *group.Group // newest sequenced version; nil: absent
-	committed *group.Group // newest durable version; nil: absent
-	last      int64        // timestamp of the last record, that of failed commits and refreshes included
-	expires   int64        // in ns, 0 for never; see expiry
-	slot      uint32
-	heapAt    int32 // place in the heap of expiries, -1 for none
-	inFlight  int32 // records enqueued and not yet committed
-
-	rules  *group.Rules // that policy was looked up in
-	policy group.Policy // see policyLocked
-}
-
 // Store is the state of the gateway: the groups, what is pending, and the order
 // of changes. All methods may be called at any time from any goroutine, except
 // that Fold is called in the order of the log, and nothing else while Bulk runs.
+//
+// A change goes from the gate over the checker and the clock into pending and the queue;
+// when its record comes out of the log, from the queue to what is shown. Each of these
+// says what it guards.
 type Store struct {
-	o       Options
-	log     *slog.Logger
-	shapes  group.Shapes
-	ownOnce sync.Once
-	own     []OwnFamily          // set once, before the first change
-	state   atomic.Pointer[tree] // committed
-	rules   atomic.Pointer[group.Rules]
-
+	o         Options
+	metrics   *metrics
+	ownOnce   sync.Once // asks for Options.OwnFamilies
+	rules     atomic.Pointer[group.Rules]
+	shown     shown
 	conflicts atomic.Int64 // see LiveConflicts
-	series    atomic.Int64 // samples of all pending groups
 
-	mu         sync.Mutex
-	generation uint64            // of what is pending, see Abort
-	plans      []plan            // of what is enqueued and not folded in, in order
-	bulk       *bulk             // while it goes on; nil: none
-	entries    map[string]*entry // by Labels.ID
-	slots      []*entry          // by slot number; slot 0 stands for the gateway itself
-	free       []uint32
-	dirty      map[*entry]struct{} // inFlight > 0
-	failed     map[*entry]struct{} // pending is failedOnly
-	expiry     expiryHeap
-	clock      clock
-	index      index
-	metrics    *metrics
-
-	checker *checker
-	changes uint64       // how many records were sequenced
-	large   *largeChange // under way; nil: none
-	idle    sync.Cond    // large is nil again
+	// mu guards what follows, and writing to shown and conflicts.
+	mu      sync.Mutex
+	gate    gate
+	pending pending
+	queue   pendingQueue
+	clock   clock
+	checker *checker // for all changes but large ones
 }
 
 // New returns an empty store.
@@ -111,24 +85,20 @@ func New(o Options) *Store {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Store{o: o, log: o.Logger}
-	s.idle.L = &s.mu
-	s.checker = newChecker(s, newHasher())
+	s := &Store{o: o}
+	s.gate.largeFrom, s.gate.idle.L = o.largeFrom, &s.mu
+	s.pending.strict, s.pending.hash = o.CheckConsistency, newHasher()
+	s.checker = newChecker(&s.pending, &s.gate, &s.pending.hash)
 	s.clearLocked()
 	s.metrics = newMetrics(s, o.Registerer)
 	return s
 }
 
 func (s *Store) clearLocked() {
-	s.entries = map[string]*entry{}
-	s.slots, s.free = []*entry{nil}, nil
-	s.dirty, s.failed = map[*entry]struct{}{}, map[*entry]struct{}{}
-	s.expiry = nil
-	s.shapes.Clear()
+	s.pending.reset()
+	s.queue.reset()
 	s.clock.reset()
-	s.index = newIndex()
-	s.series.Store(0)
-	s.state.Store(&tree{})
+	s.shown.reset()
 }
 
 // Groups returns the committed version of every group that was pushed, as of one
@@ -138,14 +108,14 @@ func (s *Store) Groups() []*group.Group {
 }
 
 // All returns what Groups does, and the groups of expected jobs.
-func (s *Store) All() []*group.Group { return s.state.Load().all() }
+func (s *Store) All() []*group.Group { return s.shown.tree.Load().all() }
 
 // Lookup returns the committed version of one group, nil when it is absent.
 func (s *Store) Lookup(l group.Labels) *group.Group {
 	id := l.ID()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.entries[id]; e != nil {
+	if e := s.pending.entries[id]; e != nil {
 		return e.committed
 	}
 	return nil
@@ -153,7 +123,7 @@ func (s *Store) Lookup(l group.Labels) *group.Group {
 
 // View returns the committed state.
 func (s *Store) View() group.View {
-	t := s.state.Load()
+	t := s.shown.tree.Load()
 	return group.View{Groups: t.all(), Seq: t.seq, Floor: s.clock.highest.Load()}
 }
 
@@ -166,51 +136,26 @@ func (s *Store) LiveConflicts() int {
 	return int(s.conflicts.Load())
 }
 
-// entryLocked returns the entry of an ID, making it when there is none.
-func (s *Store) entryLocked(id string) *entry {
-	e := s.entries[id]
-	if e != nil {
-		return e
-	}
-	e = &entry{heapAt: -1}
-	if n := len(s.free); n > 0 {
-		e.slot, s.free = s.free[n-1], s.free[:n-1]
-		s.slots[e.slot] = e
-	} else {
-		e.slot = uint32(len(s.slots))
-		s.slots = append(s.slots, e)
-	}
-	s.entries[id] = e
-	return e
-}
-
-// dropLocked removes an entry that is absent, pending and committed.
-func (s *Store) dropLocked(id string, e *entry) {
-	delete(s.entries, id)
-	s.slots[e.slot] = nil
-	s.free = append(s.free, e.slot)
-}
-
-// setPendingLocked makes g the newest version of e, and keeps everything that
-// follows the newest versions in step, except for the index.
-func (s *Store) setPendingLocked(e *entry, g *group.Group) {
-	if e.pending != nil {
-		s.series.Add(-int64(e.pending.Samples()))
-	}
-	s.shapes.Replace(e.pending, g)
-	e.pending = g
-	delete(s.failed, e)
-	if g != nil {
-		s.series.Add(int64(g.Samples()))
-		if failedOnly(g) {
-			s.failed[e] = struct{}{}
-		}
-	}
-	s.scheduleLocked(e)
-}
-
 // Share returns a shape equal to s: one that a group has, or s.
-func (s *Store) Share(shape *group.Shape) *group.Shape { return s.shapes.Share(shape) }
+func (s *Store) Share(shape *group.Shape) *group.Shape { return s.pending.shapes.Share(shape) }
 
-// failedOnly reports whether g exists only because a push was refused.
-func failedOnly(g *group.Group) bool { return g.Push == 0 && len(g.Members) == 0 }
+// tidyLocked ends a change: it publishes the number of conflicts, and lets go of
+// scratch space that only a huge push needs.
+func (s *Store) tidyLocked() {
+	s.countConflictsLocked()
+	if s.checker.scratch() > maxScratch {
+		s.pending.hash = s.pending.hash.fresh()
+		s.checker = newChecker(&s.pending, &s.gate, &s.pending.hash)
+	}
+}
+
+// maxScratch is the largest scratch space, in elements, that is kept.
+const maxScratch = 1 << 16
+
+// countConflictsLocked publishes the number of conflicts. While a large change is
+// under way the index holds more than there is.
+func (s *Store) countConflictsLocked() {
+	if s.gate.large == nil {
+		s.conflicts.Store(int64(s.pending.index.conflicts()))
+	}
+}

@@ -174,7 +174,7 @@ func TestConflicts(t *testing.T) {
 				return []OwnFamily{{Name: "own", Type: group.Gauge, Series: []group.Labels{labelsOf("job=own")}}}
 			}})
 			g.do(group.KindPut, "job=j", row.other)
-			queued, index := len(g.log), printIndex(g.s, &g.s.index)
+			queued, index := len(g.log), printIndex(g.s, &g.s.pending.index)
 			err := g.try(group.KindPut, row.group, row.text)
 			if row.want == "" {
 				if err != nil {
@@ -185,7 +185,7 @@ func TestConflicts(t *testing.T) {
 			if err == nil || err.Error() != row.want {
 				t.Errorf("got  %v\nwant %s", err, row.want)
 			}
-			if len(g.log) != queued || printIndex(g.s, &g.s.index) != index {
+			if len(g.log) != queued || printIndex(g.s, &g.s.pending.index) != index {
 				t.Error("a refused push left a trace")
 			}
 			unchecked := newRig(t, Options{})
@@ -613,7 +613,7 @@ func TestHugePushKeepsNoScratch(t *testing.T) {
 	if err := g.s.Apply(group.Change{Kind: group.KindPut, Labels: labelsOf("job=j"), Part: b.Part()}, g.now, g.enqueue); err != nil {
 		t.Fatal(err)
 	}
-	if n := cap(g.s.checker.view) + cap(g.s.checker.components.live) + cap(g.s.checker.hash.last.hashes); n > 0 {
+	if n := g.s.checker.scratch(); n > 0 {
 		t.Errorf("scratch space for %d elements is kept", n)
 	}
 }

@@ -9,6 +9,8 @@ import (
 
 // timing is what explicit timestamps mean for the record of a transition.
 type timing struct {
+	last, floor int64 // what it follows from: of the group's last record, and of the job
+
 	late  []group.Late // of the part
 	after int64        // the record is stamped later than that
 	left  int64        // newest time of the series that go without a marker
@@ -20,7 +22,7 @@ type timing struct {
 // late; metrics without a time, which are stamped, come after what they replace; and
 // a series that goes without a marker leaves its time behind, for when it comes back.
 func (t *transition) orderTimed(last, floor int64) timing {
-	had, x := t.timedBefore(), timing{after: last}
+	had, x := t.timedBefore(), timing{last: last, floor: floor, after: last}
 	if t.part != nil {
 		t.orderPart(had, floor, &x)
 	}
@@ -30,10 +32,10 @@ func (t *transition) orderTimed(last, floor int64) timing {
 	return x
 }
 
-// timeLocked carries out what orderTimed found.
-func (s *Store) timeLocked(e *entry, r *group.Record, x timing) {
+// follow carries out what orderTimed found for a record of e.
+func (c *clock) follow(e *entry, r *group.Record, x timing) {
 	e.last = max(e.last, x.after)
-	s.clock.floors.raise(r.Labels, x.left)
+	c.floors.raise(r.Labels, x.left)
 	if r.Part != nil {
 		r.Part.Late = x.late
 	}

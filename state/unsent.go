@@ -19,26 +19,26 @@ func (c *checker) findUnsent(t *transition, from, to int) {
 
 // mayBeUnsent is false in the usual case: no series anywhere has an empty label.
 func (c *checker) mayBeUnsent() bool {
-	return !c.s.o.CheckConsistency || c.empties || c.s.index.claims.first.len() > 0
+	return !c.on.strict || c.empties || c.on.index.claims.first.len() > 0
 }
 
 // claimed reports whether another group owns the delivery identity of metric n.
 func (c *checker) claimed(t *transition, n int) bool {
 	has := func(slot uint32) bool { return c.slotHas(slot, t, n, true) }
-	if c.s.index.claims.any(c.claim[n], t.slot, has) {
+	if c.on.index.claims.any(c.claim[n], t.slot, has) {
 		return true
 	}
-	if !c.empty[n] && c.s.o.CheckConsistency {
+	if !c.empty[n] && c.on.strict {
 		return false // checkSeries has looked
 	}
-	return c.s.index.series.any(c.claim[n], t.slot, has)
+	return c.on.index.series.any(c.claim[n], t.slot, has)
 }
 
 // findTwins finds the metrics whose claim the push has twice. There are none when
 // the views differ, and say the same as the claims.
 func (c *checker) findTwins() {
 	c.twins = nil
-	if c.s.o.CheckConsistency && !c.empties {
+	if c.on.strict && !c.empties {
 		return
 	}
 	c.sorted = append(c.sorted[:0], c.claim...)
@@ -85,13 +85,14 @@ func (c *checker) slotHas(slot uint32, t *transition, n int, delivered bool) boo
 // to decide.
 func (c *checker) slotHasSeries(slot uint32, name string, labels []group.Label, delivered bool) bool {
 	if slot == gatewaySlot {
-		return c.gatewayHas(name, labels, delivered)
+		return c.on.gatewayHas(name, labels, delivered)
 	}
-	if l := c.s.large; l != nil && l.entry.slot == slot {
+	e := c.on.slots[slot]
+	if e.held {
 		c.underWay = true
 		return true
 	}
-	g := c.s.slots[slot].pending
+	g := e.pending
 	if o := ownNamed(name) & g.Shows(); o != 0 {
 		if delivered && g.Hide&o != 0 {
 			return false
@@ -129,7 +130,7 @@ func ownNamed(name string) group.Own {
 // label only meet here.
 func (c *checker) checkOwn(t *transition) error {
 	t.hide = (group.OwnPushTime | group.OwnFailTime) &^ t.shows
-	x := &c.s.index
+	x := &c.on.index
 	for _, o := range ownSeries {
 		if t.shows&o.own == 0 || t.ownStays(o.own) {
 			continue
@@ -142,46 +143,27 @@ func (c *checker) checkOwn(t *transition) error {
 			c.a = appendIdentity(c.a[:0], t.labels(), nil, &group.Metric{}, true)
 			return c.slotHasSeries(slot, o.name, c.a, true)
 		}
-		if x.claims.any(s.claim, t.slot, has) || (s.empty || !c.s.o.CheckConsistency) && x.series.any(s.claim, t.slot, has) {
+		if x.claims.any(s.claim, t.slot, has) || (s.empty || !c.on.strict) && x.series.any(s.claim, t.slot, has) {
 			t.hide |= o.own
 		}
 	}
 	return nil
 }
 
-// ownStays reports whether the group had that series before and delivered it.
-func (t *transition) ownStays(o group.Own) bool {
-	return t.old != nil && t.old.Shows()&o != 0 && t.old.Hide&o == 0
-}
-
 func (c *checker) checkOwnView(t *transition, name string, view uint64) error {
-	if !c.s.o.CheckConsistency {
+	if !c.on.strict {
 		return nil
 	}
 	c.a = appendIdentity(c.a[:0], t.labels(), nil, &group.Metric{}, false)
 	owner := uint32(0)
-	if c.s.index.series.any(view, t.slot, func(o uint32) bool { owner = o; return c.slotHasSeries(o, name, c.a, false) }) {
+	if c.on.index.series.any(view, t.slot, func(o uint32) bool { owner = o; return c.slotHasSeries(o, name, c.a, false) }) {
 		return &group.ConflictError{
-			Family: name, Metric: group.BriefMetric(name, c.a), Other: c.labelsOf(owner),
+			Family: name, Metric: group.BriefMetric(name, c.a), Other: c.on.labelsOf(owner),
 			Reason: "of this group exists already with the same labels",
 		}
 	}
 	return nil
 }
-
-// gatewayHas reports whether the gateway itself exposes a series. It is scraped,
-// not delivered, so it owns no delivery identity.
-func (c *checker) gatewayHas(name string, labels []group.Label, delivered bool) bool {
-	if delivered {
-		return false
-	}
-	return slices.ContainsFunc(c.s.own, func(f OwnFamily) bool {
-		return f.Name == name && slices.ContainsFunc(f.Series, func(l group.Labels) bool { return slices.Equal(withInstance(l), labels) })
-	})
-}
-
-// withInstance returns l as a view identifies it: with an instance label.
-func withInstance(l group.Labels) []group.Label { return l.AppendView(nil, nil, &group.Metric{}) }
 
 // lookup finds the metrics of one family by a hash of their labels, so that a
 // push that meets another group's family in every series looks at it once.
