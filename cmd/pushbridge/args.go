@@ -87,19 +87,27 @@ func findCommand(commands []*cli.Command, name string) *cli.Command {
 }
 
 // checkArgs compares the positional arguments with the command's ArgsUsage,
-// which names each of them.
+// which names each of them, [FILE] if it may be missing and COMMAND... if any number may
+// follow it.
 func (l *commandLine) checkArgs() error {
 	want := strings.Fields(l.command.ArgsUsage)
 	switch {
-	case len(l.args) > len(want):
+	case len(l.args) > len(want) && !l.takesRest():
 		return usagef("unexpected %s", l.args[len(want)])
 	case len(l.command.Subcommands) > 0:
 		return usagef("%s needs a subcommand", strings.Join(l.path, " "))
-	case len(l.args) < len(want):
-		return usagef("%s needs %s", strings.Join(l.path, " "), want[len(l.args)])
+	case len(l.args) < len(want) && !strings.HasPrefix(want[len(l.args)], "["):
+		return usagef("%s needs %s", strings.Join(l.path, " "), strings.TrimSuffix(want[len(l.args)], rest))
 	}
 	return nil
 }
+
+// rest stands behind an argument that all others follow.
+const rest = "..."
+
+// takesRest reports whether what follows an argument belongs to another command, flags
+// included.
+func (l *commandLine) takesRest() bool { return strings.HasSuffix(l.command.ArgsUsage, rest) }
 
 // argParser holds the arguments not read yet.
 type argParser struct {
@@ -216,6 +224,10 @@ func (p *argParser) expand(name string) error {
 // positional stops at once where no argument is expected, as Pushgateway does,
 // so that the message names the word in front of a flag that is wrong too.
 func (p *argParser) positional(arg string) error {
+	if p.line.takesRest() {
+		p.line.args, p.rest = append(append(p.line.args, arg), p.rest...), nil
+		return nil
+	}
 	if len(p.line.args) >= len(strings.Fields(p.line.command.ArgsUsage)) {
 		return usagef("unexpected %s", arg)
 	}

@@ -9,14 +9,16 @@
 // it and namings.go for what they were sent; reload.go reads it anew. flags.go and
 // settings.go are the command line, args.go and help.go how it is spelt. listen.go,
 // memory.go, persistence.go, clock.go and reserved.go set up what their names say. The other commands are in
-// receive.go, check.go, inspect.go and forget.go.
+// receive.go, check.go, inspect.go and forget.go; for those who push, clientflags.go and exec.go.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/common/version"
@@ -35,13 +37,20 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-// run is main without the process: it returns the exit code, which is 0 or 1.
+// run is main without the process: it returns the exit code, which is 0 or 1, but for
+// commands that have others.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	if err := runCommand(ctx, commands(), args, getenv, stdout, stderr); err != nil {
-		fmt.Fprintf(stderr, "%s: error: %v\n", program, err)
-		return 1
+	err := runCommand(ctx, commands(), args, getenv, stdout, stderr)
+	if err == nil {
+		return 0
 	}
-	return 0
+	if text := err.Error(); text != "" {
+		fmt.Fprintf(stderr, "%s: error: %s\n", program, text)
+	}
+	if e, ok := errors.AsType[exitError](err); ok {
+		return e.code
+	}
+	return 1
 }
 
 // commands lists what the first argument can name. The first one is meant when
@@ -52,6 +61,7 @@ func commands() []*cli.Command {
 		receiveCommand(),
 		checkConfigCommand(),
 		queueCommand(),
+		execCommand(),
 	}
 }
 
@@ -93,14 +103,20 @@ func runCommand(ctx context.Context, commands []*cli.Command, args []string, get
 	case line.help:
 		return printHelp(stdout, commands, line)
 	}
-	// Only the gateway itself listens to the environment: what is meant for it
-	// must not bend a receiver or a check that is started beside it.
-	if line.command == commands[0] {
+	// What is meant for the gateway must not bend a receiver or a check that is started
+	// beside it.
+	if line.command == commands[0] || pushes(line.command) {
 		if err := line.addEnv(getenv); err != nil {
 			return err
 		}
 	}
 	return newApp(commands, stdout, stderr).RunContext(ctx, line.normal(program))
+}
+
+// pushes reports whether c pushes, to a gateway that the environment of a crontab or a
+// container may name.
+func pushes(c *cli.Command) bool {
+	return slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return f.Names()[0] == flagURL })
 }
 
 // newApp leaves to cli what it is good at, flags with types and defaults, and

@@ -89,8 +89,8 @@ func readSettings(c *cli.Context) (*settings, error) {
 	s.log = promslog.Config{Level: promslog.NewLevel(), Format: promslog.NewFormat()}
 	r.set(flagLogLevel, s.log.Level.Set)
 	r.set(flagLogFormat, s.log.Format.Set)
-	if len(r.wrong) > 0 {
-		return nil, usagef("%s", strings.Join(r.wrong, "; "))
+	if err := r.err(); err != nil {
+		return nil, err
 	}
 	s.values = s.flagValues(c)
 	return s, nil
@@ -311,6 +311,14 @@ type flagReader struct {
 
 func (r *flagReader) fail(name string, err error) {
 	r.wrong = append(r.wrong, fmt.Sprintf("--%s: %v", name, err))
+}
+
+// err names all that is wrong, nil for nothing.
+func (r *flagReader) err() error {
+	if len(r.wrong) == 0 {
+		return nil
+	}
+	return usagef("%s", strings.Join(r.wrong, "; "))
 }
 
 func (r *flagReader) set(name string, set func(string) error) {

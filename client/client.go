@@ -1,0 +1,154 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	promconfig "github.com/prometheus/common/config"
+)
+
+// IDHeader names the id of a push in a request.
+const IDHeader = "Idempotency-Key"
+
+// maxAnswer is how much of an answer is read: all of what a gateway says.
+const maxAnswer = 16 << 10
+
+// Options are the settings of a Client.
+type Options struct {
+	URL            string        // of the gateway, with its route prefix
+	HTTPConfigFile string        // as promtool's --http.config.file; empty for none
+	AttemptTimeout time.Duration // of one request; 10s by default
+	UserAgent      string
+}
+
+// Client pushes to one gateway. It is safe for concurrent use.
+type Client struct {
+	base    string
+	http    *http.Client
+	timeout time.Duration
+	agent   string
+}
+
+// New returns a client. It connects to nothing.
+func New(o Options) (*Client, error) {
+	base, err := baseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{base: base, timeout: o.AttemptTimeout, agent: o.UserAgent, http: http.DefaultClient}
+	if c.timeout == 0 {
+		c.timeout = 10 * time.Second
+	}
+	if o.HTTPConfigFile == "" {
+		return c, nil
+	}
+	config, _, err := promconfig.LoadHTTPConfigFile(o.HTTPConfigFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o.HTTPConfigFile, err)
+	}
+	if c.http, err = promconfig.NewClientFromConfig(*config, "push"); err != nil {
+		return nil, fmt.Errorf("%s: %w", o.HTTPConfigFile, err)
+	}
+	return c, nil
+}
+
+// baseURL checks the URL of a gateway; host:port alone will do, as for other clients. Its
+// errors repeat no password.
+func baseURL(raw string) (string, error) {
+	if !strings.Contains(raw, "://") {
+		raw = "http://" + raw
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "", errors.New("not a URL")
+	}
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("%q must be of the form http://host:port/prefix", u.Redacted())
+	}
+	return strings.TrimSuffix(u.String(), "/"), nil
+}
+
+// RefusedError is an answer that will be the same next time.
+type RefusedError struct {
+	Status int
+	Text   string // what the gateway says
+}
+
+func (e *RefusedError) Error() string {
+	text := e.Text
+	if text == "" {
+		text = http.StatusText(e.Status)
+	}
+	return fmt.Sprintf("refused with %d: %s", e.Status, text)
+}
+
+// UnreachableError says that nobody has answered for the push: it may be kept or not.
+type UnreachableError struct{ Err error }
+
+func (e *UnreachableError) Error() string { return e.Err.Error() }
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// busyError is an answer that asks to come again.
+type busyError struct {
+	status int
+	text   string
+	after  time.Duration // what Retry-After says; 0: nothing
+}
+
+func (e *busyError) Error() string {
+	return strings.TrimSuffix(fmt.Sprintf("answered %d: %s", e.status, e.text), ": ")
+}
+
+// attempt sends p once.
+func (c *Client) attempt(ctx context.Context, p Push) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, p.Method, c.base+path(p.Grouping), bytes.NewReader(p.Body))
+	if err != nil {
+		return &RefusedError{Text: err.Error()}
+	}
+	req.Header.Set(IDHeader, p.ID)
+	req.Header.Set("User-Agent", c.agent)
+	if p.ContentType != "" && p.Method != http.MethodDelete {
+		req.Header.Set("Content-Type", p.ContentType)
+	}
+	if p.Encoding != "" {
+		req.Header.Set("Content-Encoding", p.Encoding)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return withoutURL(err)
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // a part of it says something too
+	return meaning(resp, strings.TrimSpace(string(text)))
+}
+
+// meaning is what an answer says of the push.
+func meaning(resp *http.Response, text string) error {
+	switch s := resp.StatusCode; {
+	case s/100 == 2:
+		return nil
+	case s/100 == 5 || s == http.StatusTooManyRequests || s == http.StatusRequestTimeout:
+		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+		return &busyError{s, text, time.Duration(max(0, seconds)) * time.Second}
+	default:
+		return &RefusedError{s, text}
+	}
+}
+
+// withoutURL leaves the URL, which may hold a password, out of an error.
+func withoutURL(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
+}

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package job
+
+import "syscall"
+
+// maxRSSUnit is what getrusage counts in.
+const maxRSSUnit = 1
+
+func attributes() *syscall.SysProcAttr { return nil }
