@@ -62,15 +62,20 @@ func serve(ctx context.Context, s *settings) error {
 	return srv.run(ctx)
 }
 
-// newServer builds the components in the order of the data flow, and reads the
-// state back from disk.
-func newServer(ctx context.Context, s *settings, log *slog.Logger) (_ *server, err error) {
-	srv := &server{settings: s, log: log, now: newClock(s.clockOffsetFile), quit: make(chan struct{})}
+// newServer makes the server that settings and configuration file ask for.
+func newServer(ctx context.Context, s *settings, log *slog.Logger) (*server, error) {
 	c, err := config.Load(ctx, s.configFile, s.remoteWriteURLs)
 	if err != nil {
 		return nil, err
 	}
 	c.LogRemarks(log)
+	return buildServer(ctx, s, c, log)
+}
+
+// buildServer builds the components in the order of the data flow, and reads the
+// state back from disk.
+func buildServer(ctx context.Context, s *settings, c *config.Config, log *slog.Logger) (_ *server, err error) {
+	srv := &server{settings: s, log: log, now: newClock(s.clockOffsetFile), quit: make(chan struct{})}
 	if srv.frontend, err = listen(ctx, s, log.With("component", "web")); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,173 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/proto"
+)
+
+// Group is a group as /api/v1/metrics shows it.
+type Group struct {
+	Labels   map[string]string
+	Families []*dto.MetricFamily // by name, without grouping labels; of native histograms only sum and count
+}
+
+// The families that every group has of its own, and the label that every metric is shown with.
+var ownFamilies = []string{"push_time_seconds", "push_failure_time_seconds"}
+
+const instanceLabel = "instance"
+
+// Groups asks the gateway what it has stored.
+func (c *Client) Groups(ctx context.Context) ([]Group, error) {
+	body, err := c.get(ctx, "/api/v1/metrics")
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Data []map[string]json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, fmt.Errorf("/api/v1/metrics: %w", err)
+	}
+	groups := make([]Group, len(answer.Data))
+	for i, keys := range answer.Data {
+		if err := groups[i].read(keys); err != nil {
+			return nil, fmt.Errorf("/api/v1/metrics: %w", err)
+		}
+	}
+	return groups, nil
+}
+
+// get returns the body of an answer of 200.
+func (c *Client) get(ctx context.Context, path string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", c.agent)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, &UnreachableError{withoutURL(err)}
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, &UnreachableError{withoutURL(err)}
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, &RefusedError{resp.StatusCode, strings.TrimSpace(string(body[:min(len(body), maxAnswer)]))}
+	}
+	return body, nil
+}
+
+// family is one of the API's.
+type family struct {
+	Type    string   `json:"type"`
+	Help    string   `json:"help"`
+	Metrics []metric `json:"metrics"`
+}
+
+// metric is one of the API's: numbers are text.
+type metric struct {
+	Labels    map[string]string `json:"labels"`
+	Value     string            `json:"value"`
+	Count     string            `json:"count"`
+	Sum       string            `json:"sum"`
+	Quantiles map[string]string `json:"quantiles"`
+	Buckets   map[string]string `json:"buckets"`
+}
+
+func (g *Group) read(keys map[string]json.RawMessage) error {
+	if err := json.Unmarshal(keys["labels"], &g.Labels); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(keys)) {
+		var f family
+		if slices.Contains(ownFamilies, name) || json.Unmarshal(keys[name], &f) != nil || f.Type == "" {
+			continue // no family
+		}
+		mf, err := g.family(name, &f)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		g.Families = append(g.Families, mf)
+	}
+	return nil
+}
+
+func (g *Group) family(name string, f *family) (*dto.MetricFamily, error) {
+	kind, ok := dto.MetricType_value[f.Type]
+	if !ok {
+		return nil, fmt.Errorf("type %q is not known", f.Type)
+	}
+	mf := &dto.MetricFamily{Name: &name, Type: dto.MetricType(kind).Enum()}
+	if f.Help != "" {
+		mf.Help = &f.Help
+	}
+	var errs []error
+	for i := range f.Metrics {
+		m, err := f.Metrics[i].dto(mf.GetType())
+		m.Label = g.own(f.Metrics[i].Labels)
+		mf.Metric, errs = append(mf.Metric, m), append(errs, err)
+	}
+	return mf, errors.Join(errs...)
+}
+
+// own returns the labels that a metric was pushed with.
+func (g *Group) own(labels map[string]string) (own []*dto.LabelPair) {
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		value := labels[name]
+		if _, grouping := g.Labels[name]; grouping || name == instanceLabel && value == "" {
+			continue
+		}
+		own = append(own, &dto.LabelPair{Name: proto.String(name), Value: proto.String(value)})
+	}
+	return own
+}
+
+func (m *metric) dto(t dto.MetricType) (out *dto.Metric, err error) {
+	number := func(s string) *float64 {
+		v, parseErr := strconv.ParseFloat(s, 64)
+		err = errors.Join(err, parseErr)
+		return &v
+	}
+	out = &dto.Metric{}
+	switch t {
+	case dto.MetricType_COUNTER:
+		out.Counter = &dto.Counter{Value: number(m.Value)}
+	case dto.MetricType_GAUGE:
+		out.Gauge = &dto.Gauge{Value: number(m.Value)}
+	case dto.MetricType_UNTYPED:
+		out.Untyped = &dto.Untyped{Value: number(m.Value)}
+	case dto.MetricType_SUMMARY:
+		out.Summary = &dto.Summary{SampleCount: proto.Uint64(uint64(*number(m.Count))), SampleSum: number(m.Sum)}
+		for q, v := range m.Quantiles {
+			out.Summary.Quantile = append(out.Summary.Quantile, &dto.Quantile{Quantile: number(q), Value: number(v)})
+		}
+		slices.SortFunc(out.Summary.Quantile, func(a, b *dto.Quantile) int { return cmp.Compare(a.GetQuantile(), b.GetQuantile()) })
+	case dto.MetricType_HISTOGRAM, dto.MetricType_GAUGE_HISTOGRAM:
+		out.Histogram = &dto.Histogram{SampleCount: proto.Uint64(uint64(*number(m.Count))), SampleSum: number(m.Sum)}
+		for bound, v := range m.Buckets {
+			// Those of native histograms are intervals.
+			if le, notClassic := strconv.ParseFloat(bound, 64); notClassic == nil && !math.IsNaN(le) {
+				out.Histogram.Bucket = append(out.Histogram.Bucket, &dto.Bucket{UpperBound: &le, CumulativeCount: proto.Uint64(uint64(*number(v)))})
+			}
+		}
+		slices.SortFunc(out.Histogram.Bucket, func(a, b *dto.Bucket) int { return cmp.Compare(a.GetUpperBound(), b.GetUpperBound()) })
+	}
+	return out, err
+}
