@@ -5,20 +5,26 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/pushbridge/pushbridge/remotewrite"
 )
 
+// Checks say how far Check goes.
+type Checks struct {
+	Files bool // look at those that the file names, as passwords and certificates
+	Probe bool // ask each destination
+}
+
 // Check says on w what the configuration file means, or in its error why it cannot
-// be used. With files it also looks at those that the file names, as passwords and
-// certificates.
-func Check(ctx context.Context, w io.Writer, file string, files bool) error {
+// be used.
+func Check(ctx context.Context, w io.Writer, file string, how Checks) error {
 	c, err := Load(ctx, file, nil)
 	if err != nil {
 		return err
 	}
 	for _, d := range c.Destinations {
-		if !files {
+		if !how.Files {
 			break
 		}
 		if err := checkFiles(d); err != nil {
@@ -46,6 +52,29 @@ func Check(ctx context.Context, w io.Writer, file string, files bool) error {
 	}
 	for _, key := range c.Ignored {
 		fmt.Fprintf(w, "  without effect here: %s\n", key)
+	}
+	if !how.Probe {
+		return nil
+	}
+	return probe(ctx, w, c.Destinations)
+}
+
+// probe says what each destination answers to an empty request, and returns an error when
+// one of them would not take samples.
+func probe(ctx context.Context, w io.Writer, destinations []*remotewrite.Config) error {
+	var wrong []string
+	for _, d := range destinations {
+		a, err := remotewrite.Probe(ctx, *d)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "  %s %s\n", d.ID(), a)
+		if !a.Good {
+			wrong = append(wrong, d.ID())
+		}
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("destinations that would not take samples now: %s", strings.Join(wrong, ", "))
 	}
 	return nil
 }

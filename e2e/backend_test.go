@@ -76,19 +76,43 @@ type server struct {
 // receiver, which scrapes nothing unless config says so.
 func startPrometheus(t testing.TB, config string, args ...string) *server {
 	t.Helper()
+	return startPrometheusIn(t, t.TempDir(), config, append(args, enableReceiver)...)
+}
+
+// enableReceiver is the flag that is forgotten first.
+const enableReceiver = "--web.enable-remote-write-receiver"
+
+// startPrometheusIn starts it in a directory, with these flags alone.
+func startPrometheusIn(t testing.TB, dir, config string, args ...string) *server {
+	t.Helper()
 	path := need(t, "/usr/bin/prometheus", "prometheus")
-	dir := t.TempDir()
+	p, u := startOnPort(t, "prometheus", path, "/-/ready", func(addr string) []string {
+		return prometheusArgs(t, dir, config, addr, args)
+	})
+	return &server{process: p, url: u}
+}
+
+func prometheusArgs(t testing.TB, dir, config, addr string, more []string) []string {
+	t.Helper()
 	file := filepath.Join(dir, "prometheus.yml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, u := startOnPort(t, "prometheus", path, "/-/ready", func(addr string) []string {
-		return append([]string{
-			"--config.file=" + file, "--storage.tsdb.path=" + filepath.Join(dir, "tsdb"), "--log.level=warn",
-			"--web.listen-address=" + addr, "--web.enable-remote-write-receiver",
-		}, args...)
-	})
-	return &server{process: p, url: u}
+	return append([]string{
+		"--config.file=" + file, "--storage.tsdb.path=" + filepath.Join(dir, "tsdb"), "--log.level=warn",
+		"--web.listen-address=" + addr,
+	}, more...)
+}
+
+// restart ends a Prometheus and starts it at the same place with other flags.
+func (s *server) restart(t testing.TB, dir, config string, args ...string) {
+	t.Helper()
+	s.stop(t)
+	addr := strings.TrimPrefix(s.url, "http://")
+	s.process = start(t, "prometheus", need(t, "/usr/bin/prometheus", "prometheus"), prometheusArgs(t, dir, config, addr, args)...)
+	if err := s.waitReady(s.url + "/-/ready"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // startVictoriaMetrics starts Debian's VictoriaMetrics, without the delays that

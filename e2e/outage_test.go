@@ -15,9 +15,10 @@ const (
 	outagePushes  = 400 // by each pusher to each gateway
 )
 
-// TestOutageDoesNotDelayPushes runs three gateways in one run: one with a
-// healthy destination, one whose destination refuses connections, and one whose
-// destination takes requests and never answers. Pushes take turns, so that
+// TestOutageDoesNotDelayPushes runs four gateways in one run: one with a
+// healthy destination, one whose destination refuses connections, one whose
+// destination takes requests and never answers, and one whose destination turns
+// everything away. Pushes take turns, so that
 // noise hits all alike. It holds them to promise P4, and once the destinations
 // are back, everything must be there, in order.
 func TestOutageDoesNotDelayPushes(t *testing.T) {
@@ -29,14 +30,20 @@ func TestOutageDoesNotDelayPushes(t *testing.T) {
 		shut = newGate(h)
 		return shut
 	})
+	var door *door
+	away := newInProcess(t, bothProtocols, func(h http.Handler) http.Handler {
+		door = newDoor(h, http.StatusUnauthorized)
+		return door
+	})
 	gateways := []*gateway{
 		startPushbridge(t, "--remote-write.url="+healthy.writeURL()),
 		startPushbridge(t, "--remote-write.url=http://"+address.addr+"/api/v1/write"),
 		startPushbridge(t, "--remote-write.url="+hanging.writeURL()),
+		startPushbridge(t, "--remote-write.url="+away.writeURL()),
 	}
 	took := pushInTurn(t, gateways)
 
-	names := []string{"healthy", "refuses connections", "never answers"}
+	names := []string{"healthy", "refuses connections", "never answers", "turns everything away"}
 	t.Logf("%-20s %10s %10s %10s", "destination", "p50", "p99", "max")
 	for i, d := range took {
 		t.Logf("%-20s %10v %10v %10v", names[i], quantile(d, 0.5), quantile(d, 0.99), quantile(d, 1))
@@ -50,7 +57,8 @@ func TestOutageDoesNotDelayPushes(t *testing.T) {
 
 	address.serve(t, dead.write)
 	close(shut.open)
-	for i, b := range []*inProcess{healthy, dead, hanging} {
+	door.open.Store(true)
+	for i, b := range []*inProcess{healthy, dead, hanging, away} {
 		checkAllInOrder(t, names[i], b)
 	}
 }

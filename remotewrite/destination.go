@@ -42,6 +42,7 @@ type Options struct {
 	Natives       Natives               // in which forms native histograms go out
 	FlushDeadline time.Duration         // 5 s: how long Run goes on after ctx has ended
 	Intake        *Intake               // shared by all destinations; may be nil
+	Probe         bool                  // sends an empty request at the start
 	DropRejected  bool                  // on_misconfiguration: drop what is turned away whatever it is, as Prometheus does
 	Transport     http.RoundTripper     // replaces what the configuration asks for, auth included
 	Logger        *slog.Logger          // discards
@@ -176,6 +177,7 @@ func (d *Destination) run(ctx, hard context.Context) error {
 	extra.Go(func() { d.metadata.run(extraCtx) })
 	extra.Go(func() { d.troubled.run(extraCtx) })
 	extra.Go(func() { d.lookAround(extraCtx) })
+	extra.Go(func() { d.probe(extraCtx) })
 	for _, s := range d.shards {
 		wg.Go(func() { s.run(ctx, hard) })
 	}

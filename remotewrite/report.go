@@ -24,6 +24,7 @@ type reporter struct {
 	lastError   failure
 	errorAt     time.Time
 	lastSuccess time.Time
+	sent        bool      // a shard has got an answer, or none
 	lostAt      time.Time // when samples were given up
 	dropped     [numReasons]dropLog
 	cursor      dropLog
@@ -76,6 +77,7 @@ func (d *dropLog) due(now time.Time, n uint64) uint64 {
 const (
 	readingLog    = -1
 	troubledShard = -2
+	probing       = -3
 )
 
 func newReporter(log *slog.Logger, now func() time.Time) *reporter {
@@ -88,6 +90,7 @@ func (r *reporter) failed(shard int, f failure) {
 	defer r.mu.Unlock()
 	r.lastError, r.errorAt = f, r.now()
 	r.failing[shard] = f.turnedAway
+	r.sent = r.sent || shard >= 0
 }
 
 // answered notes that a shard got an answer that settles a request.
@@ -95,9 +98,24 @@ func (r *reporter) answered(shard int, success bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.failing, shard)
+	r.sent = r.sent || shard >= 0
 	if success {
 		r.lastSuccess = r.now()
 	}
+}
+
+// tried says whether samples were sent.
+func (r *reporter) tried() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sent
+}
+
+// probed notes that nobody probes any more.
+func (r *reporter) probed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.failing, probing)
 }
 
 // attributes adds to those of a line what went wrong last.

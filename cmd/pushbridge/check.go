@@ -6,7 +6,10 @@ import (
 	"github.com/pushbridge/pushbridge/config"
 )
 
-const flagSyntaxOnly = "syntax-only"
+const (
+	flagSyntaxOnly = "syntax-only"
+	flagProbe      = "probe"
+)
 
 // checkConfigCommand is `pushbridge check-config`.
 func checkConfigCommand() *cli.Command {
@@ -16,9 +19,11 @@ func checkConfigCommand() *cli.Command {
 		ArgsUsage: "FILE",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: flagSyntaxOnly, Usage: "Do not look for the files that it names, as passwords and certificates."},
+			&cli.BoolFlag{Name: flagProbe, Usage: "Send each destination an empty request, which stores nothing, and say what it answers."},
 		},
 		Action: func(c *cli.Context) error {
-			return config.Check(c.Context, c.App.Writer, c.Args().First(), !c.Bool(flagSyntaxOnly))
+			return config.Check(c.Context, c.App.Writer, c.Args().First(),
+				config.Checks{Files: !c.Bool(flagSyntaxOnly), Probe: c.Bool(flagProbe)})
 		},
 	}
 }

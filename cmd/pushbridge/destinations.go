@@ -56,6 +56,7 @@ func newDestinations(s *server, intake *remotewrite.Intake) *destinations {
 			FillHoles:     s.settings.refreshBackfill,
 			FlushDeadline: s.settings.shutdownTimeout,
 			Intake:        intake,
+			Probe:         true,
 			Logger:        s.log.With("component", "remotewrite"),
 			Registerer:    s.registry,
 			Now:           s.now,
