@@ -23,7 +23,7 @@ const expireInterval = time.Second
 func (g *Gateway) Run(ctx context.Context, sends func() bool) error {
 	var work errgroup.Group
 	work.Go(func() error { return g.snapshots(ctx) })
-	work.Go(func() error { return every(ctx, expireInterval, func() { g.expire(); g.tellJobs() }) })
+	work.Go(func() error { return Every(ctx, expireInterval, func() { g.expire(); g.tellJobs() }) })
 	work.Go(func() error { return g.followRules(ctx, sends) })
 	return work.Wait()
 }
@@ -52,7 +52,7 @@ func (g *Gateway) followRules(ctx context.Context, sends func() bool) error {
 // refreshAt goes around the slots once in each interval.
 func (g *Gateway) refreshAt(ctx context.Context, interval time.Duration, sends func() bool) error {
 	slot := 0
-	return every(ctx, interval/state.RefreshSlots, func() {
+	return Every(ctx, interval/state.RefreshSlots, func() {
 		if sends() {
 			g.Refresh(slot, interval)
 		}
@@ -60,8 +60,8 @@ func (g *Gateway) refreshAt(ctx context.Context, interval time.Duration, sends f
 	})
 }
 
-// every calls f at an interval until ctx ends.
-func every(ctx context.Context, interval time.Duration, f func()) error {
+// Every calls f at an interval until ctx ends.
+func Every(ctx context.Context, interval time.Duration, f func()) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
+
+	"github.com/pushbridge/pushbridge/gateway"
 )
 
 // limitMemory tells the collector how much the container, or else the machine, has,
@@ -48,18 +50,11 @@ const (
 
 // run looks until ctx ends.
 func (t *trimmer) run(ctx context.Context) error {
-	tick := time.NewTicker(trimInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			if t.due(readMemory(), time.Now()) {
-				t.trim()
-			}
+	return gateway.Every(ctx, trimInterval, func() {
+		if t.due(readMemory(), time.Now()) {
+			t.trim()
 		}
-	}
+	})
 }
 
 func (t *trimmer) trim() {
