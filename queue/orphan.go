@@ -16,10 +16,10 @@ import (
 // an orphan.
 var ErrNoOrphan = errors.New("there is no destination of this name that is not configured")
 
-// KeepOrphans makes orphans of all cursors that were found and not opened since.
-// It returns those that there are, and belongs behind the last OpenCursor before
-// Run: the log is not kept for cursors that nobody has opened.
-func (l *Log[R]) KeepOrphans() ([]CursorStatus, error) {
+// KeepOrphans makes orphans of all cursors that were found and not opened since, and
+// tells of all that there are. It belongs behind the last OpenCursor before Run: the log
+// is not kept for cursors that nobody has opened.
+func (l *Log[R]) KeepOrphans() error {
 	head, total := l.ring.end()
 	for _, saved := range l.store.Cursors() {
 		c, _, err := l.cursors.openCursor(saved.ID, len(saved.Slot.Shards), head, total, true)
@@ -27,16 +27,35 @@ func (l *Log[R]) KeepOrphans() ([]CursorStatus, error) {
 			err = c.rebase()
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	var orphans []CursorStatus
 	for _, s := range l.Cursors() {
 		if !s.Orphaned.IsZero() {
-			orphans = append(orphans, s)
+			l.tellOrphan(s)
 		}
 	}
-	return orphans, nil
+	return nil
+}
+
+// Orphan makes an orphan of the cursor of a destination that was removed.
+func (l *Log[R]) Orphan(c *Cursor) error {
+	if err := c.Orphan(); err != nil {
+		return err
+	}
+	l.tellOrphan(c.status())
+	return nil
+}
+
+func (l *Log[R]) tellOrphan(s CursorStatus) {
+	l.o.Logger.Warn("destination is not configured any more: what it was not sent is kept, and goes out when it is configured again",
+		"destination", s.ID, "samples", l.Pending(s), "until", l.KeptUntil(s).UTC().Format(time.RFC3339),
+		"forget", "pushbridge queue forget DIR DESTINATION")
+}
+
+// KeptUntil returns when an orphan is forgotten.
+func (l *Log[R]) KeptUntil(s CursorStatus) time.Time {
+	return s.Orphaned.Add(max(0, l.o.OrphanRetention))
 }
 
 // Orphan says that nobody sends for the cursor any more. OpenCursor takes it up

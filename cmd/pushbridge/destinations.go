@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -16,7 +17,6 @@ import (
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue"
 	"github.com/pushbridge/pushbridge/remotewrite"
-	"github.com/pushbridge/pushbridge/web"
 )
 
 // destinations runs one destination per remote_write section, and exchanges
@@ -27,8 +27,7 @@ type destinations struct {
 	log    *slog.Logger
 	failed chan error // of a destination that cannot go on
 
-	namings         *namings
-	orphanRetention time.Duration // how long what waits is kept without a section
+	namings *remotewrite.Namings
 
 	changing sync.Mutex // one change at a time; taken before mu
 
@@ -63,8 +62,7 @@ func newDestinations(s *server, intake *remotewrite.Intake) *destinations {
 		},
 		queue: s.gateway.Log(),
 		log:   s.log.With("component", "remotewrite"), failed: make(chan error, 1),
-		namings:         newNamings(s.storageDir, s.log.With("component", "remotewrite")),
-		orphanRetention: s.settings.orphanRetention,
+		namings: remotewrite.NewNamings(s.beside(namingsName), s.log.With("component", "remotewrite")),
 	}
 }
 
@@ -80,10 +78,10 @@ func (d *destinations) prepare(c *config.Config) error {
 	if len(c.Destinations) == 0 {
 		d.log.Info("no remote write destination is configured: metrics wait to be scraped")
 	}
-	if err := d.keepOrphans(); err != nil {
-		return err
+	if err := d.queue.KeepOrphans(); err != nil {
+		return fmt.Errorf("keep what waits for destinations that are not configured: %w", err)
 	}
-	d.namings.keep(d.queue.Cursors())
+	d.namings.Keep(d.queue.Cursors())
 	return nil
 }
 
@@ -104,7 +102,7 @@ func (d *destinations) open(c *config.Config, section *remotewrite.Config, curso
 	o.External = groupLabels(c.ExternalLabels)
 	t := c.Traits[section.Name]
 	o.Escaping, o.Natives, o.DropRejected = t.Escaping, t.Natives, t.DropRejected
-	d.endFormer(section, &o)
+	d.namings.Follow(section, &o)
 	sender, err := remotewrite.NewDestination(*section, o)
 	if err != nil {
 		return nil, errors.Join(err, cursor.Orphan())
@@ -113,15 +111,6 @@ func (d *destinations) open(c *config.Config, section *remotewrite.Config, curso
 		section: section, traits: t, external: c.ExternalLabels,
 		cursor: cursor, sender: sender, done: make(chan struct{}),
 	}, nil
-}
-
-// endFormer makes a destination end what it was sent under other names before.
-func (d *destinations) endFormer(section *remotewrite.Config, o *remotewrite.Options) {
-	id := section.ID()
-	d.namings.rename(id, section.FormerIDs())
-	now := remotewrite.NamingOf(section, o)
-	o.Former = d.namings.change(id, now, o.Cursor.IsNew())
-	o.FormerEnded = func() { d.namings.ended(id) }
 }
 
 // restate returns the current state for a destination.
@@ -226,6 +215,26 @@ func (d *destinations) check(c *config.Config) error {
 	return nil
 }
 
+// errNoDestinations is refused because a file that is empty for a moment, or cut
+// short, says the same as one that asks for it.
+var errNoDestinations = errors.New("write `remote_write: []` in it if that is wanted")
+
+// refuseNone refuses a configuration that names no destination while samples wait,
+// unless it says so in words.
+func (d *destinations) refuseNone(c *config.Config) error {
+	if len(c.Destinations) > 0 || c.SendsNowhere {
+		return nil
+	}
+	pending := uint64(0)
+	for _, one := range d.list() {
+		pending += one.sender.Status().Books.Pending
+	}
+	if pending == 0 {
+		return nil
+	}
+	return fmt.Errorf("the configuration file names no destination any more, and %d samples wait to be sent: %w", pending, errNoDestinations)
+}
+
 // stop ends destinations that are not to go on as they are, and returns the
 // positions of those that have a successor. Those stay open, so that the log keeps
 // what lies behind them.
@@ -238,8 +247,8 @@ func (d *destinations) stop(gone []*destination, c *config.Config) (map[string]*
 			left[id] = one.cursor
 			continue
 		}
-		if err := d.orphan(one); err != nil {
-			return nil, err
+		if err := d.queue.Orphan(one.cursor); err != nil {
+			return nil, fmt.Errorf("keep the position of destination %s: %w", one.section.ID(), err)
 		}
 	}
 	return left, nil
@@ -293,56 +302,6 @@ func (d *destinations) list() []*destination {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.current)
-}
-
-// status describes every destination, and those that are kept for.
-func (d *destinations) status() []web.Destination {
-	current := d.list()
-	places := map[string][]queue.Position{}
-	for _, c := range d.queue.Cursors() {
-		places[c.ID] = c.Shards
-	}
-	out := make([]web.Destination, len(current))
-	for i, one := range current {
-		s := one.sender.Status()
-		out[i] = web.Destination{
-			Name: s.Name, URL: s.URL, Protocol: s.Protocol, State: string(s.State), Since: s.Since,
-			Healthy:     s.State.Healthy(),
-			Backlog:     web.Backlog{Seconds: s.Lag.Seconds()},
-			Books:       web.Books(s.Books),
-			LastSuccess: s.LastSuccess, LastError: s.LastError, LastErrorTime: s.LastErrorAt,
-			Hint: s.LastErrorMeans,
-		}
-		d.showPlace(&out[i], places[one.section.ID()])
-	}
-	return append(out, d.orphans()...)
-}
-
-// showPlace shows where the shards of a destination are, and what of the log lies behind.
-func (d *destinations) showPlace(view *web.Destination, shards []queue.Position) {
-	view.Shards = []web.Shard{}
-	for _, p := range shards {
-		view.Shards = append(view.Shards, web.Shard{Acknowledged: p.Acked, Sent: p.Sent})
-	}
-	view.Backlog.Samples = view.Books.Pending
-	if len(shards) > 0 && view.Books.Pending > 0 {
-		view.Backlog.Records = d.queue.Head() - min(d.queue.Head(), queue.SmallestAcked(shards))
-	}
-}
-
-// refused returns the latest refusal of each group, whichever destination it was.
-func (d *destinations) refused() map[string]web.Refused {
-	current := d.list()
-	latest := map[string]web.Refused{}
-	for _, one := range current {
-		for _, r := range one.sender.Refusals() {
-			id := r.Group.ID()
-			if old, ok := latest[id]; !ok || r.Time.After(old.Time) {
-				latest[id] = web.Refused{Destination: one.section.ID(), Time: r.Time, Samples: r.Samples, Suspect: r.Suspect, Text: r.Text}
-			}
-		}
-	}
-	return latest
 }
 
 // any reports whether there is a destination at all.

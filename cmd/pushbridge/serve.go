@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -132,6 +133,20 @@ func (s *server) openGateway(sends bool) (*gateway.Gateway, error) {
 	s.log.Warn("storage path cannot be used, keeping everything in memory: what was pushed is lost when the process ends",
 		"path", path, "err", err)
 	return gateway.Open(queue.NewMemory(), s.gatewayOptions())
+}
+
+// Files in the storage directory that are not the log's.
+const (
+	hashesName  = "persistence.sha256" // tells Pushgateway's file as we wrote it from one that somebody else wrote
+	namingsName = "names.yml"          // see remotewrite.Namings
+)
+
+// beside returns where such a file is, nothing when everything is in memory.
+func (s *server) beside(name string) string {
+	if s.storageDir == "" {
+		return ""
+	}
+	return filepath.Join(s.storageDir, name)
 }
 
 func (s *server) gatewayOptions() gateway.Options {

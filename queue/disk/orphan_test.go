@@ -43,7 +43,7 @@ func (o *orphanLog) restart(kill bool, used ...string) {
 	for _, id := range used {
 		o.open(id)
 	}
-	if _, err := o.KeepOrphans(); err != nil {
+	if err := o.KeepOrphans(); err != nil {
 		o.t.Fatal(err)
 	}
 }

@@ -135,9 +135,13 @@ var cursorCases = []testCase{
 		c := r.noted()
 		r.must(c.Orphan())
 		r.restart()
-		orphans, err := r.log.KeepOrphans()
-		if err != nil || len(orphans) != 1 || orphans[0].Open || !orphans[0].Orphaned.Equal(r.now) {
-			r.Fatalf("orphans %+v, %v", orphans, err)
+		r.must(r.log.KeepOrphans())
+		orphans := r.log.Cursors()
+		if len(orphans) != 1 || orphans[0].Open || !orphans[0].Orphaned.Equal(r.now) {
+			r.Fatalf("orphans %+v", orphans)
+		}
+		if until := r.log.KeptUntil(orphans[0]); !until.Equal(r.now.Add(7 * 24 * time.Hour)) {
+			r.Errorf("kept until %v", until)
 		}
 		c = r.cursor("dest", 2)
 		r.hold("taken up", c, "4/4", "2/6")

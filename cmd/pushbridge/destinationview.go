@@ -1,0 +1,85 @@
+package main
+
+import (
+	"time"
+
+	"github.com/pushbridge/pushbridge/queue"
+	"github.com/pushbridge/pushbridge/remotewrite"
+	"github.com/pushbridge/pushbridge/web"
+)
+
+// status describes every destination, and those that are kept for.
+func (d *destinations) status() []web.Destination {
+	current := d.list()
+	places := map[string][]queue.Position{}
+	for _, c := range d.queue.Cursors() {
+		places[c.ID] = c.Shards
+	}
+	out := make([]web.Destination, len(current))
+	for i, one := range current {
+		s := one.sender.Status()
+		out[i] = web.Destination{
+			Name: s.Name, URL: s.URL, Protocol: s.Protocol, State: string(s.State), Since: s.Since,
+			Healthy:     s.State.Healthy(),
+			Backlog:     web.Backlog{Seconds: s.Lag.Seconds()},
+			Books:       web.Books(s.Books),
+			LastSuccess: s.LastSuccess, LastError: s.LastError, LastErrorTime: s.LastErrorAt,
+			Hint: s.LastErrorMeans,
+		}
+		d.showPlace(&out[i], places[one.section.ID()])
+	}
+	return append(out, d.orphans()...)
+}
+
+// showPlace shows where the shards of a destination are, and what of the log lies behind.
+func (d *destinations) showPlace(view *web.Destination, shards []queue.Position) {
+	view.Shards = []web.Shard{}
+	for _, p := range shards {
+		view.Shards = append(view.Shards, web.Shard{Acknowledged: p.Acked, Sent: p.Sent})
+	}
+	view.Backlog.Samples = view.Books.Pending
+	if len(shards) > 0 && view.Books.Pending > 0 {
+		view.Backlog.Records = d.queue.Head() - min(d.queue.Head(), queue.SmallestAcked(shards))
+	}
+}
+
+// refused returns the latest refusal of each group, whichever destination it was.
+func (d *destinations) refused() map[string]web.Refused {
+	current := d.list()
+	latest := map[string]web.Refused{}
+	for _, one := range current {
+		for _, r := range one.sender.Refusals() {
+			id := r.Group.ID()
+			if old, ok := latest[id]; !ok || r.Time.After(old.Time) {
+				latest[id] = web.Refused{Destination: one.section.ID(), Time: r.Time, Samples: r.Samples, Suspect: r.Suspect, Text: r.Text}
+			}
+		}
+	}
+	return latest
+}
+
+// orphans describes the destinations that are not configured, for the page.
+func (d *destinations) orphans() []web.Destination {
+	var out []web.Destination
+	for _, c := range d.queue.Cursors() {
+		if c.Orphaned.IsZero() {
+			continue
+		}
+		out = append(out, d.viewOrphan(c))
+	}
+	return out
+}
+
+func (d *destinations) viewOrphan(c queue.CursorStatus) web.Destination {
+	view := web.Destination{
+		Name: c.ID, State: "not configured", Since: c.Orphaned, LastErrorTime: c.Orphaned,
+		LastError: "kept until " + d.queue.KeptUntil(c).UTC().Format(time.RFC3339) +
+			"; goes on when it is configured again",
+		Books: web.Books{Pending: d.queue.Pending(c)},
+	}
+	if c.Ledger.Based() {
+		view.Books = web.Books(remotewrite.BooksOf(&c.Ledger, d.queue.Samples()))
+	}
+	d.showPlace(&view, c.Shards)
+	return view
+}
