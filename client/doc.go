@@ -4,6 +4,8 @@
 //	push.go    a push: labels -> path, body, id
 //	client.go  one attempt: the request, and what its answer means
 //	retry.go   attempts until one is answered
+//	groups.go  what a gateway has stored
+//	textfile.go   a directory of files, each a group
 //	spool.go   a directory of pushes that were not answered, for the next run
 //
 // # Promises

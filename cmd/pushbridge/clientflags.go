@@ -27,22 +27,20 @@ const (
 
 const defaultURL = "http://localhost:9091"
 
-// clientFlags are those that say where to push, and as which group unless the command
-// finds that out itself.
-func clientFlags(oneGroup bool) []cli.Flag {
-	flags := []cli.Flag{
+// clientFlags are those that say where to push, and as which group.
+func clientFlags() []cli.Flag {
+	return append([]cli.Flag{
 		&cli.StringFlag{Name: flagURL, Value: defaultURL, Usage: "The gateway, with its route prefix."},
-	}
-	if oneGroup {
-		flags = append(flags,
-			&cli.StringFlag{Name: flagJob, Usage: "The job, first label of the group."},
-			&cli.StringSliceFlag{Name: flagGrouping, Usage: "Another label of the group, as instance=host1. Repeatable."},
-		)
-	}
-	return append(flags,
 		&cli.StringFlag{Name: flagHTTPConfig, Usage: "File with TLS and authentication, as promtool reads it."},
 		&cli.StringFlag{Name: flagPushTimeout, Value: "10s", Usage: "How long to try again when the gateway cannot be reached or is busy."},
-	)
+	}, groupFlags()...)
+}
+
+func groupFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: flagJob, Usage: "The job, first label of the group."},
+		&cli.StringSliceFlag{Name: flagGrouping, Usage: "Another label of the group, as instance=host1. Repeatable."},
+	}
 }
 
 // clientSettings are what those flags say.
@@ -53,8 +51,12 @@ type clientSettings struct {
 }
 
 func (s *clientSettings) read(r *flagReader) {
-	s.timeout = r.duration(flagPushTimeout, 0)
 	s.grouping = r.grouping()
+	s.readClient(r)
+}
+
+func (s *clientSettings) readClient(r *flagReader) {
+	s.timeout = r.duration(flagPushTimeout, 0)
 	var err error
 	s.client, err = client.New(client.Options{
 		URL: r.c.String(flagURL), HTTPConfigFile: r.c.String(flagHTTPConfig), AttemptTimeout: min(s.timeout, 10*time.Second),

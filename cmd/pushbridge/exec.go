@@ -24,7 +24,7 @@ func execCommand() *cli.Command {
 		Usage:       "Runs a command as if it stood there alone, and pushes when it began and ended, and how.",
 		Description: execDescription,
 		ArgsUsage:   "COMMAND...",
-		Flags: append(clientFlags(true),
+		Flags: append(clientFlags(),
 			&cli.StringFlag{
 				Name:  flagSpool,
 				Usage: "Directory for what cannot be pushed. The next run sends it, before anything of its own. Empty for none.",

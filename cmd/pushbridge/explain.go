@@ -35,13 +35,11 @@ func explainCommand() *cli.Command {
 			"With --url that gateway first gets what a running one has stored. The exit code is 0 when the push would be\n" +
 			"kept, 3 when it would be refused.",
 		ArgsUsage: "[FILE]",
-		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: flagJob, Usage: "The job, first label of the group."},
-			&cli.StringSliceFlag{Name: flagGrouping, Usage: "Another label of the group, as instance=host1. Repeatable."},
+		Flags: append(append(groupFlags(),
 			&cli.StringFlag{Name: flagMethod, Value: "POST", Usage: "PUT, POST or DELETE."},
 			&cli.StringFlag{Name: flagURL, Usage: "URL of a running gateway whose groups are there before the push. Empty for none."},
 			&cli.StringFlag{Name: flagHTTPConfig, Usage: "File with TLS and authentication for that, as promtool reads it."},
-		}, serveFlags()...),
+		), serveFlags()...),
 		Action: func(c *cli.Context) error {
 			e, err := readExplain(c)
 			if err != nil {

@@ -29,7 +29,7 @@ func pushCommand() *cli.Command {
 		Description: "The exit code is 0 when the gateway keeps the push, 3 when it refuses it, 4 when it was not reached or\n" +
 			"stayed busy, and 1 for anything else, as a flag that is wrong or a file that cannot be read.",
 		ArgsUsage: "[FILE]",
-		Flags: append(clientFlags(true),
+		Flags: append(clientFlags(),
 			&cli.StringFlag{
 				Name: flagMethod, Value: http.MethodPost,
 				Usage: "PUT replaces all metrics of the group, POST those of the same name, DELETE ends the group and reads nothing.",

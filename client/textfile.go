@@ -1,0 +1,193 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// TextfileSuffix is that of the files which node_exporter's textfile collector reads.
+const TextfileSuffix = ".prom"
+
+// maxTextfile is how many bytes a gateway takes by default.
+const maxTextfile = 64 << 20
+
+// Textfiles are the files of a directory, each a group of its own: its metrics replace
+// those of the group, and the group ends when the file goes.
+type Textfiles struct {
+	Client   *Client
+	Dir      string
+	Grouping func(name string) []Label // of a file, by its name without the suffix
+	Timeout  time.Duration             // for one push
+	Say      func(format string, args ...any)
+
+	pushed map[string]version // by name: what the gateway has seen
+}
+
+// version tells one content of a file from the next.
+type version struct {
+	modified time.Time
+	size     int64
+}
+
+// Push pushes each file that is not what it was at the last call, and ends the groups of
+// those that are gone since. What is refused is said, and not pushed again before it
+// changes; what does not reach the gateway is for the next call. The error has all of
+// them.
+func (t *Textfiles) Push(ctx context.Context) error {
+	if t.pushed == nil {
+		t.pushed = map[string]version{}
+	}
+	now, err := t.list()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, f := range now {
+		if t.pushed[f.name] == f.version {
+			continue
+		}
+		if err := t.file(ctx, f); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for name := range t.pushed {
+		if !slices.ContainsFunc(now, func(f textfile) bool { return f.name == name }) {
+			errs = append(errs, t.ended(ctx, name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+type textfile struct {
+	name string
+	version
+}
+
+func (t *Textfiles) path(name string) string { return filepath.Join(t.Dir, name+TextfileSuffix) }
+
+// list returns the files, by name.
+func (t *Textfiles) list() ([]textfile, error) {
+	entries, err := os.ReadDir(t.Dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []textfile
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), TextfileSuffix)
+		if !ok || name == "" {
+			continue
+		}
+		info, err := os.Stat(t.path(name)) // of what a link leads to
+		if err == nil && info.Mode().IsRegular() {
+			files = append(files, textfile{name, version{info.ModTime(), info.Size()}})
+		}
+	}
+	return files, nil
+}
+
+// file pushes one file. Its version was looked at before its content is, so that a change
+// in between is pushed by the next call.
+func (t *Textfiles) file(ctx context.Context, f textfile) error {
+	body, err := readTextfile(t.path(f.name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = t.do(ctx, NewPush(http.MethodPut, t.Grouping(f.name), body))
+	}
+	if _, unreachable := errors.AsType[*UnreachableError](err); !unreachable {
+		t.pushed[f.name] = f.version
+	}
+	return t.said(f.name, err)
+}
+
+func (t *Textfiles) ended(ctx context.Context, name string) error {
+	err := t.do(ctx, NewPush(http.MethodDelete, t.Grouping(name), nil))
+	if _, unreachable := errors.AsType[*UnreachableError](err); !unreachable {
+		delete(t.pushed, name)
+	}
+	return t.said(name, err)
+}
+
+func (t *Textfiles) do(ctx context.Context, p Push) error {
+	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
+	defer cancel()
+	return t.Client.Do(ctx, p)
+}
+
+func (t *Textfiles) said(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s: %w", t.path(name), err)
+	t.Say("%v", err)
+	return err
+}
+
+func readTextfile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxTextfile+1))
+	if err == nil && len(b) > maxTextfile {
+		err = fmt.Errorf("more than %d bytes", maxTextfile)
+	}
+	return b, err
+}
+
+// Pauses of Watch.
+const (
+	watchCalm  = 50 * time.Millisecond // after a change, for those that come with it
+	watchRetry = 5 * time.Second       // for a gateway that is away, and changes that nobody told of
+)
+
+// Watch pushes what changes until ctx ends.
+func (t *Textfiles) Watch(ctx context.Context) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if err := w.Add(t.Dir); err != nil { // before the first look: nothing is missed in between
+		return err
+	}
+	for {
+		_ = t.Push(ctx) // said
+		if !t.changed(ctx, w) {
+			return nil
+		}
+	}
+}
+
+// changed waits until something may have changed, and reports false when ctx has ended.
+// Events say when to look, not what to see: some may be lost.
+func (t *Textfiles) changed(ctx context.Context, w *fsnotify.Watcher) bool {
+	timer := time.NewTimer(watchRetry)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		case err := <-w.Errors:
+			t.Say("%s: %v", t.Dir, err)
+			timer.Reset(watchCalm)
+		case <-w.Events:
+			timer.Reset(watchCalm)
+		}
+	}
+}
