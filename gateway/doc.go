@@ -26,13 +26,13 @@
 //	g, err := gateway.Open(disk.New(disk.Options{Dir: "data"}), gateway.Options{})
 //	go g.Log().Run(ctx)
 //	go g.Run(ctx, sends)
-//	err = g.Do(ctx, group.Change{Kind: group.KindPut, Labels: key, Part: part}, now)
+//	id, err := g.Do(ctx, group.Change{Kind: group.KindPut, Labels: key, Part: part}, now)
 //
 // Stop Run before the log, so that its last snapshot is written, and then Close.
 //
 // # Where to look
 //
-// gateway.go opens, writer.go carries out changes and waits, upkeep.go expires,
+// gateway.go opens, writer.go carries out changes and waits, pushid.go names their records, upkeep.go expires,
 // refreshes and writes snapshots, restate.go tells the whole state once, and own.go
 // says which names are the gateway's own.
 package gateway

@@ -64,7 +64,7 @@ func newRigOn(t testing.TB, s queue.Store) *rig {
 
 func (g *rig) put(t *testing.T, job string, ttl time.Duration) {
 	t.Helper()
-	if err := g.Do(t.Context(), group.Change{Kind: group.KindPut, Labels: key(job), TTL: ttl}, g.now()); err != nil {
+	if _, err := g.Do(t.Context(), group.Change{Kind: group.KindPut, Labels: key(job), TTL: ttl}, g.now()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -90,7 +90,7 @@ func TestNotKept(t *testing.T) {
 	if err := <-kept; !errors.Is(err, ErrNotKept) || !errors.Is(err, queue.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
-	if err := g.Do(t.Context(), group.Change{Kind: group.KindPut, Labels: key("a")}, time.Now()); !errors.Is(err, ErrNotKept) {
+	if _, err := g.Do(t.Context(), group.Change{Kind: group.KindPut, Labels: key("a")}, time.Now()); !errors.Is(err, ErrNotKept) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -162,7 +162,7 @@ func TestOpen_Restart(t *testing.T) {
 					}
 				}
 				g.put(t, "c", 0)
-				if err := g.Do(t.Context(), group.Change{Kind: group.KindDelete, Labels: key("a")}, g.now()); err != nil {
+				if _, err := g.Do(t.Context(), group.Change{Kind: group.KindDelete, Labels: key("a")}, g.now()); err != nil {
 					t.Fatal(err)
 				}
 			})

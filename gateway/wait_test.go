@@ -75,7 +75,7 @@ func benchmarkWait(b *testing.B, kind group.Kind, before, push string) {
 }
 
 func doBench(b *testing.B, g *Gateway, c group.Change) {
-	if err := g.Do(context.Background(), c, time.Now()); err != nil {
+	if _, err := g.Do(context.Background(), c, time.Now()); err != nil {
 		b.Error(err)
 	}
 }

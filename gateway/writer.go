@@ -31,15 +31,18 @@ func (g *Gateway) Ready() error {
 
 func notKept(err error) error { return fmt.Errorf("%w: %w", ErrNotKept, err) }
 
-// Do carries out c and returns when it is kept. The errors of the state come
+// Do carries out c and returns when it is kept, with what names its record. The errors of the state come
 // back as they are, those of the log wrapped in ErrNotKept. When ctx ends first,
 // Do returns its error and the change goes on: it may or may not be kept.
-func (g *Gateway) Do(ctx context.Context, c group.Change, now time.Time) error {
+func (g *Gateway) Do(ctx context.Context, c group.Change, now time.Time) (PushID, error) {
 	o, err := g.start(c, now)
-	if err != nil {
-		return err
+	if err == nil {
+		err = o.wait(ctx)
 	}
-	return o.wait(ctx)
+	if err != nil {
+		return PushID{}, err
+	}
+	return g.pushID(o.last.Load(), c.Labels.Job()), nil
 }
 
 // Wipe ends every group, all at one time, and returns when the last end is kept.
@@ -125,6 +128,7 @@ func (g *Gateway) settle(r *group.Record, seq uint64, err error) error {
 type outcome struct {
 	left   atomic.Int64          // records not settled, and 1 while more may come
 	failed atomic.Pointer[error] // the first error
+	last   atomic.Uint64         // sequence of the newest one that is kept
 	done   chan struct{}         // closed when nothing is left
 }
 
@@ -140,9 +144,12 @@ func (o *outcome) expect() func(uint64, error) {
 	return o.settle
 }
 
-func (o *outcome) settle(_ uint64, err error) {
+func (o *outcome) settle(seq uint64, err error) {
 	if err != nil {
 		o.failed.CompareAndSwap(nil, &err)
+	}
+	if seq > 0 {
+		o.last.Store(seq) // records are settled in order
 	}
 	if o.left.Add(-1) == 0 {
 		close(o.done)

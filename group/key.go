@@ -1,6 +1,7 @@
 package group
 
 import (
+	"hash/fnv"
 	"slices"
 	"strings"
 )
@@ -37,6 +38,13 @@ func (l Labels) Lookup(name string) (string, bool) {
 // Job returns the value of the job label: series of different groups can only
 // meet when they share it.
 func (l Labels) Job() string { return l.Get("job") }
+
+// HashJob returns a hash of a job: what must stay in order shares it.
+func HashJob(job string) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(job))
+	return h.Sum32()
+}
 
 // ID returns the grouping key as one string, for use as a map key. Two keys are
 // equal exactly when their IDs are: the separator never occurs in valid UTF-8.

@@ -19,7 +19,8 @@ func TestClientGoesAway(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	answered := make(chan error)
 	go func() {
-		answered <- g.gateway.Do(ctx, group.Change{Kind: group.KindPut, Labels: key("a")}, time.Now())
+		_, err := g.gateway.Do(ctx, group.Change{Kind: group.KindPut, Labels: key("a")}, time.Now())
+		answered <- err
 	}()
 	cancel() // the log does not run yet, so nothing can be kept
 	err := <-answered

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -28,6 +29,8 @@ type Options struct {
 	RefusedBytes    int64 // --push.refused-memory: memory for refused requests; 0: none
 	ShapeCacheBytes int64 // --push.shape-cache-bytes: memory for bodies that were parsed before; 0: none
 
+	Deliveries Deliveries // nil: nobody can wait for any
+
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time // default time.Now
@@ -35,18 +38,19 @@ type Options struct {
 
 // Handler answers the write side of the Pushgateway API.
 type Handler struct {
-	gateway   *gateway.Gateway
-	prefix    string
-	unchecked bool
-	utf8Names bool
-	adminAPI  bool
-	limits    Limits
-	bodies    *bodyParser
-	logger    *slog.Logger
-	refusals  *refusals
-	quiet     *quietLog // for lines that clients can cause
-	now       func() time.Time
-	metrics   *metrics
+	gateway    *gateway.Gateway
+	deliveries Deliveries
+	prefix     string
+	unchecked  bool
+	utf8Names  bool
+	adminAPI   bool
+	limits     Limits
+	bodies     *bodyParser
+	logger     *slog.Logger
+	refusals   *refusals
+	quiet      *quietLog // for lines that clients can cause
+	now        func() time.Time
+	metrics    *metrics
 
 	steps
 }
@@ -65,7 +69,7 @@ type steps struct {
 func NewHandler(g *gateway.Gateway, o Options) *Handler {
 	h := &Handler{
 		gateway: g, prefix: o.Prefix, unchecked: o.Unchecked, utf8Names: o.UTF8Names, adminAPI: o.AdminAPI,
-		limits: o.Limits.withDefaults(), logger: o.Logger, now: o.Now,
+		limits: o.Limits.withDefaults(), deliveries: o.Deliveries, logger: o.Logger, now: o.Now,
 	}
 	if h.logger == nil {
 		h.logger = slog.New(slog.DiscardHandler)
@@ -88,30 +92,42 @@ func NewHandler(g *gateway.Gateway, o Options) *Handler {
 // push is one PUT or POST, step by step.
 func (h *Handler) push(w http.ResponseWriter, r *http.Request) {
 	c, err := h.change(r)
-	if err == nil {
+	waiting, werr := h.waitOf(r)
+	if err = cmp.Or(err, werr); err == nil {
 		err = h.gateway.Ready() // before the body is read: that would be for nothing
 	}
 	if err != nil {
 		h.refuse(w, r, c.Labels, err)
 		return
 	}
-	l := &lease{b: h.bodies.budget}
-	defer l.close()
-	c.Part, err = h.bodies.part(r, l)
-	now, ctx := h.now(), carriedOut(r)
-	if err == nil {
-		err = h.gateway.Do(ctx, c, now)
-	}
-	if setsFailureTime(err) {
-		err = h.fail(ctx, c.Labels, now, err)
-	}
+	id, err := h.carryOut(r, c)
 	if err != nil {
 		h.refuse(w, r, c.Labels, err)
 		return
 	}
+	status := http.StatusOK
 	if h.unchecked {
-		w.WriteHeader(http.StatusAccepted)
+		status = http.StatusAccepted
 	}
+	h.accepted(w, r, id, status, waiting)
+}
+
+// carryOut reads the body of a push and carries it out. Its memory is charged for until
+// it is kept.
+func (h *Handler) carryOut(r *http.Request, c group.Change) (gateway.PushID, error) {
+	l := &lease{b: h.bodies.budget}
+	defer l.close()
+	var err error
+	c.Part, err = h.bodies.part(r, l)
+	now, ctx := h.now(), carriedOut(r)
+	var id gateway.PushID
+	if err == nil {
+		id, err = h.gateway.Do(ctx, c, now)
+	}
+	if setsFailureTime(err) {
+		return h.fail(ctx, c.Labels, now, err)
+	}
+	return id, err
 }
 
 // carriedOut is the context of what r asks for once it was read: from then on it
@@ -161,16 +177,16 @@ func (h *Handler) ttlOf(r *http.Request, key group.Labels) (time.Duration, error
 // a client that reads after its 400 finds the failure time; but a 400 does not
 // promise that it is kept. Without checks the answer is that of a success, and a
 // promise, except at a limit.
-func (h *Handler) fail(ctx context.Context, key group.Labels, now time.Time, why error) error {
+func (h *Handler) fail(ctx context.Context, key group.Labels, now time.Time, why error) (gateway.PushID, error) {
 	c := group.Change{Kind: group.KindFail, Labels: key}
-	err := h.gateway.Do(ctx, c, now)
+	id, err := h.gateway.Do(ctx, c, now)
 	if h.unchecked && !errors.Is(why, group.ErrLimit) {
-		return err
+		return id, err
 	}
 	if err != nil && !errors.Is(err, group.ErrLimit) {
 		h.quiet.Log(ctx, slog.LevelWarn, "failure time not kept", "failure_time", "group", key.Brief(), "err", told(err))
 	}
-	return why
+	return id, why
 }
 
 // setsFailureTime reports whether err refuses what was pushed, as opposed to
@@ -183,17 +199,19 @@ func setsFailureTime(err error) bool {
 	return ok || errors.Is(err, group.ErrLimit)
 }
 
-// delete ends a group. One that is not there has ended already.
+// delete ends a group. One that is not there has ended already, and has no id.
 func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
 	key, err := h.groupingKey(r)
-	if err == nil {
-		err = h.gateway.Do(carriedOut(r), group.Change{Kind: group.KindDelete, Labels: key}, h.now())
+	waiting, werr := h.waitOf(r)
+	var id gateway.PushID
+	if err = cmp.Or(err, werr); err == nil {
+		id, err = h.gateway.Do(carriedOut(r), group.Change{Kind: group.KindDelete, Labels: key}, h.now())
 	}
 	if err != nil && !errors.Is(err, group.ErrAbsent) {
 		h.refuse(w, r, key, err)
 		return
 	}
-	w.WriteHeader(http.StatusAccepted)
+	h.accepted(w, r, id, http.StatusAccepted, waiting)
 }
 
 // reason is why a request was refused, as the metric has it.

@@ -14,6 +14,7 @@ type Log[R any] struct {
 	codec    Codec[R]
 	store    Store
 	volatile bool // the store keeps no records
+	identity [16]byte
 	ring     *ring[R]
 	cursors  *cursors
 	metrics  *metrics
@@ -37,7 +38,7 @@ func Open[R any](s Store, o Options, c Codec[R]) (*Log[R], error) {
 	if err != nil {
 		return nil, err
 	}
-	l.volatile = at.Volatile
+	l.volatile, l.identity = at.Volatile, at.Identity
 	l.head.Store(at.Head)
 	l.maxTime.Store(at.Floor)
 	l.ring = newRing[R](o.RingBytes, at.Head, at.Total)
@@ -122,6 +123,9 @@ func (l *Log[R]) Generation() uint64 { return l.intake.generationNow() }
 // Err returns nil while the log takes records, and otherwise why it does not:
 // ErrUnavailable, ErrFull, ErrBusy or ErrClosed. It is cheap.
 func (l *Log[R]) Err() error { return l.intake.err() }
+
+// Identity is of the store that keeps the log, and of no other.
+func (l *Log[R]) Identity() [16]byte { return l.identity }
 
 // Head returns the last durable sequence, 0 when there is none.
 func (l *Log[R]) Head() uint64 { return l.head.Load() }

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
 	"slices"
@@ -12,6 +13,8 @@ import (
 // Memory is a store that keeps no records: they are in the log's ring and nowhere
 // else, and end with the process. Cursors live as long.
 type Memory struct {
+	id [16]byte
+
 	mu      sync.Mutex
 	head    uint64
 	total   uint64
@@ -21,10 +24,16 @@ type Memory struct {
 var _ Store = (*Memory)(nil)
 
 // NewMemory returns an empty store.
-func NewMemory() *Memory { return &Memory{cursors: map[string]*memoryCursor{}} }
+func NewMemory() *Memory {
+	m := &Memory{cursors: map[string]*memoryCursor{}}
+	_, _ = rand.Read(m.id[:]) // never fails
+	return m
+}
 
 // Recover has nothing to do.
-func (m *Memory) Recover(Host) (Recovered, error) { return Recovered{Volatile: true}, nil }
+func (m *Memory) Recover(Host) (Recovered, error) {
+	return Recovered{Volatile: true, Identity: m.id}, nil
+}
 
 // Ready returns nil.
 func (m *Memory) Ready(int64) error { return nil }

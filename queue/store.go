@@ -48,6 +48,10 @@ type Recovered struct {
 	Floor  int64  // largest timestamp that the store knows of: records, cursors, snapshots
 	Behind int64  // bytes of log behind the newest snapshot
 
+	// Identity is of this store and no other, for as long as its sequences go on: the
+	// two together name a record.
+	Identity [16]byte
+
 	// Volatile says that records are kept by nobody but the log's ring: what falls out
 	// of it is gone, and Tail has nothing.
 	Volatile bool

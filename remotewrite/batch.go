@@ -21,12 +21,19 @@ type batch struct {
 	parts    []part
 	drops    outcome // of samples that never made it into series
 	last     uint64  // sequence of the newest record in it
+
+	lost map[uint32]*oddRecord // by the mark of the record: what of it was sent in vain
 }
 
 // part is a record, or a part of one, in a batch.
 type part struct {
 	item  item
 	whole bool // the record ends here
+
+	// Of samples that never made it into series, where the record ends: how many were
+	// dropped as asked for, or all by their reasons, where others are among them or none is left.
+	quiet  int
+	unsent *outcome
 }
 
 // done returns the sequence of the last record in b and the samples of the log up

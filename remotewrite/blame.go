@@ -57,6 +57,15 @@ func countRecords(series []convert.Series) map[uint32]uint64 {
 	return n
 }
 
+// recordsOf is the records that series are of.
+func recordsOf(series []convert.Series) map[uint32]suspect {
+	by := make(map[uint32]suspect)
+	for mark, n := range countRecords(series) {
+		by[mark] = suspect{n, true}
+	}
+	return by
+}
+
 // hashesOf is the series of what was given up.
 func hashesOf(gone []given) map[uint64]bool {
 	out := make(map[uint64]bool)

@@ -8,7 +8,7 @@ type bookMetrics struct {
 
 	accepted, delivered, dropped, inDoubt, pending *prometheus.Desc
 	refresh, refreshPending, protocol              *prometheus.Desc
-	promPending, state                             *prometheus.Desc
+	promPending, state, remembered                 *prometheus.Desc
 }
 
 func newBookMetrics(d *Destination) *bookMetrics {
@@ -27,6 +27,7 @@ func newBookMetrics(d *Destination) *bookMetrics {
 		refreshPending: desc("refresh_samples_pending", "Samples of refreshes on the way."),
 		state:          desc("destination_state", "1 for the state that the destination is in, 0 for the others.", "state"),
 		protocol:       desc("protocol_version", "Remote write version in use: 1 or 2."),
+		remembered:     desc("remembered_bytes", "Memory of what became of the newest records, at most 1 MiB."),
 		promPending: prometheus.NewDesc(
 			prometheus.BuildFQName(promNamespace, promSubsystem, "samples_pending"),
 			"Samples that wait to be sent, in the log and in shards.", nil,
@@ -38,6 +39,7 @@ func newBookMetrics(d *Destination) *bookMetrics {
 func (b *bookMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		b.accepted, b.delivered, b.dropped, b.inDoubt, b.pending, b.refresh, b.refreshPending, b.protocol, b.promPending, b.state,
+		b.remembered,
 	} {
 		ch <- d
 	}
@@ -73,5 +75,6 @@ func (b *bookMetrics) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(b.state, prometheus.GaugeValue, is, string(s))
 	}
+	gauge(b.remembered, uint64(b.d.fates.size()))
 	gauge(b.protocol, uint64(b.d.line.negotiation.current()))
 }

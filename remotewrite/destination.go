@@ -3,7 +3,6 @@ package remotewrite
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -80,6 +79,7 @@ type Destination struct {
 	metadata *metadataSender
 	troubled *troubled
 	shards   []*shard
+	fates    *fates
 
 	debt      debt // the state, where it is to be sent
 	cut       cut
@@ -122,6 +122,7 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 	for i := range c.Shards() {
 		d.shards = append(d.shards, newShard(d, i))
 	}
+	d.fates = newFates(d.shards)
 	d.debt.first.Store(o.State != nil && o.Cursor.IsNew())
 	return d, nil
 }
@@ -153,6 +154,7 @@ func (d *Destination) Run(ctx context.Context) error {
 	defer unregister()
 	defer d.condition.stopped.Store(true)
 	d.tellStart()
+	defer d.fates.end()
 	if u := d.config.Unused(); len(u) > 0 {
 		d.log.Info("settings without effect here are ignored", "fields", u)
 	}
@@ -191,17 +193,6 @@ func (d *Destination) run(ctx, hard context.Context) error {
 	extra.Wait()
 	x.moveIdle()
 	return x.reader.Close()
-}
-
-// shardOf returns the shard of a job. Series of different groups are the same
-// only when the groups share the job, so a shard has all that must stay in order.
-func (d *Destination) shardOf(job string) *shard {
-	if len(d.shards) == 1 {
-		return d.shards[0]
-	}
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(job))
-	return d.shards[h.Sum32()%uint32(len(d.shards))]
 }
 
 // noteAhead shows how far ahead of the clock b is, if that is too far.

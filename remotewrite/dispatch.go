@@ -107,6 +107,7 @@ func (x *dispatcher) next(ctx, hard context.Context) (queue.Item[*group.Record],
 // gap counts what can never be read.
 func (x *dispatcher) gap(g *queue.GapError) {
 	x.why = reasonOfGap(g.Reason)
+	x.d.fates.gap(g.From, g.To, x.why, x.d.now())
 	x.at = max(x.at, g.To)
 	x.total, x.known = x.reader.Total()
 	x.d.report.missed(g, x.audit())
@@ -228,6 +229,7 @@ func (x *dispatcher) moveIdle() {
 			continue
 		}
 		x.noted(s.acknowledge(x.at, x.total))
+		x.d.fates.pass(s.n, x.at)
 	}
 }
 

@@ -152,11 +152,31 @@ func (b *batch) add(r *loaded, at int) {
 	b.to, r.from, r.started = at, at, true
 	b.late = r.late
 	whole := at == r.to && !r.more
+	p := part{item: r.item, whole: whole}
 	if whole {
 		b.drops.Add(&r.drops)
+		p.dropped(&r.drops)
 	}
-	b.parts = append(b.parts, part{item: r.item, whole: whole})
+	b.parts = append(b.parts, p)
 	b.last = max(b.last, r.item.seq)
+}
+
+// dropped notes what of the record never made it into series.
+func (p *part) dropped(drops *outcome) {
+	n := int(drops.Sum())
+	if n == 0 || p.item.kind == ephemeral {
+		return
+	}
+	p.quiet = 0
+	for why := range allReasons {
+		if why.quiet() {
+			p.quiet += int(drops[why])
+		}
+	}
+	if p.quiet < n || n == p.item.samples {
+		all := *drops
+		p.quiet, p.unsent = 0, &all
+	}
 }
 
 // wait returns the next record, and takes it.

@@ -112,7 +112,7 @@ func (g *rig) change(k group.Kind, text string, labels []string) {
 }
 
 func (g *rig) apply(c group.Change) error {
-	if err := g.Do(context.Background(), c, g.now()); err != nil {
+	if _, err := g.Do(context.Background(), c, g.now()); err != nil {
 		return err
 	}
 	// Readers see it a moment later.

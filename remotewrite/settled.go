@@ -47,7 +47,7 @@ func (s *settlement) settled(place, n uint64) {
 // giveUp accounts for series that will not be delivered.
 func (s *settlement) giveUp(series []convert.Series, f refusal) {
 	f.samples, f.example = uint64(len(series)), series[0].Labels
-	b := blame{refusal: f, what: countSeries(series)}
+	b := blame{refusal: f, what: countSeries(series), by: recordsOf(series)}
 	if s.undecided {
 		s.held = append(s.held, b)
 		return
@@ -59,6 +59,7 @@ func (s *settlement) giveUp(series []convert.Series, f refusal) {
 func (s *settlement) count(lost *blame) {
 	s.d.metrics.gaveUp(lost.what, lost.why)
 	s.settled(uint64(lost.why), lost.samples)
+	s.batch.lose(uint8(lost.why), lost.by, lost.text)
 	s.d.report.drop(lost.refusal)
 }
 
@@ -153,7 +154,7 @@ func (s *settlement) sum() {
 			return true
 		})
 		if doubtful.samples > 0 {
-			s.doubt(doubtful.refusal)
+			s.doubt(&doubtful)
 		}
 		if lost.samples > 0 {
 			s.d.refusals.note(s.batch, &lost, s.d.now())
@@ -226,9 +227,10 @@ func (s *settlement) newestStored() map[uint64]int64 {
 	return newest
 }
 
-func (s *settlement) doubt(f refusal) {
-	s.settled(placeInDoubt, f.samples)
-	s.d.report.doubt(f)
+func (s *settlement) doubt(b *blame) {
+	s.settled(placeInDoubt, b.samples)
+	s.batch.lose(placeInDoubt, b.by, b.text)
+	s.d.report.doubt(b.refusal)
 }
 
 // sureAge is how old a sample may be so that its age is no reason to refuse it.
@@ -240,19 +242,17 @@ const sureAge = 30 * time.Minute
 // series beside them, which is stored. Samples of a series are sent in order, so
 // these are stored too, unless they were too old already.
 func (s *settlement) infer(behind []convert.Series) {
-	var young, old uint64
+	var old []convert.Series
 	for i := range behind {
 		if s.old(&behind[i]) {
-			old++
-		} else {
-			young++
+			old = append(old, behind[i])
 		}
 	}
-	if young > 0 {
-		s.deliver(young)
+	if young := len(behind) - len(old); young > 0 {
+		s.deliver(uint64(young))
 	}
-	if old > 0 {
-		s.doubt(refusal{why: refusedSamples, samples: old})
+	if n := uint64(len(old)); n > 0 {
+		s.doubt(&blame{refusal: refusal{why: refusedSamples, samples: n}, by: recordsOf(old)})
 	}
 }
 

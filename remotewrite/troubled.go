@@ -93,7 +93,8 @@ func (t *troubled) put(w *delivery, f failing) bool {
 	}
 	now := t.d.now()
 	x := &trouble{batch: *w.batch, series: own(f.series), since: now, next: now.Add(troubledRetry)}
-	x.batch.series, x.batch.parts = x.series, ownParts(w.batch.partsOf(f.series))
+	x.batch.series, x.batch.parts, x.batch.lost = x.series, ownParts(w.batch.partsOf(f.series)), nil
+	w.batch.setAside(x.batch.parts)
 	t.d.ledger.setAside(x.batch.into)
 	t.held = append(t.held, x)
 	t.count += len(x.series)
@@ -165,7 +166,9 @@ func (t *troubled) putBack(x *trouble, left []failing, now time.Time) {
 		x.series = append(x.series, f.series...)
 	}
 	t.count += len(x.series)
+	parts := x.batch.parts
 	x.batch.series, x.batch.parts = x.series, x.batch.partsOf(x.series)
+	t.d.fates.aside(t.d, &x.batch, parts, x.batch.parts)
 	x.next = now.Add(troubledRetry)
 	t.held = append(t.held[1:], x)
 }
@@ -187,4 +190,5 @@ func (t *troubled) remove(x *trouble, failed []failing, now time.Time) {
 	}
 	t.d.metrics.stuck.Dec()
 	t.d.ledger.takeBack(x.batch.into)
+	t.d.fates.aside(t.d, &x.batch, x.batch.parts, nil)
 }

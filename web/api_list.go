@@ -28,6 +28,7 @@ type GroupSummary struct {
 	Successful bool              `json:"last_push_successful"`
 	Expires    time.Time         `json:"expires,omitzero"`
 	Overdue    bool              `json:"overdue"`
+	Deliveries []Delivery        `json:"deliveries"` // of the latest change
 
 	LastRefusal *Refusal `json:"last_refusal,omitempty"` // of a push
 }
@@ -53,6 +54,9 @@ func (h *Handler) serveGroups(w http.ResponseWriter, r *http.Request) {
 		one := summaryOf(g, now)
 		if r, ok := h.o.LastRefusal(g.ID); ok {
 			one.LastRefusal = &r
+		}
+		if one.Deliveries = h.o.Pushes.OfGroup(g); one.Deliveries == nil {
+			one.Deliveries = []Delivery{}
 		}
 		list.Groups = append(list.Groups, one)
 	}

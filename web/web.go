@@ -39,6 +39,9 @@ type Options struct {
 	Refusals    func() []Refusal
 	LastRefusal func(id string) (Refusal, bool)
 
+	// Pushes knows what became of pushes. Nil: nothing is sent.
+	Pushes Pushes
+
 	// ExternalPath is the path under which clients see the gateway, with a slash at the
 	// end: links of the page begin with it. Empty: they are relative to the page.
 	ExternalPath string
@@ -76,6 +79,9 @@ func New(o Options) *Handler {
 	}
 	if o.LastRefusal == nil {
 		o.LastRefusal = func(string) (Refusal, bool) { return Refusal{}, false }
+	}
+	if o.Pushes == nil {
+		o.Pushes = noPushes{}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -33,6 +33,7 @@ type destinations struct {
 
 	mu      sync.Mutex
 	current []*destination
+	changed chan struct{}   // closed, and exchanged, when current is another
 	ctx     context.Context //nolint:containedctx // of run, nil before: destinations that are added later live in it too
 }
 
@@ -63,6 +64,7 @@ func newDestinations(s *server, intake *remotewrite.Intake) *destinations {
 		queue: s.gateway.Log(),
 		log:   s.log.With("component", "remotewrite"), failed: make(chan error, 1),
 		namings: remotewrite.NewNamings(s.beside(namingsName), s.log.With("component", "remotewrite")),
+		changed: make(chan struct{}),
 	}
 }
 
@@ -294,6 +296,8 @@ func (d *destinations) start(c *config.Config, next []*destination, left map[str
 		running = append(running, one)
 	}
 	d.current = running
+	close(d.changed)
+	d.changed = make(chan struct{})
 	return errors.Join(errs...)
 }
 
@@ -302,6 +306,13 @@ func (d *destinations) list() []*destination {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.current)
+}
+
+// listAndChange returns list, and a channel that is closed when it is another.
+func (d *destinations) listAndChange() ([]*destination, <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.current), d.changed
 }
 
 // any reports whether there is a destination at all.

@@ -67,6 +67,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"sigterm":  sigTerm,
 	"sighup":   sigHup,
 	"cmpshown": compareShown,
+	"capture":  capture,
 }
 
 // waitFile is "waitfile FILE [VARIABLE]": it waits until FILE holds a whole
@@ -202,6 +203,19 @@ func compareShown(ts *testscript.TestScript, neg bool, args []string) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		ts.Fatalf("(-want +got):\n%s", diff)
 	}
+}
+
+// capture is "capture VARIABLE REGEXP": it sets the variable to what the first group of
+// the expression matches in the last standard output.
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: capture VARIABLE REGEXP")
+	}
+	m := compile(ts, args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(m) < 2 {
+		ts.Fatalf("no match for %s", args[1])
+	}
+	ts.Setenv(args[0], m[1])
 }
 
 // sigTerm is "sigterm": it sends SIGTERM, which kill does not know, to all that

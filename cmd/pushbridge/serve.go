@@ -40,6 +40,7 @@ type server struct {
 	gateway      *gateway.Gateway
 	storageDir   string // of the log; empty when everything is in memory
 	destinations *destinations
+	deliveries   *deliveries
 	persistence  *pgfile.Keeper
 	reloader     *reloader
 	handler      http.Handler
@@ -187,6 +188,7 @@ func (s *server) wire(c *config.Config) error {
 	if err := s.destinations.prepare(c); err != nil {
 		return err
 	}
+	s.deliveries = newDeliveries(s.destinations, s.gateway, s.registry)
 	s.persistence = s.newKeeper()
 	s.reloader = newReloader(s.registry)
 	push := s.pushHandler()
@@ -208,6 +210,8 @@ func (s *server) pushHandler() *ingest.Handler {
 		RefusedBytes:    s.settings.refusedBytes,
 		ShapeCacheBytes: s.settings.shapeCacheBytes,
 
+		Deliveries: s.deliveries,
+
 		Logger:     s.log.With("component", "ingest"),
 		Registerer: s.registry,
 		Now:        s.now,
@@ -227,6 +231,7 @@ func (s *server) webOptions(push *ingest.Handler) web.Options {
 		Refused:      s.destinations.refused,
 		Refusals:     func() []web.Refusal { return refusals(push) },
 		LastRefusal:  func(id string) (web.Refusal, bool) { return lastRefusal(push, id) },
+		Pushes:       s.deliveries,
 		ExternalPath: externalPath(s.settings.externalURL),
 		MaxScrapes:   s.settings.maxScrapes,
 		AdminAPI:     s.settings.enableAdminAPI,
@@ -263,6 +268,7 @@ func (s *server) run(ctx context.Context) error {
 		{"reload", s.reloadOnHangup},
 		{"web", func(ctx context.Context) error {
 			s.persistence.Wait(ctx)
+			defer context.AfterFunc(ctx, s.deliveries.end)()
 			return s.frontend.run(ctx, s.handler)
 		}},
 	})

@@ -55,6 +55,7 @@ func (s *Store) recover(h queue.Host) (at queue.Recovered, err error) {
 	if at, err = r.run(); err != nil {
 		return at, errors.Join(err, d.lock.Close())
 	}
+	at.Identity = d.id
 	s.o = s.o.withMinFree(d.fs)
 	end := queue.Place{Seq: at.Head, Total: at.Total, Exact: true}
 	s.snapshots = &snapshots{d: d, kept: r.snapshots}

@@ -48,6 +48,20 @@ func (r *rig) holdLedger(when string, c *queue.Cursor) {
 }
 
 var cursorCases = []testCase{
+	{name: "identity: is that of this store alone", run: func(r *rig) {
+		r.fill(1)
+		if id := r.log.Identity(); id == ([16]byte{}) {
+			r.Error("it has none")
+		}
+	}},
+	{name: "identity: outlives the process", needs: survives, run: func(r *rig) {
+		r.fill(1)
+		id := r.log.Identity()
+		r.restart()
+		if got := r.log.Identity(); got != id {
+			r.Errorf("it is %x after a restart, was %x", got, id)
+		}
+	}},
 	{name: "cursor: begins at the head, and is new until all shards have acknowledged", run: func(r *rig) {
 		r.fill(5)
 		c, isNew, err := r.log.OpenCursor("dest", 2)
