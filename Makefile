@@ -73,12 +73,12 @@ bench: ## benchmarks: BENCH=regexp, COUNT_BENCH=10, OLD=bench-old.txt to compare
 cover: ## test coverage, across packages: cover.out
 	go test -coverpkg=./... -coverprofile=cover.out ./... && go tool cover -func=cover.out | tail -1
 
-E2E_COMMANDS := prometheus prometheus-pushgateway victoria-metrics vmagent chromium node npm curl
+E2E_COMMANDS := prometheus promtool prometheus-alertmanager prometheus-pushgateway victoria-metrics vmagent chromium node npm curl
 e2e: build $(BIN)/testcount ## tests against real backends, clients and a browser
 	@for c in $(E2E_COMMANDS); do command -v $$c >/dev/null || missing="$$missing $$c"; done; \
 	/usr/bin/python3 -c 'import prometheus_client' 2>/dev/null || missing="$$missing python3-prometheus-client"; \
 	if [ -n "$$missing" ]; then echo "make e2e needs:$$missing"; \
-		echo "On Debian: apt-get install prometheus prometheus-pushgateway victoria-metrics chromium python3-prometheus-client nodejs npm curl"; exit 1; fi
+		echo "On Debian: apt-get install prometheus prometheus-alertmanager prometheus-pushgateway victoria-metrics chromium python3-prometheus-client nodejs npm curl"; exit 1; fi
 	cd e2e && PUSHBRIDGE_BINARY=$(BIN)/pushbridge $(COUNT) go test -json ./...
 
 crash: ## kill -9, torn disks and clock steps for CRASH_TIME (5m)

@@ -97,6 +97,7 @@ var reservedFamilies = map[group.Type][]string{
 		"pushbridge_persistence_last_write_successful",
 		"pushbridge_queue_available",
 		"pushbridge_queue_head_sequence",
+		"pushbridge_queue_limit_bytes",
 		"pushbridge_queue_orphaned_samples",
 		"pushbridge_queue_orphans",
 		"pushbridge_queue_queued_bytes",

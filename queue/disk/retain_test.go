@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -94,6 +95,39 @@ func deliver(t *testing.T, c *queue.Cursor, r *queue.Reader[rec]) (delivered, mi
 		if err := errors.Join(c.Sent(0, it.Seq), c.Acked(0, it.Seq)); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// The limit that operators see is the one that trimming keeps to, whichever bound is nearer.
+func TestLimit(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		max, min int64
+		capacity int64
+		low, up  float64 // identity, lock and position take room as well
+	}{
+		{"max bytes", 4000, -1, 0, 4000, 4000},
+		{"disk with room", 4000, 1000, 1 << 20, 4000, 4000},
+		{"disk nearly full", 100_000, 30_000, 60_000, 20_000, 30_000},
+		{"disk fuller than it may be", 100_000, 59_999, 60_000, 0, 1},
+		{"no bound", -1, -1, 0, math.Inf(1), math.Inf(1)},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := newBounded(t, func(o *options) { o.MaxBytes, o.MinFreeBytes = row.max, row.min })
+			b.sim.capacity = row.capacity
+			b.fill(3)
+			limit := b.disk.limit()
+			if limit < row.low || limit > row.up {
+				t.Errorf("limit %v, want %v to %v", limit, row.low, row.up)
+			}
+			excess, err := b.disk.Excess()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if used := b.disk.used(); limit > 0 && !math.IsInf(limit, 1) && excess != used-int64(limit) {
+				t.Errorf("excess %d, %d used of %v", excess, used, limit)
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"time"
 
@@ -71,6 +72,7 @@ func (s *Store) observe(h queue.Host) {
 	h.Gauge("segments", "Segments on disk.", func() float64 { n, _ := s.segments.size(); return float64(n) })
 	h.Gauge("segment_bytes", "Bytes of segments on disk.", func() float64 { _, n := s.segments.size(); return float64(n) })
 	h.Gauge("snapshot_bytes", "Bytes of snapshots on disk.", func() float64 { return float64(s.snapshots.bytes()) })
+	h.Gauge("limit_bytes", "What segments and snapshots may take at present: the bound, or less where the disk is nearly full. +Inf without a bound.", s.limit)
 	h.Gauge("snapshot_timestamp_seconds", "When the newest snapshot was made, 0 without one.", func() float64 {
 		if kept := s.snapshots.list(); len(kept) > 0 {
 			return float64(kept[0].time().UnixMilli()) / 1000
@@ -156,8 +158,7 @@ func (s *Store) Trim(seq uint64) error { return s.segments.trim(seq) }
 func (s *Store) Excess() (int64, error) {
 	excess := int64(0)
 	if s.o.MaxBytes > 0 {
-		_, n := s.segments.size()
-		excess = n + s.snapshots.bytes() - s.o.MaxBytes
+		excess = s.used() - s.o.MaxBytes
 	}
 	if s.o.MinFreeBytes <= 0 {
 		return excess, nil
@@ -167,6 +168,27 @@ func (s *Store) Excess() (int64, error) {
 		return excess, fmt.Errorf("ask for the free space: %w", err)
 	}
 	return max(excess, s.o.MinFreeBytes-free), nil
+}
+
+// used is what the bound is for.
+func (s *Store) used() int64 {
+	_, n := s.segments.size()
+	return n + s.snapshots.bytes()
+}
+
+// limit is where Excess begins, as far as the disk tells.
+func (s *Store) limit() float64 {
+	limit := math.Inf(1)
+	if s.o.MaxBytes > 0 {
+		limit = float64(s.o.MaxBytes)
+	}
+	if s.o.MinFreeBytes <= 0 {
+		return limit
+	}
+	if free, _, err := s.dir.fs.Space(s.dir.dir); err == nil {
+		limit = min(limit, float64(max(0, s.used()+free-s.o.MinFreeBytes)))
+	}
+	return limit
 }
 
 // Damage lists a *CorruptionError for each range that was found damaged.
