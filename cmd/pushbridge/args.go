@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -31,6 +33,7 @@ func usagef(format string, args ...any) error {
 // commandLine is what the arguments ask for.
 type commandLine struct {
 	command *cli.Command
+	named   bool     // by the first argument, not by default
 	path    []string // the names that lead to the command, as "queue", "inspect"
 	flags   []string // each as --name=value
 	args    []string // positional ones
@@ -52,6 +55,7 @@ func parseArgs(commands []*cli.Command, args []string) (*commandLine, error) {
 	l := &commandLine{given: map[string]bool{}}
 	args = l.findCommand(commands, args)
 	p := newArgParser(l, args)
+	p.commands = commands
 	if err := p.parse(); err != nil {
 		return nil, err
 	}
@@ -68,7 +72,7 @@ func (l *commandLine) findCommand(commands []*cli.Command, args []string) (rest 
 		if next == nil {
 			break
 		}
-		l.command, l.path = next, append(l.path, next.Name)
+		l.command, l.path, l.named = next, append(l.path, next.Name), true
 		commands, args = next.Subcommands, args[1:]
 	}
 	if l.command == nil {
@@ -111,10 +115,11 @@ func (l *commandLine) takesRest() bool { return strings.HasSuffix(l.command.Args
 
 // argParser holds the arguments not read yet.
 type argParser struct {
-	line   *commandLine
-	rest   []string
-	longs  map[string]cli.Flag
-	shorts map[rune]cli.Flag
+	line     *commandLine
+	commands []*cli.Command // that the first word can name
+	rest     []string
+	longs    map[string]cli.Flag
+	shorts   map[rune]cli.Flag
 }
 
 func newArgParser(l *commandLine, args []string) *argParser {
@@ -164,7 +169,7 @@ func (p *argParser) long(arg string) error {
 		flag, on = p.longs[positive], false
 	}
 	if flag == nil {
-		return usagef("unknown long flag '--%s'", name)
+		return usagef("unknown long flag '--%s'%s", name, meant(strings.TrimPrefix(name, "no-"), slices.Collect(maps.Keys(p.longs)), "--"))
 	}
 	if !takesValue(flag) {
 		err := p.add(flag, strconv.FormatBool(on))
@@ -229,10 +234,23 @@ func (p *argParser) positional(arg string) error {
 		return nil
 	}
 	if len(p.line.args) >= len(strings.Fields(p.line.command.ArgsUsage)) {
-		return usagef("unexpected %s", arg)
+		return usagef("unexpected %s%s", arg, meant(arg, p.names(), ""))
 	}
 	p.line.args = append(p.line.args, arg)
 	return nil
+}
+
+// names returns the names of commands that could stand where a word is that is none.
+func (p *argParser) names() []string {
+	among := p.line.command.Subcommands
+	if !p.line.named {
+		among = p.commands
+	}
+	var names []string
+	for _, c := range among {
+		names = append(names, c.Name)
+	}
+	return names
 }
 
 // add notes a flag. Each may stand once, unless it is a list.
@@ -282,7 +300,7 @@ func (l *commandLine) addEnv(getenv func(string) string) error {
 
 // envName returns the environment variable that stands for a flag.
 func envName(flag string) string {
-	return "PUSHBRIDGE_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(flag))
+	return envPrefix + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(flag))
 }
 
 // takesValue is false for booleans, and for no flag.

@@ -55,6 +55,7 @@ func serve(ctx context.Context, s *settings) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	log := s.logger(os.Stderr)
+	warnOfEnv(log, unknownEnv(os.Environ(), commands()))
 	log.Info("starting", "program", program, "version", version.Info())
 	s.limitMemory(log)
 	srv, err := newServer(ctx, s, log)

@@ -38,6 +38,9 @@ func inspect(fs fsys, dir string) (*Report, error) {
 		return nil, fmt.Errorf("inspect %s: %w", dir, err)
 	}
 	slices.SortFunc(files, func(a, b fileInfo) int { return strings.Compare(a.name, b.name) })
+	if !isStore(files) {
+		return nil, fmt.Errorf("inspect %s: %w", dir, ErrNoStore)
+	}
 	in := &inspector{d: d, r: &Report{Dir: dir}, failed: map[uint64]*segmentHeader{}}
 	in.identify(files)
 	for _, step := range []struct {
@@ -52,6 +55,18 @@ func inspect(fs fsys, dir string) (*Report, error) {
 	}
 	in.finish(files)
 	return in.r, nil
+}
+
+// ErrNoStore says that a directory holds no log, and none was ever in it.
+var ErrNoStore = errors.New("there is no storage of pushbridge in this directory")
+
+// isStore reports whether any of files is one of a store.
+func isStore(files []fileInfo) bool {
+	return slices.ContainsFunc(files, func(f fileInfo) bool {
+		_, segment := segmentNumber(f.name)
+		return f.name == storeName || segment ||
+			strings.HasSuffix(f.name, snapshotSuffix) || strings.HasSuffix(f.name, cursorSuffix)
+	})
 }
 
 // each calls read for the files with suffix. A file that has disappeared since it
