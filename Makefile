@@ -6,7 +6,7 @@ MODULE     := github.com/pushbridge/pushbridge
 TOOL        = go tool -modfile=$(CURDIR)/tools/$(1)/go.mod $(1)
 LINT        = $(call TOOL,golangci-lint)
 COUNT       = $(BIN)/testcount $(TESTCOUNT_FLAGS)
-OWN_MODULES := e2e tools/demo tools/testcount tools/typecount
+OWN_MODULES := e2e e2e/jetstream tools/demo tools/testcount tools/typecount
 
 FUZZTIME   ?= 30s
 CRASH_TIME ?= 5m
@@ -80,6 +80,7 @@ e2e: build $(BIN)/testcount ## tests against real backends, clients and a browse
 	if [ -n "$$missing" ]; then echo "make e2e needs:$$missing"; \
 		echo "On Debian: apt-get install prometheus prometheus-alertmanager prometheus-pushgateway victoria-metrics chromium python3-prometheus-client nodejs npm curl"; exit 1; fi
 	cd e2e && PUSHBRIDGE_BINARY=$(BIN)/pushbridge $(COUNT) go test -json ./...
+	cd e2e/jetstream && PUSHBRIDGE_BINARY=$(BIN)/pushbridge $(COUNT) go test -json ./...
 
 crash: ## kill -9, torn disks and clock steps for CRASH_TIME (5m)
 	go test -count=1 -timeout 0 -v -run Crash $(call with,"crash\.time") -crash.time=$(CRASH_TIME)

@@ -103,6 +103,10 @@ func Open(s queue.Store, o Options) (*Gateway, error) {
 			Help: "Samples of the changes that were kept, before relabelling; stale markers are counted too.",
 		}),
 	}
+	log.Follow(queue.Follower[*group.Record]{
+		Outdated: func() { g.state.Abort(g.log.Generation()) },
+		Fold:     g.state.Fold,
+	})
 	g.outdated.Store(true) // the rules may be others than before the start
 	if err := g.restore(o.ResetClock); err != nil {
 		return nil, errors.Join(err, log.Close())

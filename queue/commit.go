@@ -24,6 +24,8 @@ type committer[R any] struct {
 	ready   bool  // the store has nothing to do in front of the next batch
 	retries int   // attempts to make it so since the last batch that was committed
 	retry   *time.Timer
+
+	follower Follower[R]
 }
 
 // encodeBy makes c encode the records of the batch.
@@ -62,6 +64,7 @@ func (c *committer[R]) loop(ctx context.Context) {
 	defer sync.Stop()
 	check := time.NewTicker(checkInterval)
 	defer check.Stop()
+	moved := c.moved()
 	for {
 		select {
 		case <-ctx.Done():
@@ -73,6 +76,8 @@ func (c *committer[R]) loop(ctx context.Context) {
 		case <-check.C:
 			c.check()
 		case <-c.retry.C:
+			c.reopen()
+		case <-moved:
 			c.reopen()
 		}
 	}

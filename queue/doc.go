@@ -1,7 +1,7 @@
 // Package queue is the durable log between pushes and destinations: one log, and for
 // every destination a reader and a cursor. It knows bytes, not meaning: what a record
 // is comes with a Codec. Where the bytes are is the business of a Store: queue/disk
-// keeps them in a directory, Memory keeps none. queue/queuetest holds every store to
+// keeps them in a directory, queue/jetstream in a stream of NATS, Memory keeps none. queue/queuetest holds every store to
 // what stands here.
 //
 // # Promises
@@ -40,7 +40,7 @@
 //
 // log.go is what callers see, store.go what a store must do, memory.go the simplest one.
 // intake.go is where records wait, commit.go and failure.go are the loop that commits
-// them, ring.go and reader.go how they are read. cursor.go, cursors.go, resume.go,
+// them, ring.go and reader.go how they are read, follow.go is about records that others commit. cursor.go, cursors.go, resume.go,
 // orphan.go and ledger.go are about destinations, house.go and snapshot.go about what
 // goes and when, totals.go about the books.
 package queue

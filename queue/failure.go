@@ -33,8 +33,11 @@ func (c *committer[R]) failed(cause error) {
 
 // abort fails batch and everything queued behind it.
 func (c *committer[R]) abort(batch []queued[R]) {
-	batch = c.l.intake.abort(batch)
-	err := c.l.Err()
+	c.refuse(c.l.intake.abort(batch), c.l.Err())
+}
+
+// refuse answers records that are in the queue no more.
+func (c *committer[R]) refuse(batch []queued[R], err error) {
 	for _, q := range batch {
 		if q.done != nil {
 			q.done(0, err)
@@ -60,7 +63,11 @@ func (c *committer[R]) reopen() {
 		return
 	}
 	c.retries++
-	if err := c.l.store.Ready(c.l.Floor()); err != nil {
+	err := c.l.store.Ready(c.l.Floor())
+	if ferr := c.follow(); ferr != nil {
+		err = errors.Join(err, ferr)
+	}
+	if err != nil {
 		c.l.intake.fail(err)
 		c.retryLater()
 		return

@@ -115,6 +115,13 @@ func (in *intake[R]) abort(batch []queued[R]) []queued[R] {
 	return batch
 }
 
+// nextGeneration refuses from now on what was built so far.
+func (in *intake[R]) nextGeneration() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.generation++
+}
+
 // release takes the batch off the books of what waits.
 func (in *intake[R]) release(batch []queued[R]) {
 	size := int64(0)

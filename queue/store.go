@@ -9,7 +9,7 @@ import (
 // Store is where a log keeps what must outlive the process: records, cursors and
 // snapshots. It knows bytes, sequences and books, and nothing of what they mean; what
 // is kept in order, bounded and counted is decided by the Log. queue/disk keeps
-// everything in a directory, Memory keeps nothing.
+// everything in a directory, queue/jetstream in a stream of NATS, Memory keeps nothing.
 //
 // What each method promises about durability stands with it. "Survives the process"
 // means kill -9; "durable" means a power loss as well, as far as the store was not

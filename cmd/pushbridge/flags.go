@@ -49,6 +49,17 @@ const (
 	flagOrphans       = "storage.orphan-retention"
 	flagResetClock    = "storage.reset-clock"
 
+	flagNATSURL      = "storage.nats-url"
+	flagNATSStream   = "storage.nats-stream"
+	flagNATSReplicas = "storage.nats-replicas"
+	flagNATSCreds    = "storage.nats-creds"
+	flagNATSNKey     = "storage.nats-nkey"
+	flagNATSTLSCA    = "storage.nats-tlsca"
+	flagNATSTLSCert  = "storage.nats-tlscert"
+	flagNATSTLSKey   = "storage.nats-tlskey"
+	flagReplicaID    = "replica.id"
+	flagReplicaLease = "replica.lease"
+
 	flagAutoMemoryLimit      = "auto-gomemlimit"
 	flagAutoMemoryLimitRatio = "auto-gomemlimit.ratio"
 
@@ -67,6 +78,7 @@ func serveFlags() []cli.Flag {
 	all = append(all, limitFlags("Limits, beyond which a push is refused")...)
 	all = append(all, sendFlags("Remote write")...)
 	all = append(all, storageFlags("Storage")...)
+	all = append(all, streamFlags("Storage in a stream of NATS JetStream, instead of a directory")...)
 	return append(all, processFlags("Process")...)
 }
 
@@ -251,6 +263,51 @@ func storageFlags(category string) []cli.Flag {
 		&cli.StringFlag{
 			Name: flagPersistenceInterval, Category: category, Value: "5m",
 			Usage: "The minimum interval at which to write out the persistence file.",
+		},
+	}
+}
+
+func streamFlags(category string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{
+			Name: flagNATSURL, Category: category,
+			Usage: "URL of a NATS server with JetStream: the log is kept there instead of in --storage.path. Repeatable for the servers of a cluster. See docs/replicas.md.",
+		},
+		&cli.StringFlag{
+			Name: flagNATSStream, Category: category, Value: "pushbridge",
+			Usage: "Stream of the log, and bucket of the snapshots. Made when absent.",
+		},
+		&cli.IntFlag{
+			Name: flagNATSReplicas, Category: category, Value: 3,
+			Usage: "Copies of a stream that is made. Fewer than 3 lose pushes with a server's disk.",
+		},
+		&cli.StringFlag{
+			Name: flagNATSCreds, Category: category,
+			Usage: "File with the credentials of a NATS user, as nsc writes it.",
+		},
+		&cli.StringFlag{
+			Name: flagNATSNKey, Category: category,
+			Usage: "File with the NKey seed of a NATS user.",
+		},
+		&cli.StringFlag{
+			Name: flagNATSTLSCA, Category: category,
+			Usage: "File with the certificates of authorities that the servers' certificates are checked against.",
+		},
+		&cli.StringFlag{
+			Name: flagNATSTLSCert, Category: category,
+			Usage: "File with the certificate to show to the servers.",
+		},
+		&cli.StringFlag{
+			Name: flagNATSTLSKey, Category: category,
+			Usage: "File with the key of that certificate.",
+		},
+		&cli.StringFlag{
+			Name: flagReplicaID, Category: category,
+			Usage: "Name of this process among those that share the stream, the same after a restart. Defaults to the host's name.",
+		},
+		&cli.StringFlag{
+			Name: flagReplicaLease, Category: category, Value: "3s",
+			Usage: "How long nothing must be heard of the replica that leads before another one may. The same for all of them.",
 		},
 	}
 }

@@ -113,6 +113,9 @@ func newRegistry() *prometheus.Registry {
 // without a word about storage and with nowhere to send to, a directory that cannot
 // be used is no reason not to start.
 func (s *server) openGateway(sends bool) (*gateway.Gateway, error) {
+	if len(s.settings.stream.URLs) > 0 {
+		return s.openStream()
+	}
 	path := s.settings.storagePath
 	if path == "" {
 		s.log.Warn("no storage path is set: what was pushed is lost when the process ends")

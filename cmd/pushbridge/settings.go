@@ -20,6 +20,7 @@ import (
 	"github.com/pushbridge/pushbridge/ingest"
 	"github.com/pushbridge/pushbridge/queue"
 	"github.com/pushbridge/pushbridge/queue/disk"
+	"github.com/pushbridge/pushbridge/queue/jetstream"
 	"github.com/pushbridge/pushbridge/remotewrite"
 )
 
@@ -65,6 +66,8 @@ type settings struct {
 	orphanRetention time.Duration // 0: none
 	resetClock      bool
 
+	stream jetstream.Options // without URLs the log is in storagePath
+
 	autoMemoryLimit bool
 	memoryRatio     float64
 	shutdownTimeout time.Duration
@@ -83,6 +86,7 @@ func readSettings(c *cli.Context) (*settings, error) {
 	s.readPush(&r)
 	s.readSend(&r)
 	s.readStorage(&r)
+	s.readStream(&r)
 	s.readMemory(&r)
 	s.shutdownTimeout = r.duration(flagShutdownTimeout, 0)
 	s.clockOffsetFile = c.String(flagClockOffsetFile)
@@ -223,6 +227,7 @@ func (s *settings) flagValues(c *cli.Context) map[string]string {
 		}
 	}
 	for name, d := range map[string]time.Duration{
+		flagReplicaLease:        s.stream.Lease,
 		flagPersistenceInterval: s.persistenceInterval, flagTTL: s.ttl, flagMaxAge: s.maxAge,
 		flagRefreshInterval: s.refreshInterval, flagFsyncInterval: s.fsyncInterval, flagOrphans: s.orphanRetention, flagReadTimeout: s.readTimeout, flagShutdownTimeout: s.shutdownTimeout,
 	} {

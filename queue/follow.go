@@ -1,0 +1,100 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Shared is a Store whose log has records that this process did not commit: those of
+// others, and those of its own of which it has learnt only later that they were kept.
+type Shared interface {
+	Store
+
+	// Moved receives when there may be such records, or when it is worth while to try
+	// whether the store is ready.
+	Moved() <-chan struct{}
+}
+
+// Follower takes in records that the log has without having committed them.
+type Follower[R any] struct {
+	// Outdated says that everything which was built so far may build on something else
+	// than what the log has: its generation has passed.
+	Outdated func()
+
+	// Fold gets each such record, in order, before readers do.
+	Fold func(r R, seq uint64)
+}
+
+// Follow makes the log tell f of records that others commit. It must be called before
+// Run.
+func (l *Log[R]) Follow(f Follower[R]) { l.commit.follower = f }
+
+// moved returns what says that there may be records of others.
+func (c *committer[R]) moved() <-chan struct{} {
+	if s, ok := c.l.store.(Shared); ok {
+		return s.Moved()
+	}
+	return nil
+}
+
+// follow takes in what a shared store has behind the last record. What waits was built
+// without it, and so may be what is being built at the moment: both are refused.
+func (c *committer[R]) follow() error {
+	if _, ok := c.l.store.(Shared); !ok {
+		return nil
+	}
+	c.l.store.Publish()
+	t := c.l.store.Tail(c.at)
+	defer func() { _ = t.Close() }() // was only read from
+	followed := false
+	for {
+		var r R
+		var e Entry
+		err := t.Next(func(entry Entry, b []byte) (err error) {
+			e = entry
+			r, err = c.l.codec.Decode(b)
+			return err
+		})
+		switch {
+		case errors.As(err, new(*GapError)):
+			c.l.o.Logger.Error("records of others that the state needs are missing", "err", err)
+			c.at = t.At()
+			continue
+		case errors.Is(err, io.EOF):
+			if followed {
+				c.outdate()
+			}
+			return nil
+		case err != nil:
+			return fmt.Errorf("read what others have written: %w", err)
+		}
+		if !followed {
+			c.outdate()
+			followed = true
+		}
+		c.adopt(r, e)
+	}
+}
+
+// outdate refuses what waits, and from now on what was built before.
+func (c *committer[R]) outdate() {
+	c.refuse(c.l.intake.abort(nil), fmt.Errorf("%w: %w", ErrUnavailable, ErrAborted))
+	c.l.intake.nextGeneration()
+	if c.follower.Outdated != nil {
+		c.follower.Outdated()
+	}
+}
+
+// adopt makes a record of somebody else the newest.
+func (c *committer[R]) adopt(r R, e Entry) {
+	raise(&c.l.maxTime, e.Time)
+	if c.follower.Fold != nil {
+		c.follower.Fold(r, e.Seq)
+	}
+	c.at = Place{Seq: e.Seq, Total: e.Total, Exact: true}
+	c.l.head.Store(e.Seq)
+	c.l.ring.publish([]ringItem[R]{{
+		Item: Item[R]{Record: r, Seq: e.Seq}, size: int64(c.l.codec.Size(r)), total: e.Total, samples: e.Samples, skipped: c.skipped,
+	}})
+}

@@ -1,0 +1,455 @@
+package jetstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/pushbridge/pushbridge/queue"
+)
+
+// chain is the end of the stream as a writer sees it. One goroutine owns it, which does
+// what is asked of it one after the other: what has come together while a message was
+// on its way shares the next one.
+type chain struct {
+	st   stream
+	v    *view
+	o    Options
+	log  *slog.Logger
+	now  func() time.Time
+	wait func(time.Duration) // observes how long a batch took
+
+	requests chan *request
+	moved    chan struct{}
+	ctx      context.Context //nolint:containedctx // of the goroutine, and of what it asks for
+	ended    chan struct{}
+
+	// Of the goroutine.
+	leads   bool
+	claimed claimed   // what it leads, or led, by
+	tried   claimed   // the newest that was tried
+	lost    error     // why it does not lead
+	written time.Time // when the last message was sent that was stored
+	scratch []byte
+}
+
+// claimed is what a claim is known by.
+type claimed struct{ epoch, nonce uint64 }
+
+// request is something to do. It is answered once.
+type request struct {
+	add    func(*writing) // appends items; nil for others than writes
+	do     func() error   // instead of add
+	answer chan error
+}
+
+// writing is a batch that is being put together.
+type writing struct {
+	body    []byte
+	next    uint64 // sequence of the next record
+	total   uint64
+	rolled  bool // a part has ended
+	scratch []byte
+}
+
+// Reasons why nothing is written.
+var (
+	errNeverLed = errors.New("this replica does not lead")
+	errFenced   = errors.New("another replica leads now")
+	errEnded    = errors.New("the store is closed")
+)
+
+// maxShared bounds how many requests share a message.
+const maxShared = 1024
+
+func newChain(ctx context.Context, st stream, v *view, o Options, h queue.Host) *chain {
+	return &chain{
+		st: st, v: v, o: o, log: h.Logger, now: h.Now, lost: errNeverLed,
+		wait:     func(d time.Duration) { h.Metrics.FsyncSeconds.Observe(d.Seconds()) },
+		requests: make(chan *request, maxShared), moved: make(chan struct{}, 1), ctx: ctx, ended: make(chan struct{}),
+	}
+}
+
+// write appends items to the log. When it returns nil they are durable.
+func (c *chain) write(add func(*writing)) error { return c.ask(&request{add: add}) }
+
+// run does f while nothing else is done.
+func (c *chain) run(f func() error) error { return c.ask(&request{do: f}) }
+
+func (c *chain) ask(r *request) error {
+	r.answer = make(chan error, 1)
+	select {
+	case c.requests <- r:
+	case <-c.ended:
+		return errEnded
+	}
+	select {
+	case err := <-r.answer:
+		return err
+	case <-c.ended:
+		select {
+		case err := <-r.answer:
+			return err
+		default:
+			return errEnded
+		}
+	}
+}
+
+// loop is the goroutine.
+func (c *chain) loop() {
+	defer close(c.ended)
+	beat := time.NewTicker(c.o.Lease / 3)
+	defer beat.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case r := <-c.requests:
+			c.serve(r)
+		case <-beat.C:
+			c.beat()
+		}
+	}
+}
+
+// serve does r, and with it the writes that wait behind it.
+func (c *chain) serve(r *request) {
+	var writes []*request
+	for n := 0; ; n++ {
+		if r.add != nil {
+			writes = append(writes, r)
+		} else {
+			c.flush(writes)
+			writes = nil
+			r.answer <- r.do()
+		}
+		if n == maxShared {
+			break
+		}
+		select {
+		case r = <-c.requests:
+			continue
+		default:
+		}
+		break
+	}
+	c.flush(writes)
+}
+
+// flush writes one batch with all that the requests add, and answers them.
+func (c *chain) flush(writes []*request) {
+	if len(writes) == 0 {
+		return
+	}
+	err := c.reclaim()
+	if err == nil {
+		err = c.append(func(w *writing) {
+			for _, r := range writes {
+				r.add(w)
+			}
+		})
+	}
+	for _, r := range writes {
+		r.answer <- err
+	}
+}
+
+// reclaim goes on leading after a write whose end is not known, if nobody else has led
+// since. Whoever has lost it to somebody else needs more than that: see claim.
+func (c *chain) reclaim() error {
+	if c.leads {
+		return nil
+	}
+	if l := c.v.leading(); c.claimed == (claimed{}) || c.claimed != (claimed{l.epoch, l.nonce}) {
+		return c.lost
+	}
+	return c.claimIf(func(l leader) bool { return c.claimed == claimed{l.epoch, l.nonce} })
+}
+
+// beat tells the others that this replica lives, if nothing else has.
+func (c *chain) beat() {
+	if c.leads && time.Since(c.written) >= c.o.Lease/3 {
+		_ = c.append(func(*writing) {}) // what fails ends the leading, and check says so
+	}
+}
+
+// append writes a batch, in front of it a checkpoint if one is due.
+func (c *chain) append(add func(*writing)) error {
+	began := time.Now()
+	h := header{epoch: c.tried.epoch, nonce: c.tried.nonce}
+	c.v.mu.RLock()
+	h.prev, h.before, h.checkpoint = c.v.head.Seq, c.v.head.Total, c.v.checkpoint
+	h.first = max(c.v.head.Seq, c.v.void) + 1
+	due := c.partFullLocked()
+	c.v.mu.RUnlock()
+	w := &writing{next: h.first, total: h.before, scratch: c.scratch}
+	if due {
+		h.checkpoint, w.rolled = 0, h.checkpoint != 0
+		w.body = appendItem(nil, itemCheckpoint, c.v.appendCheckpoint(nil))
+	}
+	add(w)
+	c.scratch = w.scratch
+	if cap(c.scratch) > maxScratch {
+		c.scratch = nil
+	}
+	for _, m := range messages(h, w.body) {
+		if err := c.publish(m); err != nil {
+			c.leads, c.lost = false, err
+			return err
+		}
+	}
+	c.wait(time.Since(began))
+	return nil
+}
+
+// maxScratch is the largest scratch space that is kept.
+const maxScratch = 4 * mib
+
+func (c *chain) partFullLocked() bool {
+	if len(c.v.parts) == 0 {
+		return true
+	}
+	p := &c.v.parts[len(c.v.parts)-1]
+	return p.bytes >= c.o.PartBytes || p.count >= maxPartMessages
+}
+
+// attemptTime is how long one attempt may take: when the stream has lost its leader, a
+// server that knows nothing of it yet never answers.
+const attemptTime = time.Second
+
+// publish stores the next message. It returns nil when it is stored, errFenced when
+// it never will be, and something else when that was not to be found out in time.
+func (c *chain) publish(m []byte) error {
+	give := time.Now().Add(c.o.Patience)
+	for n := 0; ; n++ {
+		began := time.Now()
+		err := c.attempt(m)
+		if err == nil {
+			c.written = began
+			return c.v.fold(message{c.v.last() + 1, m})
+		}
+		if errors.Is(err, errFenced) || errors.As(err, new(refusal)) {
+			return err
+		}
+		if time.Now().After(give) {
+			return fmt.Errorf("write to the stream: %w", err)
+		}
+		if !errors.Is(err, errAgain) {
+			n += 4
+		}
+		if !c.pause(min(time.Millisecond<<min(n, 8), 100*time.Millisecond)) {
+			return errEnded
+		}
+	}
+}
+
+// pause returns false when the store is closed meanwhile.
+func (c *chain) pause(d time.Duration) bool {
+	select {
+	case <-time.After(d/2 + rand.N(d/2+1)):
+		return true
+	case <-c.ctx.Done():
+		return false
+	}
+}
+
+// attempt publishes m once, and finds out what became of it.
+func (c *chain) attempt(m []byte) error {
+	expect := c.v.last()
+	ctx, cancel := context.WithTimeout(c.ctx, attemptTime)
+	seq, err := c.st.publish(ctx, m, expect)
+	cancel()
+	switch {
+	case err == nil && seq == expect+1:
+		return nil
+	case err == nil:
+		return refusal{fmt.Errorf("the stream gave a message the sequence %d, and %d was expected", seq, expect+1)}
+	case errors.Is(err, errAgain) || errors.As(err, new(refusal)):
+		return err
+	}
+	return c.resolve(m, expect+1, err)
+}
+
+// resolve finds out what became of a message after an answer that does not say so:
+// whatever stands at its place is it, or keeps it out for ever.
+func (c *chain) resolve(m []byte, seq uint64, cause error) error {
+	ctx, cancel := context.WithTimeout(c.ctx, attemptTime)
+	defer cancel()
+	stored, err := c.st.get(ctx, seq)
+	switch {
+	case err == nil && bytes.Equal(stored, m):
+		return nil
+	case err == nil:
+		return errFenced
+	}
+	return cause // it is not there, or that is not known: the same again
+}
+
+// catchUp folds in everything that the stream has.
+func (c *chain) catchUp() error {
+	ctx, cancel := context.WithTimeout(c.ctx, c.o.Patience)
+	defer cancel()
+	_, last, err := c.st.ends(ctx)
+	if err != nil {
+		return fmt.Errorf("ask for the end of the stream: %w", err)
+	}
+	if last < c.v.last() {
+		return fmt.Errorf("the stream ends at message %d, and message %d was seen: it was made anew or reset; restart to go on with what is there", last, c.v.last())
+	}
+	return readTo(ctx, c.st, c.v.last()+1, last, c.v.fold)
+}
+
+// claim makes this replica the one that leads, if it may.
+func (c *chain) claim() error { return c.claimIf(func(leader) bool { return true }) }
+
+func (c *chain) claimIf(good func(leader) bool) error {
+	if c.leads {
+		return nil
+	}
+	if err := c.catchUp(); err != nil {
+		return err
+	}
+	err := c.mayClaim()
+	if err == nil && !good(c.v.leading()) {
+		err = errFenced
+	}
+	if err != nil {
+		c.lost = err
+		return err
+	}
+	c.tried = claimed{c.v.leading().epoch + 1, rand.Uint64()}
+	err = c.append(func(w *writing) {
+		content := appendString(nil, c.o.ID)
+		content = appendString(content, c.o.Address)
+		content = appendSigned(content, c.now().UnixMilli())
+		w.body = appendItem(w.body, itemClaim, content)
+	})
+	if err != nil {
+		return fmt.Errorf("claim to lead: %w", err)
+	}
+	c.leads, c.lost, c.claimed = true, nil, c.tried
+	c.log.Info("this replica leads", "replica", c.o.ID, "epoch", c.claimed.epoch)
+	return nil
+}
+
+// grace is what a replica waits longer than a leader's lease lasts.
+const grace = 300 * time.Millisecond
+
+// mayClaim returns why this replica may not lead at present. Whoever led under its own
+// name before it began is not there any more.
+func (c *chain) mayClaim() error {
+	l := c.v.leading()
+	own := claimed{l.epoch, l.nonce}
+	switch {
+	case l.epoch == 0 || l.gone || own == c.claimed || own == c.tried:
+		return nil
+	case c.tried == claimed{} && l.id == c.o.ID:
+		return nil
+	case c.v.silence() >= c.o.Lease+grace:
+		return nil
+	}
+	return &LeaderError{ID: l.id, Address: l.address, Epoch: l.epoch, Since: l.since}
+}
+
+// LeaderError says that another replica leads.
+type LeaderError struct {
+	ID      string
+	Address string
+	Epoch   uint64
+	Since   time.Time
+}
+
+// Error names the replica.
+func (e *LeaderError) Error() string {
+	return fmt.Sprintf("replica %q leads since %s (epoch %d)", e.ID, e.Since.UTC().Format(time.RFC3339), e.Epoch)
+}
+
+// resign lets the others lead at once.
+func (c *chain) resign() error {
+	if !c.leads {
+		return nil
+	}
+	err := c.append(func(w *writing) { w.body = appendItem(w.body, itemResign, nil) })
+	c.leads, c.lost = false, errNeverLed
+	return err
+}
+
+// last returns the last message that was folded in.
+func (v *view) last() uint64 {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.at
+}
+
+func (v *view) leading() leader {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.leader
+}
+
+func (v *view) silence() time.Duration {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return time.Since(v.heard)
+}
+
+// readTo calls f with the messages from next to last, in order. What is missing is
+// known to be.
+func readTo(ctx context.Context, st stream, next, last uint64, f func(message) error) error {
+	for next <= last {
+		some, err := st.read(ctx, next)
+		if err != nil {
+			return fmt.Errorf("read the stream from message %d: %w", next, err)
+		}
+		if len(some) == 0 || some[0].seq != next {
+			if some, err = missing(ctx, st, next, last, some); err != nil {
+				return err
+			}
+		}
+		for _, m := range some {
+			if m.seq > last {
+				return nil
+			}
+			if err := f(m); err != nil {
+				return err
+			}
+			next = m.seq + 1
+		}
+		if len(some) == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// missing asks the stream's leader whether the message next is really not there, and
+// returns what comes instead.
+func missing(ctx context.Context, st stream, next, last uint64, some []message) ([]message, error) {
+	b, err := st.get(ctx, next)
+	switch {
+	case err == nil:
+		return []message{{next, b}}, nil
+	case !errors.Is(err, errNone):
+		return nil, fmt.Errorf("read message %d: %w", next, err)
+	case len(some) > 0:
+		return some, nil
+	}
+	first, _, err := st.ends(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for seq := max(next+1, first); seq <= last; seq++ {
+		if b, err = st.get(ctx, seq); err == nil {
+			return []message{{seq, b}}, nil
+		}
+		if !errors.Is(err, errNone) {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
