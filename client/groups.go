@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
-	"google.golang.org/protobuf/proto"
 )
 
 // Group is a group as /api/v1/metrics shows it.
@@ -134,7 +133,7 @@ func (g *Group) own(labels map[string]string) (own []*dto.LabelPair) {
 		if _, grouping := g.Labels[name]; grouping || name == instanceLabel && value == "" {
 			continue
 		}
-		own = append(own, &dto.LabelPair{Name: proto.String(name), Value: proto.String(value)})
+		own = append(own, &dto.LabelPair{Name: new(name), Value: new(value)})
 	}
 	return own
 }
@@ -154,17 +153,17 @@ func (m *metric) dto(t dto.MetricType) (out *dto.Metric, err error) {
 	case dto.MetricType_UNTYPED:
 		out.Untyped = &dto.Untyped{Value: number(m.Value)}
 	case dto.MetricType_SUMMARY:
-		out.Summary = &dto.Summary{SampleCount: proto.Uint64(uint64(*number(m.Count))), SampleSum: number(m.Sum)}
+		out.Summary = &dto.Summary{SampleCount: new(uint64(*number(m.Count))), SampleSum: number(m.Sum)}
 		for q, v := range m.Quantiles {
 			out.Summary.Quantile = append(out.Summary.Quantile, &dto.Quantile{Quantile: number(q), Value: number(v)})
 		}
 		slices.SortFunc(out.Summary.Quantile, func(a, b *dto.Quantile) int { return cmp.Compare(a.GetQuantile(), b.GetQuantile()) })
 	case dto.MetricType_HISTOGRAM, dto.MetricType_GAUGE_HISTOGRAM:
-		out.Histogram = &dto.Histogram{SampleCount: proto.Uint64(uint64(*number(m.Count))), SampleSum: number(m.Sum)}
+		out.Histogram = &dto.Histogram{SampleCount: new(uint64(*number(m.Count))), SampleSum: number(m.Sum)}
 		for bound, v := range m.Buckets {
 			// Those of native histograms are intervals.
 			if le, notClassic := strconv.ParseFloat(bound, 64); notClassic == nil && !math.IsNaN(le) {
-				out.Histogram.Bucket = append(out.Histogram.Bucket, &dto.Bucket{UpperBound: &le, CumulativeCount: proto.Uint64(uint64(*number(v)))})
+				out.Histogram.Bucket = append(out.Histogram.Bucket, &dto.Bucket{UpperBound: &le, CumulativeCount: new(uint64(*number(v)))})
 			}
 		}
 		slices.SortFunc(out.Histogram.Bucket, func(a, b *dto.Bucket) int { return cmp.Compare(a.GetUpperBound(), b.GetUpperBound()) })

@@ -131,11 +131,11 @@ func (s *jobs) news(now time.Time) []news {
 // values are what is to be said of j.
 func (j *job) values(now time.Time) group.JobValues {
 	if base := max(j.state.Success, j.state.Known); !j.hasTold || base != j.dueFor {
-		j.due, j.dueFor, j.hasTold = j.Job.Due(&j.state), base, true
+		j.due, j.dueFor, j.hasTold = j.Due(&j.state), base, true
 	}
 	return group.JobValues{
 		JobState: j.state,
-		Overdue:  now.After(j.due) || j.Job.Hangs(&j.state, now),
+		Overdue:  now.After(j.due) || j.Hangs(&j.state, now),
 		Runtime:  j.state.Runtime(now).Seconds(),
 	}
 }
@@ -211,7 +211,7 @@ func (g *Gateway) Jobs() []JobStatus {
 	out := make([]JobStatus, len(g.jobs.current))
 	for i, j := range g.jobs.current {
 		v := j.values(now)
-		out[i] = JobStatus{Job: &j.Job, State: j.state, Due: j.due, Overdue: v.Overdue, Hangs: j.Job.Hangs(&j.state, now)}
+		out[i] = JobStatus{Job: &j.Job, State: j.state, Due: j.due, Overdue: v.Overdue, Hangs: j.Hangs(&j.state, now)}
 	}
 	return out
 }

@@ -60,7 +60,7 @@ func TestJobPushed(t *testing.T) {
 func plainMembers(t *testing.T, text string) []Member {
 	t.Helper()
 	b := NewBuilder()
-	for _, f := range strings.Fields(text) {
+	for f := range strings.FieldsSeq(text) {
 		name, value, _ := strings.Cut(f, "=")
 		b.Family(name, Gauge)
 		b.Metric(FormSingle, nil, nil, math.Float64bits(number(t, value)))

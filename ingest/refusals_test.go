@@ -28,7 +28,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := &Handler{refusals: newRefusals(tt.limit, prometheus.NewRegistry())}
-			r := httptest.NewRequest("PUT", "/metrics/job/a", nil)
+			r := httptest.NewRequestWithContext(t.Context(), "PUT", "/metrics/job/a", nil)
 			note := func(key group.Labels, i int) {
 				h.refusals.note(r, key, time.Unix(int64(i), 0), 400, reasonInvalid, tt.text)
 			}
@@ -64,7 +64,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 func TestRefusalsMetric(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	s := newRefusals(1<<20, reg)
-	s.note(httptest.NewRequest("PUT", "/metrics/job/a", nil), nil, time.Unix(1, 0), 400, reasonBody, strings.Repeat("x", 1000))
+	s.note(httptest.NewRequestWithContext(t.Context(), "PUT", "/metrics/job/a", nil), nil, time.Unix(1, 0), 400, reasonBody, strings.Repeat("x", 1000))
 	families, err := reg.Gather()
 	if err != nil || len(families) != 1 {
 		t.Fatal(families, err)

@@ -60,7 +60,7 @@ func (x *attempt) judged(a answer, v verdict) verdict {
 		return v
 	case speak1: // settles nothing
 		return v
-	default:
+	case delivered, partly, refused, rejected, noNatives, stumbles:
 		x.d.report.answered(x.sender.shard, a.success())
 		return v
 	}

@@ -127,9 +127,9 @@ func (f *fates) settle(shard int, b *batch, now time.Time) {
 
 // settledTo returns the sequence of the last record that ends in b, 0 for none.
 func (b *batch) settledTo() uint64 {
-	for i := len(b.parts) - 1; i >= 0; i-- {
-		if b.parts[i].whole {
-			return b.parts[i].item.seq
+	for _, p := range slices.Backward(b.parts) {
+		if p.whole {
+			return p.item.seq
 		}
 	}
 	return 0

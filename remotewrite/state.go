@@ -103,25 +103,37 @@ func (d *Destination) tellChange(was State, lasted time.Duration) {
 	switch {
 	case !healthy && (c.told && c.state != was || c.failures.due(c.since, 1) > 0):
 		c.told = true
-		d.log.Warn(badNews[c.state], d.report.attributes(d.counts(was, lasted))...)
+		d.tellBad(d.report.attributes(d.counts(was, lasted)))
 	case healthy && c.told:
 		c.told = false
 		d.log.Info("sending works again", append(d.counts(was, lasted), "failed_for", c.since.Sub(bad).Round(time.Millisecond))...)
 	case healthy && was.Healthy() && c.changes.due(c.since, 1) > 0:
-		d.log.Info(goodNews[c.state], d.counts(was, lasted)...)
+		d.tellGood(d.counts(was, lasted))
 	}
 }
 
-var badNews = map[State]string{
-	StateLosing:   "samples are being lost",
-	StateRefusing: "the receiver turns away whatever is sent: samples are held, and tried again until that is mended",
-	StateFailing:  "sending fails, will be tried again until it works",
+func (d *Destination) tellBad(attributes []any) {
+	switch d.condition.state {
+	case StateLosing:
+		d.log.Warn("samples are being lost", attributes...)
+	case StateRefusing:
+		d.log.Warn("the receiver turns away whatever is sent: samples are held, and tried again until that is mended", attributes...)
+	case StateFailing:
+		d.log.Warn("sending fails, will be tried again until it works", attributes...)
+	case StateStopped, StateCatchingUp, StateNeverTried, StateOK:
+	}
 }
 
-var goodNews = map[State]string{
-	StateCatchingUp: "destination has fallen behind, and catches up",
-	StateNeverTried: "nothing to send yet",
-	StateOK:         "the latest samples were taken",
+func (d *Destination) tellGood(attributes []any) {
+	switch d.condition.state {
+	case StateCatchingUp:
+		d.log.Info("destination has fallen behind, and catches up", attributes...)
+	case StateNeverTried:
+		d.log.Info("nothing to send yet", attributes...)
+	case StateOK:
+		d.log.Info("the latest samples were taken", attributes...)
+	case StateStopped, StateLosing, StateRefusing, StateFailing:
+	}
 }
 
 // counts are what a line about a change of state tells beside it.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -60,7 +61,7 @@ func readImport(c *cli.Context) (*client.Textfiles, error) {
 				grouping, _ := client.NewGrouping(name, pairs) // checked above
 				return grouping
 			}
-			grouping, _ := client.NewGrouping(job, append(pairs[:len(pairs):len(pairs)], textfileLabel+"="+name))
+			grouping, _ := client.NewGrouping(job, append(slices.Clip(pairs), textfileLabel+"="+name))
 			return grouping
 		},
 	}, nil
