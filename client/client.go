@@ -107,21 +107,28 @@ func (e *busyError) Error() string {
 	return strings.TrimSuffix(fmt.Sprintf("answered %d: %s", e.status, e.text), ": ")
 }
 
-// attempt sends p once.
-func (c *Client) attempt(ctx context.Context, p Push) error {
+// Request is one request below the gateway's URL.
+type Request struct {
+	Method string
+	Path   string // escaped, with the query
+	Header http.Header
+	Body   []byte
+}
+
+// Once makes one request and waits for the answer. Its error is a *RefusedError if the answer
+// would be the same again.
+func (c *Client) Once(ctx context.Context, r Request) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, p.Method, c.base+path(p.Grouping), bytes.NewReader(p.Body))
+	req, err := http.NewRequestWithContext(ctx, r.Method, c.base+r.Path, bytes.NewReader(r.Body))
 	if err != nil {
 		return &RefusedError{Text: err.Error()}
 	}
-	req.Header.Set(IDHeader, p.ID)
-	req.Header.Set("User-Agent", c.agent)
-	if p.ContentType != "" && p.Method != http.MethodDelete {
-		req.Header.Set("Content-Type", p.ContentType)
+	if r.Header != nil {
+		req.Header = r.Header
 	}
-	if p.Encoding != "" {
-		req.Header.Set("Content-Encoding", p.Encoding)
+	if req.Header.Get("User-Agent") == "" {
+		req.Header.Set("User-Agent", c.agent)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -130,6 +137,19 @@ func (c *Client) attempt(ctx context.Context, p Push) error {
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // a part of it says something too
 	return meaning(resp, strings.TrimSpace(string(text)))
+}
+
+// request is one attempt to push p.
+func (p *Push) request() Request {
+	h := http.Header{}
+	h.Set(IDHeader, p.ID)
+	if p.ContentType != "" && p.Method != http.MethodDelete {
+		h.Set("Content-Type", p.ContentType)
+	}
+	if p.Encoding != "" {
+		h.Set("Content-Encoding", p.Encoding)
+	}
+	return Request{Method: p.Method, Path: path(p.Grouping), Header: h, Body: p.Body}
 }
 
 // meaning is what an answer says of the push.

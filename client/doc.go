@@ -5,6 +5,7 @@
 //	client.go  one attempt: the request, and what its answer means
 //	retry.go   attempts until one is answered
 //	groups.go  what a gateway has stored
+//	view.go    what its /metrics shows, and how two of them differ
 //	textfile.go   a directory of files, each a group
 //	spool.go   a directory of pushes that were not answered, for the next run
 //

@@ -33,7 +33,7 @@ func (c *Client) do(ctx, attempt context.Context, p Push) error {
 	}
 	pause := firstPause
 	for attempts := 1; ; attempts++ {
-		err := c.attempt(attempt, p)
+		err := c.Once(attempt, p.request())
 		if err == nil {
 			return nil
 		}

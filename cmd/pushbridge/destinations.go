@@ -49,7 +49,7 @@ type destination struct {
 }
 
 func newDestinations(s *server, intake *remotewrite.Intake) *destinations {
-	return &destinations{
+	d := &destinations{
 		o: remotewrite.Options{
 			Log:           s.gateway.Log(),
 			State:         func() *remotewrite.Restatement { return restate(s.gateway) },
@@ -66,6 +66,10 @@ func newDestinations(s *server, intake *remotewrite.Intake) *destinations {
 		namings: remotewrite.NewNamings(s.beside(namingsName), s.log.With("component", "remotewrite")),
 		changed: make(chan struct{}),
 	}
+	if s.untold {
+		d.o.State = nil
+	}
+	return d
 }
 
 // prepare makes the destinations of c, and none runs yet.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	promconfig "github.com/prometheus/common/config"
@@ -58,6 +59,7 @@ type explanation struct {
 	stored   []client.Group
 
 	server    *server
+	kept      atomic.Uint64 // samples that are in the log
 	receivers []*explained
 }
 
@@ -119,7 +121,7 @@ func readExplain(c *cli.Context) (*explanation, error) {
 // alone leaves of the settings what decides about pushes.
 func (s *settings) alone() {
 	s.listenAddresses, s.listenAddressFile, s.systemdSocket, s.webConfigFile = []string{"127.0.0.1:0"}, "", false, ""
-	s.storagePath, s.persistenceFile, s.refreshInterval = "", "", 0
+	s.storagePath, s.persistenceFile, s.refreshInterval, s.tee.client = "", "", 0, nil
 }
 
 // run makes the gateway, and ends it.
@@ -140,9 +142,11 @@ func (e *explanation) run(ctx context.Context, w io.Writer) error {
 			return err
 		}
 	}
-	if e.server, err = buildServer(ctx, e.settings, c, slog.New(slog.DiscardHandler)); err != nil {
+	e.server = &server{settings: e.settings, untold: true, log: slog.New(slog.DiscardHandler)}
+	if err := e.server.build(ctx, c); err != nil {
 		return err
 	}
+	e.server.gateway.OnKept(func(r *group.Record) { e.kept.Add(uint64(r.Samples())) })
 	ended := make(chan error, 1)
 	go func() { ended <- e.server.run(ctx) }()
 	err = e.explain(ctx, w)
@@ -228,7 +232,10 @@ func groupingOf(labels []client.Label) []group.Label {
 // settle waits until the receivers have what there is.
 func (e *explanation) settle(ctx context.Context) error {
 	for _, one := range e.server.destinations.list() {
-		for one.sender.Status().Books.Pending > 0 {
+		for {
+			if b := one.sender.Status().Books; b.Accepted >= e.kept.Load() && b.Pending == 0 {
+				break
+			}
 			select {
 			case <-ctx.Done():
 				return ctx.Err()

@@ -37,6 +37,10 @@ const (
 
 	flagConfigFile = "config.file"
 
+	flagTeeURL        = "tee.url"
+	flagTeeHTTPConfig = "tee.http.config.file"
+	flagTeeMaxBytes   = "tee.max-bytes"
+
 	flagRefreshInterval = "refresh.interval"
 	flagRefreshBackfill = "refresh.backfill"
 
@@ -77,6 +81,7 @@ func serveFlags() []cli.Flag {
 	all = append(all, pushFlags("Pushes")...)
 	all = append(all, limitFlags("Limits, beyond which a push is refused")...)
 	all = append(all, sendFlags("Remote write")...)
+	all = append(all, teeFlags("Copies to another gateway, for moving to this one")...)
 	all = append(all, storageFlags("Storage")...)
 	all = append(all, streamFlags("Storage in a stream of NATS JetStream, instead of a directory")...)
 	return append(all, processFlags("Process")...)
@@ -218,6 +223,23 @@ func sendFlags(category string) []cli.Flag {
 		&cli.BoolFlag{
 			Name: flagRefreshBackfill, Category: category,
 			Usage: "Fill the hole that an outage of a destination left in groups that were not pushed to, at most 50m back. See docs/lifecycle.md.",
+		},
+	}
+}
+
+func teeFlags(category string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: flagTeeURL, Category: category,
+			Usage: "A Pushgateway that gets a copy of every push that was accepted, without delaying or failing it. See docs/migration.md.",
+		},
+		&cli.StringFlag{
+			Name: flagTeeHTTPConfig, Category: category,
+			Usage: "File with TLS and authentication for it, as promtool's --http.config.file.",
+		},
+		&cli.StringFlag{
+			Name: flagTeeMaxBytes, Category: category, Value: "64MiB",
+			Usage: "Memory for copies that wait. At the bound the oldest are dropped, counted.",
 		},
 	}
 }

@@ -59,6 +59,8 @@ var reservedFamilies = map[group.Type][]string{
 		"pushbridge_remotewrite_samples_delivered_total",
 		"pushbridge_remotewrite_samples_dropped_total",
 		"pushbridge_remotewrite_samples_in_doubt_total",
+		"pushbridge_tee_dropped_total",
+		"pushbridge_tee_sent_total",
 		"pushgateway_http_requests_total",
 	},
 	group.Gauge: {
@@ -114,6 +116,7 @@ var reservedFamilies = map[group.Type][]string{
 		"pushbridge_remotewrite_remembered_bytes",
 		"pushbridge_remotewrite_samples_pending",
 		"pushbridge_remotewrite_stuck_batches",
+		"pushbridge_tee_queue_bytes",
 		"pushgateway_build_info",
 	},
 	group.Histogram: {

@@ -68,9 +68,10 @@ func (s *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 	if prefix != "" {
 		mux.Handle(prefix, push.DecodeBody(&missed))
 	}
+	pushes := s.tee.Copy(push)
 	return ingest.Uploads(s.settings.readTimeout, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if push.Owns(r.URL.Path) {
-			push.ServeHTTP(w, r)
+			pushes.ServeHTTP(w, r)
 			return
 		}
 		mux.ServeHTTP(w, r)

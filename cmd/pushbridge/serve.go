@@ -26,12 +26,14 @@ import (
 	"github.com/pushbridge/pushbridge/queue/disk"
 	"github.com/pushbridge/pushbridge/remotewrite"
 	"github.com/pushbridge/pushbridge/state"
+	"github.com/pushbridge/pushbridge/tee"
 	"github.com/pushbridge/pushbridge/web"
 )
 
 // server is every component, built and wired. Nothing runs before run.
 type server struct {
 	settings *settings
+	untold   bool // destinations are not told the state at first: see explain
 	log      *slog.Logger
 	now      func() time.Time
 	registry *prometheus.Registry
@@ -43,6 +45,7 @@ type server struct {
 	deliveries   *deliveries
 	persistence  *pgfile.Keeper
 	reloader     *reloader
+	tee          *tee.Tee
 	handler      http.Handler
 
 	quit     chan struct{} // closed by the quit endpoint
@@ -72,29 +75,33 @@ func newServer(ctx context.Context, s *settings, log *slog.Logger) (*server, err
 		return nil, err
 	}
 	c.LogRemarks(log)
-	return buildServer(ctx, s, c, log)
+	srv := &server{settings: s, log: log}
+	if err := srv.build(ctx, c); err != nil {
+		return nil, err
+	}
+	return srv, nil
 }
 
-// buildServer builds the components in the order of the data flow, and reads the
-// state back from disk.
-func buildServer(ctx context.Context, s *settings, c *config.Config, log *slog.Logger) (_ *server, err error) {
-	srv := &server{settings: s, log: log, now: newClock(s.clockOffsetFile), quit: make(chan struct{})}
-	if srv.frontend, err = listen(ctx, s, log.With("component", "web")); err != nil {
-		return nil, err
+// build makes the components in the order of the data flow, and reads the state back
+// from disk.
+func (s *server) build(ctx context.Context, c *config.Config) (err error) {
+	s.now, s.quit = newClock(s.settings.clockOffsetFile), make(chan struct{})
+	if s.frontend, err = listen(ctx, s.settings, s.log.With("component", "web")); err != nil {
+		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, srv.frontend.close())
+			err = errors.Join(err, s.frontend.close())
 		}
 	}()
-	srv.registry = newRegistry()
-	if srv.gateway, err = srv.openGateway(len(c.Destinations) > 0); err != nil {
-		return nil, err
+	s.registry = newRegistry()
+	if s.gateway, err = s.openGateway(len(c.Destinations) > 0); err != nil {
+		return err
 	}
-	if err := srv.wire(c); err != nil {
-		return nil, errors.Join(err, srv.gateway.Close())
+	if err := s.wire(c); err != nil {
+		return errors.Join(err, s.gateway.Close())
 	}
-	return srv, nil
+	return nil
 }
 
 // newRegistry returns a registry with what every Prometheus program shows.
@@ -195,6 +202,7 @@ func (s *server) wire(c *config.Config) error {
 	s.deliveries = newDeliveries(s.destinations, s.gateway, s.registry)
 	s.persistence = s.newKeeper()
 	s.reloader = newReloader(s.registry)
+	s.tee = s.newTee()
 	push := s.pushHandler()
 	s.handler = s.routes(push, web.New(s.webOptions(push)))
 	return nil
@@ -270,6 +278,7 @@ func (s *server) run(ctx context.Context) error {
 		{"persistence", s.persistence.Run},
 		{"upkeep", func(ctx context.Context) error { return s.gateway.Run(ctx, s.destinations.any) }},
 		{"reload", s.reloadOnHangup},
+		{"tee", s.tee.Run},
 		{"web", func(ctx context.Context) error {
 			s.persistence.Wait(ctx)
 			defer context.AfterFunc(ctx, s.deliveries.end)()

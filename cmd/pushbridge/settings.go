@@ -56,6 +56,8 @@ type settings struct {
 	refreshInterval time.Duration // 0: no refresh
 	refreshBackfill bool
 
+	tee teeSettings
+
 	storagePath     string
 	storagePathSet  bool // by flag or environment, not by default
 	fsync           disk.FsyncMode
@@ -85,6 +87,7 @@ func readSettings(c *cli.Context) (*settings, error) {
 	s.readWeb(&r)
 	s.readPush(&r)
 	s.readSend(&r)
+	s.tee.read(&r)
 	s.readStorage(&r)
 	s.readStream(&r)
 	s.readMemory(&r)
