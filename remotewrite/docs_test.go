@@ -44,7 +44,7 @@ func TestRulesNameTheirTests(t *testing.T) {
 	}
 }
 
-var backquoted = regexp.MustCompile("`([^`]+_test\\.go:[^`]+)`")
+var backquoted = regexp.MustCompile("`([^`]+(?:_test\\.go:[^`]+|\\.txtar))`")
 
 // ruleRow takes apart a row of three cells, the last one of which names tests.
 func ruleRow(line string) (rule string, tests []string, ok bool) {
@@ -80,14 +80,17 @@ func rulesIn(cell string) []string {
 	return out
 }
 
-// findTest says what is wrong with FILE:Test or FILE:Test/row. A row must be
-// spelled out in the file, with blanks for underscores.
+// findTest says what is wrong with FILE:Test, FILE:Test/row or the name of a script. A row
+// must be spelled out in the file, with blanks for underscores.
 func findTest(name string) string {
 	file, test, _ := strings.Cut(name, ":")
 	test, row, _ := strings.Cut(test, "/")
 	src, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(file)))
 	if err != nil {
 		return "no such file"
+	}
+	if strings.HasSuffix(file, ".txtar") {
+		return ""
 	}
 	if !strings.Contains(string(src), "\nfunc "+test+"(") {
 		return "no such test"
@@ -105,6 +108,8 @@ func TestFindTest(t *testing.T) {
 		"remotewrite/docs_test.go:TestFindTest/x_y": "no such row",
 		"remotewrite/docs_test.go:TestFind":         "no such test",
 		"remotewrite/none_test.go:TestFindTest":     "no such file",
+		"cmd/pushbridge/testdata/script/push.txtar": "",
+		"cmd/pushbridge/testdata/script/no.txtar":   "no such file",
 	} {
 		if got := findTest(name); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
