@@ -37,3 +37,12 @@ func (l *Log[R]) TotalAt(seq uint64) (uint64, bool) {
 	}
 	return total, ok
 }
+
+// BytesBehind returns about how many bytes the records behind seq take where they are
+// kept: in the store if it can tell, else in memory.
+func (l *Log[R]) BytesBehind(seq uint64) int64 {
+	if s, ok := l.store.(interface{ BytesBehind(seq uint64) int64 }); ok {
+		return s.BytesBehind(seq)
+	}
+	return l.ring.bytesBehind(seq)
+}

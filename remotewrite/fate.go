@@ -45,7 +45,9 @@ var ErrEnded = errors.New("the destination has ended")
 func (d *Destination) Fate(seq uint64, job uint32) Fate {
 	f := d.knownFate(seq, job)
 	if f.State == FatePending {
-		if x := d.report.reading(); x.refusing {
+		if x := d.report.reading(); !d.line.pause.began().IsZero() {
+			f.State, f.Text = FateHeld, "an operator has paused the destination"
+		} else if x.refusing {
 			f.State, f.Text = FateHeld, x.lastError.text
 		}
 	}

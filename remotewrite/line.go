@@ -11,6 +11,7 @@ type line struct {
 	client      *client
 	negotiation *negotiation
 	gate        gate
+	pause       pause
 	now         func() time.Time
 }
 
@@ -62,6 +63,9 @@ func (l *line) exchange(ctx, hard context.Context, p Protocol, body *buffer, bac
 // before that.
 func (l *line) pass(ctx context.Context) bool {
 	for {
+		if !l.pause.pass(ctx) {
+			return false
+		}
 		d := l.gate.left(l.now())
 		if d == 0 {
 			return true

@@ -13,6 +13,7 @@ type State string
 // The states, each one before those that it hides.
 const (
 	StateStopped    State = "stopped"     // Run has ended
+	StatePaused     State = "paused"      // an operator wants it so: samples are held
 	StateLosing     State = "losing"      // samples were given up a short time ago, or are the latest that were settled
 	StateRefusing   State = "refusing"    // the receiver turns everything away, whatever the samples: they are held
 	StateFailing    State = "failing"     // no answer, 5xx or 429: requests are repeated
@@ -22,7 +23,7 @@ const (
 )
 
 // States are all of them.
-var States = []State{StateStopped, StateLosing, StateRefusing, StateFailing, StateCatchingUp, StateNeverTried, StateOK}
+var States = []State{StateStopped, StatePaused, StateLosing, StateRefusing, StateFailing, StateCatchingUp, StateNeverTried, StateOK}
 
 // Healthy says whether nobody needs to look at it.
 func (s State) Healthy() bool {
@@ -71,6 +72,8 @@ func (d *Destination) stateAt(now time.Time) State {
 	switch {
 	case d.condition.stopped.Load():
 		return StateStopped
+	case !d.line.pause.began().IsZero():
+		return StatePaused
 	case !r.lostAt.IsZero() && now.Sub(r.lostAt) < losingFor:
 		return StateLosing
 	case r.refusing:
@@ -114,6 +117,8 @@ func (d *Destination) tellChange(was State, lasted time.Duration) {
 
 func (d *Destination) tellBad(attributes []any) {
 	switch d.condition.state {
+	case StatePaused:
+		d.log.Warn("destination is paused: samples are held until an operator resumes it", attributes...)
 	case StateLosing:
 		d.log.Warn("samples are being lost", attributes...)
 	case StateRefusing:
@@ -132,7 +137,7 @@ func (d *Destination) tellGood(attributes []any) {
 		d.log.Info("nothing to send yet", attributes...)
 	case StateOK:
 		d.log.Info("the latest samples were taken", attributes...)
-	case StateStopped, StateLosing, StateRefusing, StateFailing:
+	case StateStopped, StatePaused, StateLosing, StateRefusing, StateFailing:
 	}
 }
 
@@ -156,6 +161,7 @@ func (d *Destination) lookAround(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		d.lookNow()
+		d.meter.note(d.now(), d.ledger.books)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

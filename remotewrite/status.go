@@ -13,6 +13,10 @@ type Status struct {
 
 	Lag       time.Duration // age of the oldest sample that waits
 	PausedFor time.Duration // the receiver said when to come again
+	Paused    bool          // by an operator
+
+	In, Out float64        // samples a second that came and that were settled, in the latest minute
+	CatchUp *time.Duration // until nothing is pending, if it goes on like this; nil: never
 
 	LastError       string // as the receiver wrote it
 	LastErrorStatus int    // of its answer, 0 where there was none
@@ -35,6 +39,11 @@ func (d *Destination) Status() Status {
 		Books:     d.ledger.books(),
 	}
 	s.State, s.Since = d.lookNow()
+	s.Paused = !d.line.pause.began().IsZero()
+	s.In, s.Out = d.meter.rates(now, s.Books)
+	if in, ok := catchUp(s.Books.Pending, s.In, s.Out); ok {
+		s.CatchUp = &in
+	}
 	r := d.report.reading()
 	s.LastError, s.LastErrorStatus, s.LastErrorMeans, s.LastErrorAt = r.lastError.text, r.lastError.status, r.lastError.means, r.errorAt
 	s.LastSuccess = r.lastSuccess

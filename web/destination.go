@@ -12,12 +12,13 @@ type Destination struct {
 	URL      string `json:"url"`                // without secrets; empty of one that is not configured any more
 	Protocol string `json:"protocol,omitempty"` // "1.0", "2.0", or empty while that is not known
 
-	State   string    `json:"state"` // as the metric has it: "ok", "never_tried", "catching_up", "failing", "refusing", "losing"
+	State   string    `json:"state"` // as the metric has it: "ok", "never_tried", "catching_up", "failing", "refusing", "losing", "paused"
 	Since   time.Time `json:"since,omitzero"`
 	Healthy bool      `json:"healthy"`
 	Paused  bool      `json:"paused"` // by an operator
 
 	Backlog Backlog `json:"backlog"`
+	Rate    Rate    `json:"rate"`
 	Books   Books   `json:"books"`
 	Shards  []Shard `json:"shards"`
 
@@ -34,7 +35,15 @@ func (d Destination) Words() string { return strings.ReplaceAll(d.State, "_", " 
 type Backlog struct {
 	Records uint64  `json:"records"` // of the log behind the position of the shard that lags most
 	Samples uint64  `json:"samples"`
+	Bytes   int64   `json:"bytes"`   // of those records, about
 	Seconds float64 `json:"seconds"` // age of the oldest sample that is being sent
+}
+
+// Rate is how fast samples come and go, in the latest minute.
+type Rate struct {
+	In      float64  `json:"in_per_second"`    // accepted
+	Out     float64  `json:"out_per_second"`   // settled: delivered, dropped or in doubt
+	CatchUp *float64 `json:"catch_up_seconds"` // until nothing is pending if it goes on like this; null: never
 }
 
 // Books are the samples of a destination since it began, over all restarts:

@@ -28,6 +28,7 @@ type destinations struct {
 	failed chan error // of a destination that cannot go on
 
 	namings *remotewrite.Namings
+	pauses  *pauses
 
 	changing sync.Mutex // one change at a time; taken before mu
 
@@ -64,6 +65,7 @@ func newDestinations(s *server, intake *remotewrite.Intake) *destinations {
 		queue: s.gateway.Log(),
 		log:   s.log.With("component", "remotewrite"), failed: make(chan error, 1),
 		namings: remotewrite.NewNamings(s.beside(namingsName), s.log.With("component", "remotewrite")),
+		pauses:  newPauses(s.beside(pausesName), s.log.With("component", "remotewrite")),
 		changed: make(chan struct{}),
 	}
 	if s.untold {
@@ -88,6 +90,7 @@ func (d *destinations) prepare(c *config.Config) error {
 		return fmt.Errorf("keep what waits for destinations that are not configured: %w", err)
 	}
 	d.namings.Keep(d.queue.Cursors())
+	d.pauses.keep(d.queue.Cursors())
 	return nil
 }
 
@@ -112,6 +115,9 @@ func (d *destinations) open(c *config.Config, section *remotewrite.Config, curso
 	sender, err := remotewrite.NewDestination(*section, o)
 	if err != nil {
 		return nil, errors.Join(err, cursor.Orphan())
+	}
+	if since := d.pauses.of(section.ID()); !since.IsZero() {
+		sender.Pause(since)
 	}
 	return &destination{
 		section: section, traits: t, external: c.ExternalLabels,

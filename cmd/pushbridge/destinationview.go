@@ -20,11 +20,16 @@ func (d *destinations) status() []web.Destination {
 		s := one.sender.Status()
 		out[i] = web.Destination{
 			Name: s.Name, URL: s.URL, Protocol: s.Protocol, State: string(s.State), Since: s.Since,
-			Healthy:     s.State.Healthy(),
+			Healthy: s.State.Healthy(), Paused: s.Paused,
+			Rate:        web.Rate{In: s.In, Out: s.Out},
 			Backlog:     web.Backlog{Seconds: s.Lag.Seconds()},
 			Books:       web.Books(s.Books),
 			LastSuccess: s.LastSuccess, LastError: s.LastError, LastErrorTime: s.LastErrorAt,
 			Hint: s.LastErrorMeans,
+		}
+		if s.CatchUp != nil {
+			seconds := s.CatchUp.Seconds()
+			out[i].Rate.CatchUp = &seconds
 		}
 		d.showPlace(&out[i], places[one.section.ID()])
 	}
@@ -39,7 +44,8 @@ func (d *destinations) showPlace(view *web.Destination, shards []queue.Position)
 	}
 	view.Backlog.Samples = view.Books.Pending
 	if len(shards) > 0 && view.Books.Pending > 0 {
-		view.Backlog.Records = d.queue.Head() - min(d.queue.Head(), queue.SmallestAcked(shards))
+		acked := min(d.queue.Head(), queue.SmallestAcked(shards))
+		view.Backlog.Records, view.Backlog.Bytes = d.queue.Head()-acked, d.queue.BytesBehind(acked)
 	}
 }
 

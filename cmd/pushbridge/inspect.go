@@ -67,7 +67,9 @@ func inspect(w io.Writer, dir string, asJSON bool) error {
 
 // keptBeside reports whether a file of the directory is not the log's but ours all
 // the same.
-func keptBeside(name string) bool { return name == namingsName || name == hashesName }
+func keptBeside(name string) bool {
+	return name == namingsName || name == hashesName || name == pausesName
+}
 
 func printReportJSON(w io.Writer, r *disk.Report) error {
 	type cursor struct {

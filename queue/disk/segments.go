@@ -103,6 +103,23 @@ func (l *segments) size() (n int, bytes int64) {
 	return len(l.list), bytes
 }
 
+// bytesBehind returns the bytes of records behind seq. Within a segment they count as
+// equally large.
+func (l *segments) bytesBehind(seq uint64) (bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.list {
+		switch v := s.view; {
+		case v.last <= seq:
+		case v.first > seq:
+			bytes += v.bytes
+		default:
+			bytes += int64(float64(v.bytes) * float64(v.last-seq) / float64(v.last-v.first+1))
+		}
+	}
+	return bytes
+}
+
 // trim removes the oldest segments as far as they hold nothing behind seq.
 func (l *segments) trim(seq uint64) error {
 	for {

@@ -139,6 +139,9 @@ func (s *Store) Tail(at queue.Place) queue.Tail { return &tail{l: s.segments, at
 // TotalAt looks seq up in its segment.
 func (s *Store) TotalAt(seq uint64) (total uint64, exact bool) { return s.segments.totalAt(seq) }
 
+// BytesBehind tells what of the segments lies behind seq.
+func (s *Store) BytesBehind(seq uint64) int64 { return s.segments.bytesBehind(seq) }
+
 // Oldest returns the oldest segment unless it is the one being written.
 func (s *Store) Oldest() (p queue.Part, ok bool) {
 	oldest, v := s.segments.oldestSealed()
