@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +39,8 @@ const (
 // refusals remembers the latest refused requests, and the latest one of each group,
 // which others cannot drive out.
 type refusals struct {
+	count atomic.Uint64 // those that were noted, or would have been
+
 	mu      sync.Mutex
 	recent  refusalList
 	last    refusalList
@@ -68,6 +71,7 @@ func newRefusals(limit int64, reg prometheus.Registerer) *refusals {
 
 // note remembers a request that was refused.
 func (s *refusals) note(r *http.Request, key group.Labels, now time.Time, status int, why reason, text string) {
+	s.count.Add(1)
 	if s.recent.limit == 0 {
 		return
 	}
@@ -124,6 +128,9 @@ func (h *Handler) Refusals() []Refusal {
 	}
 	return out
 }
+
+// Refused returns how many requests were refused since the start.
+func (h *Handler) Refused() uint64 { return h.refusals.count.Load() }
 
 // LastRefusal returns the latest request of a group that was refused, if that is
 // remembered. id is the group's Labels.ID.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // metrics are those of one destination. The prometheus_remote_storage family has
@@ -148,6 +149,15 @@ func newOwnMetrics(mk *maker) ownMetrics {
 		stuck:      mk.ownGauge("stuck_batches", "Batches, or parts of them, that get nothing but server errors while others succeed: parts that are tried by themselves, and batches that have waited for ten minutes."),
 		ahead:      mk.ownGauge("clock_ahead_seconds", "How far ahead of the clock the latest sample was that was dropped for it; 0 when the latest record was not."),
 	}
+}
+
+// requests returns how many requests there were, and how long all of them took.
+func (m *metrics) requests() (n uint64, seconds float64) {
+	var d dto.Metric
+	if err := m.batchDuration.Write(&d); err != nil {
+		return 0, 0 // a histogram of ours can be written
+	}
+	return d.GetHistogram().GetSampleCount(), d.GetHistogram().GetSampleSum()
 }
 
 func (m *maker) duration() prometheus.Histogram {

@@ -24,6 +24,9 @@ type Status struct {
 	LastErrorAt     time.Time
 	LastSuccess     time.Time // zero: none yet
 	Books           Books     // of all runs
+
+	Requests       uint64 // since the start
+	RequestSeconds float64
 }
 
 // Status returns the status. It is cheap enough for every look at a page.
@@ -47,6 +50,7 @@ func (d *Destination) Status() Status {
 	r := d.report.reading()
 	s.LastError, s.LastErrorStatus, s.LastErrorMeans, s.LastErrorAt = r.lastError.text, r.lastError.status, r.lastError.means, r.errorAt
 	s.LastSuccess = r.lastSuccess
+	s.Requests, s.RequestSeconds = d.metrics.requests()
 	return s
 }
 

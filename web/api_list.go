@@ -40,7 +40,8 @@ func (h *Handler) APIGroups() http.Handler { return apiGet(h.serveGroups) }
 func (h *Handler) APIDestinations() http.Handler { return apiGet(h.serveDestinations) }
 
 func (h *Handler) serveGroups(w http.ResponseWriter, r *http.Request) {
-	s, err := selectionOf(r.URL.Query())
+	now := h.o.Now()
+	s, err := selectionOf(r.URL.Query(), now)
 	if err != nil {
 		h.answerError(w, http.StatusBadRequest, "bad_data", err)
 		return
@@ -49,7 +50,6 @@ func (h *Handler) serveGroups(w http.ResponseWriter, r *http.Request) {
 	list := GroupList{Total: len(groups), Offset: s.offset, Groups: []GroupSummary{}}
 	var shown []*group.Group
 	list.Matching, shown = s.from(groups)
-	now := h.o.Now()
 	for _, g := range shown {
 		one := summaryOf(g, now)
 		if r, ok := h.o.LastRefusal(g.ID); ok {

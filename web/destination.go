@@ -17,10 +17,11 @@ type Destination struct {
 	Healthy bool      `json:"healthy"`
 	Paused  bool      `json:"paused"` // by an operator
 
-	Backlog Backlog `json:"backlog"`
-	Rate    Rate    `json:"rate"`
-	Books   Books   `json:"books"`
-	Shards  []Shard `json:"shards"`
+	Backlog  Backlog  `json:"backlog"`
+	Rate     Rate     `json:"rate"`
+	Books    Books    `json:"books"`
+	Requests Requests `json:"requests"`
+	Shards   []Shard  `json:"shards"`
 
 	LastSuccess   time.Time `json:"last_success,omitzero"` // zero for never
 	LastError     string    `json:"last_error,omitempty"`
@@ -54,6 +55,21 @@ type Books struct {
 	Dropped   map[string]uint64 `json:"dropped"` // by reason
 	InDoubt   uint64            `json:"in_doubt"`
 	Pending   uint64            `json:"pending"`
+}
+
+// Requests are those that a destination has made since the start.
+type Requests struct {
+	Count   uint64  `json:"count"`
+	Seconds float64 `json:"seconds"` // all of them together
+}
+
+// dropped are the samples that were dropped, whatever the reason.
+func (d *Destination) dropped() uint64 {
+	var n uint64
+	for _, v := range d.Books.Dropped {
+		n += v
+	}
+	return n
 }
 
 // Shard is where one shard of a destination is in the log: sequences up to which it is

@@ -24,15 +24,15 @@ type groupView struct {
 	Series   int
 
 	Push, Fail, Expires stampView
-	Refused             refusedView
+	Refused             refusedBy
 	Failed              bool // the latest push was refused
 
 	Shown []familyView
 	Cut   bool // not all lines are shown
 }
 
-// refusedView is what a destination did not take of a group.
-type refusedView struct {
+// refusedBy is what a destination did not take of a group.
+type refusedBy struct {
 	Set               bool
 	When              stampView
 	Destination, Text string
@@ -53,13 +53,22 @@ type familyView struct {
 type metricView struct {
 	Labels     []group.Label
 	Value      string
+	Readable   string // the value again, by its unit
 	Sum, Count string
+	SumRead    string
 	Compound   bool
 	BoundName  string
 	Lines      []boundView
 }
 
-type boundView struct{ Bound, Value string }
+// boundView is one line of a summary or histogram. A bucket has a bar: how much is in
+// it alone, in percent of the fullest.
+type boundView struct {
+	Bound, Value string
+	BoundRead    string // both again, by the unit
+	ValueRead    string
+	Bar          string
+}
 
 // stampView is a moment: how long ago or ahead, and exactly.
 type stampView struct {
@@ -172,33 +181,6 @@ func jobFirst(l group.Labels) []group.Label {
 	return out
 }
 
-// limits bound what the page shows: per family, and in all.
-type limits struct{ family, lines int }
-
-// viewGroup describes g, and takes the lines it shows from left.
-func viewGroup(g *group.Group, now time.Time, lim limits, left *int) groupView {
-	v := groupView{
-		Key:    groupKeyOf(g),
-		Path:   groupPath(g.Labels),
-		Text:   labelText(jobFirst(g.Labels)),
-		Labels: jobFirst(g.Labels), Families: len(g.Members), Series: g.Samples(),
-		Push: stamp(g.Push, now), Fail: stamp(g.Fail, now), Failed: !lastPushSuccessful(g),
-	}
-	if t, ok := g.Expires(); ok {
-		v.Expires = moment(t, now)
-	}
-	for _, m := range g.Members {
-		if *left <= 0 {
-			v.Cut = true
-			break
-		}
-		f := viewFamily(g, m, now, lim.family, left)
-		v.Cut = v.Cut || f.Hidden > 0
-		v.Shown = append(v.Shown, f)
-	}
-	return v
-}
-
 func viewFamily(g *group.Group, m group.Member, now time.Time, limit int, left *int) familyView {
 	f, metrics := m.Of(), m.Metrics()
 	v := familyView{Name: f.Name, Help: f.Help, Type: typeName(f.Type), Pushed: stamp(m.Part.Pushed, now)}
@@ -208,7 +190,7 @@ func viewFamily(g *group.Group, m group.Member, now time.Time, limit int, left *
 			v.Hidden = len(metrics) - i
 			break
 		}
-		mv := viewMetric(g, m.Part, &metrics[i])
+		mv := viewMetric(g, m, &metrics[i], now)
 		*left -= 1 + len(mv.Lines)
 		v.Metrics = append(v.Metrics, mv)
 	}
@@ -223,8 +205,9 @@ func typeName(t group.Type) string {
 	return strings.ToLower(t.DTO().String())
 }
 
-func viewMetric(g *group.Group, p *group.Part, m *group.Metric) metricView {
+func viewMetric(g *group.Group, of group.Member, m *group.Metric, now time.Time) metricView {
 	var v metricView
+	p, name := of.Part, of.Of().Name
 	// The labels of the group stand above, and need no room in every line.
 	for _, l := range g.Labels.AppendView(nil, p.Shape, m) {
 		if _, ok := g.Labels.Lookup(l.Name); !ok && (l.Name != group.InstanceName || l.Value != "") {
@@ -233,34 +216,57 @@ func viewMetric(g *group.Group, p *group.Part, m *group.Metric) metricView {
 	}
 	values := p.ValuesOf(m)
 	if m.Form == group.FormSingle {
-		v.Value = printFloat(float(values[0]))
+		v.Value, v.Readable = printFloat(float(values[0])), readable(name, float(values[0]), now)
 		return v
 	}
 	v.Compound = true
 	v.Sum, v.Count = printFloat(float(values[0])), printCount(m.Form, values[1])
-	v.BoundName, v.Lines = boundLines(p, m, values)
+	v.SumRead = readable(name, float(values[0]), now)
+	v.BoundName, v.Lines = boundLines(name, p, m, values, now)
 	return v
 }
 
 // boundLines returns quantiles or buckets; of a native histogram the native ones.
-func boundLines(p *group.Part, m *group.Metric, values []uint64) (name string, lines []boundView) {
+func boundLines(name string, p *group.Part, m *group.Metric, values []uint64, now time.Time) (bound string, lines []boundView) {
 	if n := p.NativeOf(m); n != nil {
+		var in []float64
 		for _, b := range nativeBuckets(n) {
-			lines = append(lines, boundView{b.interval(), b.count(n.Float)})
+			lines = append(lines, boundView{Bound: b.interval(), Value: b.count(n.Float)})
+			in = append(in, b.Count)
 		}
-		return "bucket", lines
+		return "bucket", withBars(lines, in)
 	}
-	for i, bound := range p.Shape.Bounds(m) {
-		value := printFloat(float(values[2+i]))
-		if m.Form != group.FormSummary {
-			value = printCount(m.Form, values[2+i])
-		}
-		lines = append(lines, boundView{printFloat(bound), value})
-	}
+	bounds := p.Shape.Bounds(m)
 	if m.Form == group.FormSummary {
+		for i, q := range bounds {
+			v := float(values[2+i])
+			lines = append(lines, boundView{Bound: printFloat(q), Value: printFloat(v), ValueRead: readable(name, v, now)})
+		}
 		return "quantile", lines
 	}
-	return "le", lines
+	var in []float64
+	before := 0.0
+	for i, le := range bounds {
+		lines = append(lines, boundView{Bound: printFloat(le), Value: printCount(m.Form, values[2+i]), BoundRead: readable(name, le, now)})
+		in = append(in, max(0, m.Form.Count(values[2+i])-before))
+		before = m.Form.Count(values[2+i])
+	}
+	return "le", withBars(lines, in)
+}
+
+// withBars draws how much is in each bucket alone.
+func withBars(lines []boundView, in []float64) []boundView {
+	most := 0.0
+	for _, v := range in {
+		most = max(most, v)
+	}
+	for i := range lines {
+		lines[i].Bar = "0"
+		if most > 0 && !math.IsInf(most, 0) {
+			lines[i].Bar = strconv.FormatFloat(in[i]/most*100, 'f', 1, 64)
+		}
+	}
+	return lines
 }
 
 // interval prints the range of b, with brackets on the inclusive sides.

@@ -110,7 +110,7 @@ func TestStatic(t *testing.T) {
 	for _, prefix := range []string{"", "/behind/static"} {
 		f(prefix+"/static/page.css", 200, "text/css; charset=utf-8")
 		f(prefix+"/static/page.js?v=1", 200, "text/javascript; charset=utf-8")
-		f(prefix+"/static/icon.svg", 200, "image/svg+xml")
+		f(prefix+"/static/icon-good.svg", 200, "image/svg+xml")
 		f(prefix+"/static/", 200, "text/html; charset=utf-8")
 		f(prefix+"/static/page.html", 404, "text/plain; charset=utf-8")
 	}

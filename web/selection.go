@@ -3,10 +3,12 @@ package web
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pushbridge/pushbridge/group"
 )
@@ -20,8 +22,10 @@ const (
 // selection is which groups a request asks for, and in which order.
 type selection struct {
 	match  []group.Matchers // any of them; none: all groups
-	words  []string         // all of them, in the grouping key or in the name of a family
+	filter filter           // of q
 	failed bool             // only groups whose last push was refused
+	late   bool             // only groups that are overdue
+	now    time.Time
 	order  order
 	offset int
 	limit  int
@@ -38,11 +42,21 @@ var orders = map[string]func(a, b *group.Group) int{
 	"name":      func(*group.Group, *group.Group) int { return 0 }, // it decides where others do not
 	"last_push": func(a, b *group.Group) int { return cmp.Compare(a.Push, b.Push) },
 	"last_fail": func(a, b *group.Group) int { return cmp.Compare(a.Fail, b.Fail) },
+	"overdue":   func(a, b *group.Group) int { return cmp.Compare(dueOf(a), dueOf(b)) },
 	"series":    func(a, b *group.Group) int { return cmp.Compare(a.Samples(), b.Samples()) },
 }
 
-// selectionOf reads match[], q, failed, sort, offset and limit.
-func selectionOf(query url.Values) (s selection, err error) {
+// dueOf is when a rule expects the next push, in ns; what nobody expects comes last.
+func dueOf(g *group.Group) int64 {
+	if g.Expect == 0 {
+		return math.MaxInt64
+	}
+	return g.Push + g.Expect
+}
+
+// selectionOf reads match[], q, failed, overdue, sort, offset and limit.
+func selectionOf(query url.Values, now time.Time) (s selection, err error) {
+	s.now = now
 	for _, text := range query["match[]"] {
 		m, err := group.ParseMatchers(text)
 		if err != nil {
@@ -50,11 +64,14 @@ func selectionOf(query url.Values) (s selection, err error) {
 		}
 		s.match = append(s.match, m)
 	}
-	s.words = strings.Fields(strings.ToLower(query.Get("q")))
-	if v := query.Get("failed"); v != "" {
-		if s.failed, err = strconv.ParseBool(v); err != nil {
-			return s, fmt.Errorf("failed must be 0 or 1, is %q", group.Brief(v))
-		}
+	if s.filter, err = parseFilter(query.Get("q")); err != nil {
+		return s, err
+	}
+	if s.failed, err = truthOf(query, "failed"); err != nil {
+		return s, err
+	}
+	if s.late, err = truthOf(query, "overdue"); err != nil {
+		return s, err
 	}
 	if s.order, err = orderOf(query.Get("sort")); err != nil {
 		return s, err
@@ -66,11 +83,23 @@ func selectionOf(query url.Values) (s selection, err error) {
 	return s, err
 }
 
+func truthOf(query url.Values, name string) (bool, error) {
+	v := query.Get(name)
+	if v == "" {
+		return false, nil
+	}
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		return false, fmt.Errorf("%s must be 0 or 1, is %q", name, group.Brief(v))
+	}
+	return b, nil
+}
+
 func orderOf(text string) (order, error) {
 	name, reverse := strings.CutPrefix(text, "-")
 	by, ok := orders[cmp.Or(name, "name")]
 	if !ok {
-		return order{}, fmt.Errorf("sort must be one of name, last_push, last_fail, series, perhaps with a minus in front, is %q", group.Brief(text))
+		return order{}, fmt.Errorf("sort must be one of name, last_push, last_fail, overdue, series, perhaps with a minus in front, is %q", group.Brief(text))
 	}
 	return order{by, reverse}, nil
 }
@@ -88,7 +117,7 @@ func numberOf(query url.Values, name string, otherwise, least, most int) (int, e
 }
 
 func (s *selection) has(g *group.Group) bool {
-	if s.failed && lastPushSuccessful(g) || !hasWords(g, s.words) {
+	if s.failed && lastPushSuccessful(g) || s.late && !g.Overdue(s.now) || !s.filter.has(g) {
 		return false
 	}
 	return len(s.match) == 0 || slices.ContainsFunc(s.match, func(m group.Matchers) bool { return m.Match(g.Labels) })

@@ -14,9 +14,9 @@ import (
 //go:embed ui
 var uiFiles embed.FS
 
-// assets are the page's template, and the files that it loads.
+// assets are the templates of the pages, and the files that they load.
 type assets struct {
-	page    *template.Template
+	pages   map[string]*template.Template // by name
 	static  fs.FS
 	version string // of all static files: their address changes with it
 }
@@ -27,11 +27,11 @@ func newAssets() *assets {
 	if err != nil {
 		panic("web: " + err.Error())
 	}
-	return &assets{
-		page:    template.Must(template.ParseFS(uiFiles, "ui/page.html")),
-		static:  static,
-		version: hashFiles(static),
+	a := &assets{pages: map[string]*template.Template{}, static: static, version: hashFiles(static)}
+	for _, p := range pages {
+		a.pages[p.name] = template.Must(template.ParseFS(uiFiles, "ui/layout.html", "ui/parts.html", "ui/"+p.name+".html"))
 	}
+	return a
 }
 
 func hashFiles(files fs.FS) string {

@@ -41,6 +41,12 @@ type Options struct {
 
 	// Pushes knows what became of pushes. Nil: nothing is sent.
 	Pushes Pushes
+	// History is what the pages show of the last hour. Nil: nothing.
+	History *History
+
+	InMemory bool                     // what was pushed is lost when the process ends
+	Settings func(name string) string // of a destination, as YAML without secrets. Nil: none
+	CanPause bool                     // the pages offer to pause destinations
 
 	// ExternalPath is the path under which clients see the gateway, with a slash at the
 	// end: links of the page begin with it. Empty: they are relative to the page.
@@ -58,6 +64,7 @@ type Options struct {
 type Handler struct {
 	o      Options
 	assets *assets
+	health healthCache
 }
 
 // New returns the views of o.
@@ -82,6 +89,9 @@ func New(o Options) *Handler {
 	}
 	if o.Pushes == nil {
 		o.Pushes = noPushes{}
+	}
+	if o.Settings == nil {
+		o.Settings = func(string) string { return "" }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

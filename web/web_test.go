@@ -142,7 +142,9 @@ func inUTC(t *testing.T) {
 func routesOf(h *Handler) map[string]http.Handler {
 	return map[string]http.Handler{
 		"/metrics":         h.Metrics(),
-		"/":                h.Status(),
+		"/":                h.Pages()["/{$}"],
+		"/groups":          h.Pages()["/groups"],
+		"/live":            h.Pages()["/live"],
 		"/static/page.css": h.Static(),
 		"/debug/pprof/":    h.Pprof(),
 		"/-/healthy":       h.Healthy(),

@@ -24,6 +24,7 @@ func (d *destinations) status() []web.Destination {
 			Rate:        web.Rate{In: s.In, Out: s.Out},
 			Backlog:     web.Backlog{Seconds: s.Lag.Seconds()},
 			Books:       web.Books(s.Books),
+			Requests:    web.Requests{Count: s.Requests, Seconds: s.RequestSeconds},
 			LastSuccess: s.LastSuccess, LastError: s.LastError, LastErrorTime: s.LastErrorAt,
 			Hint: s.LastErrorMeans,
 		}
@@ -88,4 +89,19 @@ func (d *destinations) viewOrphan(c queue.CursorStatus) web.Destination {
 	}
 	d.showPlace(&view, c.Shards)
 	return view
+}
+
+// settings is the section of a destination, as YAML without secrets.
+func (d *destinations) settings(name string) string {
+	for _, one := range d.list() {
+		if one.section.ID() != name {
+			continue
+		}
+		text, err := one.section.Settings()
+		if err != nil {
+			return err.Error()
+		}
+		return text
+	}
+	return ""
 }

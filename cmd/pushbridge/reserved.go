@@ -117,6 +117,7 @@ var reservedFamilies = map[group.Type][]string{
 		"pushbridge_remotewrite_samples_pending",
 		"pushbridge_remotewrite_stuck_batches",
 		"pushbridge_tee_queue_bytes",
+		"pushbridge_web_history_bytes",
 		"pushgateway_build_info",
 	},
 	group.Histogram: {

@@ -25,10 +25,8 @@ func (s *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 	mux := http.NewServeMux()
 	prefix, requests := s.settings.routePrefix, ingest.RequestCounter(s.registry)
 	var missed, missedAPI detour
-	for _, r := range []route{
+	for _, r := range append(s.pages(push, views), []route{
 		{s.settings.telemetryPath, "", push.DecodeBody(views.Metrics())},
-		{"/{$}", "status", push.DecodeBody(views.Status())},
-		{"/status", "status", push.DecodeBody(views.Status())},
 		{"/static/", "static", push.DecodeBody(views.Static())},
 		{"/api/v1/metrics", "api/v1/metrics", views.APIMetrics()},
 		{"/api/v1/status", "api/v1/status", views.APIStatus()},
@@ -41,7 +39,7 @@ func (s *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 		{healthyPath, "healthy", push.DecodeBody(views.Healthy())},
 		{readyPath, "ready", push.DecodeBody(views.Ready())},
 		{"/debug/pprof/", "", push.DecodeBody(views.Pprof())},
-	} {
+	}...) {
 		path := prefix + r.path
 		mux.Handle(path, counted(requests, r))
 		if strings.HasPrefix(r.path, apiPath) {
@@ -89,6 +87,17 @@ func groupsRoute(push *ingest.Handler, list http.Handler) http.Handler {
 		}
 		push.ServeGroups(w, r)
 	})
+}
+
+// pages are the routes of the pages, but for one whose path --web.telemetry-path takes.
+func (s *server) pages(push *ingest.Handler, views *web.Handler) []route {
+	var out []route
+	for path, page := range views.Pages() {
+		if path != s.settings.telemetryPath {
+			out = append(out, route{path, "status", push.DecodeBody(page)})
+		}
+	}
+	return out
 }
 
 func counted(requests *prometheus.CounterVec, r route) http.Handler {

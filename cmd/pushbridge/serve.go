@@ -20,6 +20,7 @@ import (
 
 	"github.com/pushbridge/pushbridge/config"
 	"github.com/pushbridge/pushbridge/gateway"
+	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/ingest"
 	"github.com/pushbridge/pushbridge/pgfile"
 	"github.com/pushbridge/pushbridge/queue"
@@ -43,6 +44,7 @@ type server struct {
 	storageDir   string // of the log; empty when everything is in memory
 	destinations *destinations
 	deliveries   *deliveries
+	history      *web.History
 	persistence  *pgfile.Keeper
 	reloader     *reloader
 	tee          *tee.Tee
@@ -193,7 +195,10 @@ func (s *server) wire(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	s.gateway.OnKept(intake.Observe)
+	s.gateway.OnKept(func(r *group.Record) {
+		intake.Observe(r)
+		s.history.Observe(r)
+	})
 	s.gateway.SetRules(s.settings.rulesOf(c))
 	s.gateway.SetJobs(c.Jobs)
 	s.destinations = newDestinations(s, intake)
@@ -205,6 +210,9 @@ func (s *server) wire(c *config.Config) error {
 	s.reloader = newReloader(s.registry)
 	s.tee = s.newTee()
 	push := s.pushHandler()
+	s.history = web.NewHistory(web.HistoryOptions{
+		Destinations: s.destinations.status, Refused: push.Refused, Registerer: s.registry, Now: s.now,
+	})
 	s.handler = s.routes(push, web.New(s.webOptions(push)))
 	return nil
 }
@@ -245,6 +253,10 @@ func (s *server) webOptions(push *ingest.Handler) web.Options {
 		Refusals:     func() []web.Refusal { return refusals(push) },
 		LastRefusal:  func(id string) (web.Refusal, bool) { return lastRefusal(push, id) },
 		Pushes:       s.deliveries,
+		History:      s.history,
+		InMemory:     s.storageDir == "",
+		Settings:     s.destinations.settings,
+		CanPause:     s.settings.enableAdminAPI,
 		ExternalPath: externalPath(s.settings.externalURL),
 		MaxScrapes:   s.settings.maxScrapes,
 		AdminAPI:     s.settings.enableAdminAPI,
@@ -278,6 +290,7 @@ func (s *server) run(ctx context.Context) error {
 		{"destinations", s.destinations.run},
 		{"persistence", s.persistence.Run},
 		{"upkeep", func(ctx context.Context) error { return s.gateway.Run(ctx, s.destinations.any) }},
+		{"history", s.history.Run},
 		{"reload", s.reloadOnHangup},
 		{"tee", s.tee.Run},
 		{"web", func(ctx context.Context) error {

@@ -1,0 +1,36 @@
+package web
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+)
+
+// statusView is the page of what the process is.
+type statusView struct {
+	Started      stampView
+	InMemory     bool
+	Build, Flags []pairView
+}
+
+type pairView struct{ Name, Value string }
+
+// viewStatus also knows where what it used to show has gone.
+func (h *Handler) viewStatus(r *http.Request) (any, error) {
+	if q := r.URL.Query(); q.Has("group") || q.Has("q") || q.Has("failed") {
+		return h.viewOverview(r)
+	}
+	return statusView{
+		Started: moment(h.o.Started, h.o.Now()), InMemory: h.o.InMemory,
+		Build: pairs(h.o.Build), Flags: pairs(h.o.Flags),
+	}, nil
+}
+
+// pairs sorts a map for the page.
+func pairs(m map[string]string) []pairView {
+	out := make([]pairView, 0, len(m))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, pairView{k, m[k]})
+	}
+	return out
+}

@@ -1,0 +1,113 @@
+package web
+
+import (
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/pushbridge/pushbridge/group"
+)
+
+// pushLog remembers the latest pushes of all groups together.
+type pushLog struct {
+	seed maphash.Seed
+
+	mu    sync.Mutex
+	ring  []pushEntry
+	next  int
+	count trafficPoint
+}
+
+// pushEntry is one push. The group is known by a hash: its labels would keep a group
+// that has ended in memory.
+type pushEntry struct {
+	group   uint64
+	time    int64 // ns since the epoch
+	samples uint32
+	kind    group.Kind
+}
+
+// pushView is one push as the page shows it.
+type pushView struct {
+	When    stampView
+	What    string
+	Samples uint32
+}
+
+// Observe takes down a record that is kept. It costs far less than the record did.
+func (h *History) Observe(r *group.Record) {
+	switch r.Kind {
+	case group.KindPut, group.KindPost, group.KindDelete, group.KindFail:
+	case group.KindClock, group.KindRefresh:
+		return
+	}
+	if r.Labels.IsJob() {
+		return
+	}
+	e := pushEntry{group: h.pushes.hash(r.Labels), time: r.Time * 1e6, samples: uint32(r.Samples()), kind: r.Kind}
+	h.pushes.add(e)
+}
+
+func (l *pushLog) hash(labels group.Labels) uint64 {
+	var h maphash.Hash
+	h.SetSeed(l.seed)
+	for _, p := range labels {
+		h.WriteString(p.Name)
+		h.WriteByte(0xff)
+		h.WriteString(p.Value)
+		h.WriteByte(0xff)
+	}
+	return h.Sum64()
+}
+
+func (l *pushLog) add(e pushEntry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ring == nil {
+		l.ring = make([]pushEntry, 0, pushesKept)
+	}
+	if len(l.ring) < pushesKept {
+		l.ring = append(l.ring, e)
+	} else {
+		l.ring[l.next] = e
+		l.next = (l.next + 1) % pushesKept
+	}
+	if e.kind == group.KindPut || e.kind == group.KindPost {
+		l.count.pushes++
+		l.count.samples += uint64(e.samples)
+	}
+}
+
+func (l *pushLog) total() trafficPoint {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.count
+}
+
+// pushesOf returns the latest pushes of a group, the latest first.
+func (h *History) pushesOf(labels group.Labels, most int, now time.Time) []pushView {
+	if h == nil {
+		return nil
+	}
+	l, of := &h.pushes, h.pushes.hash(labels)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []pushView
+	for i := range l.ring {
+		e := &l.ring[(l.next-1-i+2*len(l.ring))%len(l.ring)]
+		if e.group != of {
+			continue
+		}
+		if out = append(out, pushView{stamp(e.time, now), pushWords[e.kind], e.samples}); len(out) == most {
+			break
+		}
+	}
+	return out
+}
+
+var pushWords = map[group.Kind]string{
+	group.KindPut:    "PUT, which replaced the group",
+	group.KindPost:   "POST, which replaced families",
+	group.KindDelete: "DELETE",
+	group.KindFail:   "refused",
+}
