@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -12,8 +13,18 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// ContentTypeText is what a body is that says nothing else.
-const ContentTypeText = "text/plain; version=0.0.4; charset=utf-8"
+// What bodies are. One whose last line is # EOF is OpenMetrics, which has to end so.
+const (
+	ContentTypeText        = "text/plain; version=0.0.4; charset=utf-8"
+	ContentTypeOpenMetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+)
+
+func contentType(body []byte) string {
+	if bytes.HasSuffix(body, []byte("\n# EOF\n")) || bytes.HasSuffix(body, []byte("\n# EOF")) {
+		return ContentTypeOpenMetrics
+	}
+	return ContentTypeText
+}
 
 // Label is one label of a grouping key.
 type Label struct{ Name, Value string }
@@ -32,7 +43,7 @@ type Push struct {
 func NewPush(method string, grouping []Label, body []byte) Push {
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // never fails
-	return Push{ID: hex.EncodeToString(id), Method: method, Grouping: grouping, ContentType: ContentTypeText, Body: body}
+	return Push{ID: hex.EncodeToString(id), Method: method, Grouping: grouping, ContentType: contentType(body), Body: body}
 }
 
 // NewGrouping makes a grouping key of a job and labels, each written name=value.

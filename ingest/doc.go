@@ -6,7 +6,7 @@
 //	route.go    which route it is, and the answers of those that are none
 //	path.go     the path -> grouping key
 //	body.go     the body, decompressed, within its limits
-//	text.go, proto.go   the body -> metric families
+//	text.go, openmetrics.go, proto.go   the body -> metric families
 //	parse.go    the body -> a part: what the body means was often found out before, see
 //	            scan.go, scanproto.go and shapecache.go
 //	handler.go  the steps in order, and the one place that maps errors to statuses

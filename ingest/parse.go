@@ -46,8 +46,11 @@ func (b *bodyParser) part(r *http.Request, l *lease) (*group.Part, error) {
 	}
 	b.decoded.Add(uint64(len(*buf)))
 	parse := b.text
-	if isProtobuf(r) {
+	switch {
+	case isProtobuf(r):
 		parse = b.proto
+	case isOpenMetrics(r):
+		parse = b.openMetrics
 	}
 	p, err := parse(r, *buf, l)
 	if err != nil {

@@ -51,7 +51,8 @@ func execCommand() *cli.Command {
 const execDescription = `The exit code is the command's: 128 and the number of the signal that it died of, 126 when
 it cannot be executed, 127 when it is not found. The gateway being away changes nothing of
 that but for --strict, and takes at most --push-timeout after the command has ended.
-What the command writes to the file that $` + job.MetricsVariable + ` names is pushed too, as Pushgateway's text.
+What the command writes to the file that $` + job.MetricsVariable + ` names is pushed too: Pushgateway's
+text format, or OpenMetrics if its last line is # EOF.
 docs/jobs.md has the names of the metrics.`
 
 // execSettings are what the flags of exec say.
