@@ -49,6 +49,13 @@ func (c *Client) Groups(ctx context.Context) ([]Group, error) {
 	return groups, nil
 }
 
+// Check asks for a path of the gateway, as /-/healthy, and returns what is wrong unless
+// that is answered 200.
+func (c *Client) Check(ctx context.Context, path string) error {
+	_, err := c.get(ctx, path)
+	return err
+}
+
 // get returns the body of an answer of 200.
 func (c *Client) get(ctx context.Context, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)

@@ -61,10 +61,26 @@ func usageLine(path []string, c *cli.Command, optional bool) string {
 	return line
 }
 
-// printFlags lists flags under their categories, in the order of definition.
+// printFlags lists flags under their categories.
 func printFlags(out io.Writer, flags []cli.Flag) {
-	var titles []string
-	sections := map[string][]cli.DocGenerationFlag{}
+	for _, section := range flagSections(flags) {
+		fmt.Fprintf(out, "\n%s:\n", section.title)
+		for _, f := range section.flags {
+			printFlag(out, f)
+		}
+	}
+}
+
+// flagSection is a category of flags.
+type flagSection struct {
+	title string
+	flags []cli.DocGenerationFlag
+}
+
+// flagSections sorts the flags that are shown into their categories, in the order of
+// definition.
+func flagSections(flags []cli.Flag) (sections []flagSection) {
+	place := map[string]int{}
 	for _, f := range flags {
 		doc, ok := f.(cli.DocGenerationFlag)
 		if v, can := f.(cli.VisibleFlag); !ok || (can && !v.IsVisible()) {
@@ -74,30 +90,23 @@ func printFlags(out io.Writer, flags []cli.Flag) {
 		if c, ok := f.(cli.CategorizableFlag); ok && c.GetCategory() != "" {
 			title = c.GetCategory()
 		}
-		if _, ok := sections[title]; !ok {
-			titles = append(titles, title)
+		i, ok := place[title]
+		if !ok {
+			i = len(sections)
+			place[title] = i
+			sections = append(sections, flagSection{title: title})
 		}
-		sections[title] = append(sections[title], doc)
+		sections[i].flags = append(sections[i].flags, doc)
 	}
-	for _, title := range titles {
-		fmt.Fprintf(out, "\n%s:\n", title)
-		for _, f := range sections[title] {
-			printFlag(out, f)
-		}
-	}
+	return sections
 }
 
 func printFlag(out io.Writer, f cli.DocGenerationFlag) {
-	head := "      --" + f.Names()[0]
+	head := "      "
 	if len(f.Names()) > 1 {
-		head = "  -" + f.Names()[1] + ", --" + f.Names()[0]
+		head = "  "
 	}
-	if f.TakesValue() {
-		head += "=" + defaultText(f)
-	}
-	if isList(f) {
-		head += " ..."
-	}
+	head += flagHead(f)
 	lines := wrap(f.GetUsage(), helpWidth-helpColumn)
 	if len(head) > helpColumn-2 {
 		fmt.Fprintln(out, head)
@@ -107,6 +116,21 @@ func printFlag(out io.Writer, f cli.DocGenerationFlag) {
 		fmt.Fprintf(out, "%-*s%s\n", helpColumn, head, line)
 		head = ""
 	}
+}
+
+// flagHead is how a flag is given.
+func flagHead(f cli.DocGenerationFlag) string {
+	head := "--" + f.Names()[0]
+	if len(f.Names()) > 1 {
+		head = "-" + f.Names()[1] + ", " + head
+	}
+	if f.TakesValue() {
+		head += "=" + defaultText(f)
+	}
+	if isList(f) {
+		head += " ..."
+	}
+	return head
 }
 
 // defaultText is the value that the flag has when it is not given.

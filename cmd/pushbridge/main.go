@@ -66,6 +66,9 @@ func commands() []*cli.Command {
 		explainCommand(),
 		importCommand(),
 		diffCommand(),
+		healthCommand(),
+		completionCommand(),
+		manCommand(),
 	}
 }
 

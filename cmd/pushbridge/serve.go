@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
@@ -296,6 +297,8 @@ func (s *server) run(ctx context.Context) error {
 		{"web", func(ctx context.Context) error {
 			s.persistence.Wait(ctx)
 			defer context.AfterFunc(ctx, s.deliveries.end)()
+			notify(s.log, daemon.SdNotifyReady)
+			defer context.AfterFunc(ctx, func() { notify(s.log, daemon.SdNotifyStopping) })()
 			return s.frontend.run(ctx, s.handler)
 		}},
 	})
