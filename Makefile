@@ -6,7 +6,7 @@ MODULE     := github.com/pushbridge/pushbridge
 TOOL        = go tool -modfile=$(CURDIR)/tools/$(1)/go.mod $(1)
 LINT        = $(call TOOL,golangci-lint)
 COUNT       = $(BIN)/testcount $(TESTCOUNT_FLAGS)
-OWN_MODULES := e2e e2e/jetstream tools/demo tools/testcount tools/typecount
+OWN_MODULES := e2e e2e/jetstream tools/demo tools/release tools/testcount tools/typecount
 
 FUZZTIME   ?= 30s
 CRASH_TIME ?= 5m
@@ -19,20 +19,27 @@ BRANCH     := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
 # The commit's date, not today's: the same commit gives the same binary.
 BUILD_DATE := $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y%m%d-%H:%M:%S 2>/dev/null)
 INFO       := github.com/prometheus/common/version
-LDFLAGS    := -s -w -X $(INFO).Version=$(VERSION) -X $(INFO).Revision=$(REVISION) -X $(INFO).Branch=$(BRANCH) \
+LDFLAGS    := -s -w -X $(INFO).Version=$(VERSION) -X $(INFO).BuildUser=make -X $(INFO).Revision=$(REVISION) -X $(INFO).Branch=$(BRANCH) \
 	-X $(INFO).BuildDate=$(BUILD_DATE)
 
 # Folders with a test file that holds $(1).
 with = $(sort $(dir $(shell grep -rlE --include='*_test.go' --exclude-dir=e2e --exclude-dir=tools '$(1)' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint size fmt golden fuzz bench cover e2e crash check clean
+.PHONY: help build release demo test lint size fmt golden fuzz bench cover e2e crash check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## bin/pushbridge
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/pushbridge ./cmd/pushbridge
+
+DIST ?= $(CURDIR)/dist
+release: build ## DIST (dist): archives, Debian packages, bills of materials and checksums; the same for the same commit
+	rm -rf $(DIST)
+	@go build -C tools/release -o $(BIN)/release .
+	$(BIN)/release -source $(CURDIR) -dist $(DIST) -host $(BIN)/pushbridge -version $(VERSION) -ldflags '$(LDFLAGS)' \
+		-time $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 demo: build ## push, delete, and see what arrives; DEMO=stay keeps it running
 	@go build -C tools/demo -o $(BIN)/demo .
@@ -73,12 +80,12 @@ bench: ## benchmarks: BENCH=regexp, COUNT_BENCH=10, OLD=bench-old.txt to compare
 cover: ## test coverage, across packages: cover.out
 	go test -coverpkg=./... -coverprofile=cover.out ./... && go tool cover -func=cover.out | tail -1
 
-E2E_COMMANDS := prometheus promtool prometheus-alertmanager prometheus-pushgateway victoria-metrics vmagent chromium node npm curl
+E2E_COMMANDS := prometheus promtool prometheus-alertmanager prometheus-pushgateway victoria-metrics vmagent chromium node npm curl systemd-analyze dpkg-deb unshare
 e2e: build $(BIN)/testcount ## tests against real backends, clients and a browser
 	@for c in $(E2E_COMMANDS); do command -v $$c >/dev/null || missing="$$missing $$c"; done; \
 	/usr/bin/python3 -c 'import prometheus_client' 2>/dev/null || missing="$$missing python3-prometheus-client"; \
 	if [ -n "$$missing" ]; then echo "make e2e needs:$$missing"; \
-		echo "On Debian: apt-get install prometheus prometheus-alertmanager prometheus-pushgateway victoria-metrics chromium python3-prometheus-client nodejs npm curl"; exit 1; fi
+		echo "On Debian: apt-get install prometheus prometheus-alertmanager prometheus-pushgateway victoria-metrics chromium python3-prometheus-client nodejs npm curl systemd"; exit 1; fi
 	cd e2e && PUSHBRIDGE_BINARY=$(BIN)/pushbridge $(COUNT) go test -json ./...
 	cd e2e/jetstream && PUSHBRIDGE_BINARY=$(BIN)/pushbridge $(COUNT) go test -json ./...
 
@@ -90,10 +97,10 @@ check: $(BIN)/testcount ## format, vet, lint, size, tests under -race: what CI r
 	go vet ./...
 	@$(MAKE) --no-print-directory lint size
 	@$(COUNT) go test -json -race -shuffle=on ./...
-	@for m in testcount typecount; do $(COUNT) go test -C tools/$$m -json . || exit 1; done
+	@for m in release testcount typecount; do $(COUNT) go test -C tools/$$m -json . || exit 1; done
 
 clean: ## remove what was built
-	rm -rf $(BIN) bench.out cover.out
+	rm -rf $(BIN) $(DIST) bench.out cover.out
 
 $(BIN)/testcount $(BIN)/typecount: $(BIN)/%: $(wildcard tools/*count/*.go tools/*count/go.mod)
 	@go build -C tools/$* -o $@ .
