@@ -78,7 +78,8 @@ func BenchmarkApply(b *testing.B) {
 					}
 					parts[i], _ = group.FromDTO(jobFamilies(10, "unit", own), group.BuildOptions{})
 				}
-				i, seq := 0, uint64(0)
+				i, seq, before := 0, uint64(0), cpuTime(b)
+				defer func() { b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op") }()
 				for b.Loop() {
 					i++
 					p := *parts[i%2]
