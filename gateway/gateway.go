@@ -25,6 +25,9 @@ var codec = queue.Codec[*group.Record]{
 	Time:    func(r *group.Record) int64 { return r.Time },
 	Size:    (*group.Record).Size,
 	Pack:    pack,
+	Alike:   alike,
+	Diff:    group.AppendDiff,
+	Patch:   patch,
 }
 
 // pack gives the log what was prepared of a record.
@@ -36,10 +39,28 @@ func pack(dst []byte, r *group.Record) ([]byte, queue.Packed) {
 // decode tells the log which records are sound and beyond us.
 func decode(b []byte) (*group.Record, error) {
 	r, err := group.DecodeRecord(b)
+	return r, known(err)
+}
+
+func patch(b []byte, base *group.Record) (*group.Record, error) {
+	r, err := group.Patch(b, base)
+	return r, known(err)
+}
+
+// known returns err, as the log knows it.
+func known(err error) error {
 	if errors.Is(err, group.ErrNewer) {
-		err = newerError{err}
+		return newerError{err}
 	}
-	return r, err
+	return err
+}
+
+// alike tells the log which records have the same series.
+func alike(r *group.Record) any {
+	if s := group.Alike(r); s != nil {
+		return s
+	}
+	return nil
 }
 
 // newerError is a queue.ErrNewer too.

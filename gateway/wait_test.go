@@ -80,7 +80,7 @@ func doBench(b *testing.B, g *Gateway, c group.Change) {
 	}
 }
 
-func partOf(b *testing.B, text string) *group.Part {
+func partOf(b testing.TB, text string) *group.Part {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
 	if err != nil {

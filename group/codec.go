@@ -41,10 +41,7 @@ func appendHead(dst []byte, r *Record) []byte {
 	dst = binary.AppendVarint(dst, r.Time)
 	flags := r.flags()
 	dst = binary.AppendUvarint(dst, flags)
-	dst = binary.AppendUvarint(dst, uint64(len(r.Labels)))
-	for _, l := range r.Labels {
-		dst = appendString(appendString(dst, l.Name), l.Value)
-	}
+	dst = appendGrouping(dst, r.Labels)
 	if flags&hasPush != 0 {
 		dst = binary.AppendVarint(dst, r.Push)
 	}
@@ -62,6 +59,15 @@ func appendHead(dst []byte, r *Record) []byte {
 	}
 	if flags&hasPart != 0 {
 		dst = binary.AppendVarint(dst, r.Part.Pushed)
+	}
+	return dst
+}
+
+// appendGrouping appends grouping labels.
+func appendGrouping(dst []byte, labels Labels) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(labels)))
+	for _, l := range labels {
+		dst = appendString(appendString(dst, l.Name), l.Value)
 	}
 	return dst
 }

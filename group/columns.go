@@ -17,6 +17,11 @@ const (
 func appendColumns(dst []byte, p *Part) []byte {
 	flags := p.columnFlags()
 	dst = append(dst, flags)
+	dst = appendValues(dst, p)
+	return appendOtherColumns(dst, p, flags)
+}
+
+func appendValues(dst []byte, p *Part) []byte {
 	for i := range p.Shape.metrics {
 		m := &p.Shape.metrics[i]
 		for j, v := range p.ValuesOf(m) {
@@ -27,6 +32,11 @@ func appendColumns(dst []byte, p *Part) []byte {
 			}
 		}
 	}
+	return dst
+}
+
+// appendOtherColumns appends the columns other than values.
+func appendOtherColumns(dst []byte, p *Part, flags byte) []byte {
 	for i := range p.Natives {
 		dst = p.Natives[i].append(dst)
 	}
@@ -72,6 +82,11 @@ func readColumns(w *wireReader, p *Part) {
 	}
 	flags := w.byte()
 	readValues(w, p)
+	readOtherColumns(w, p, flags)
+}
+
+// readOtherColumns reads the columns other than values.
+func readOtherColumns(w *wireReader, p *Part, flags byte) {
 	readNatives(w, p)
 	if flags&hasExemplars != 0 {
 		p.Exemplars = readExemplars(w, p.Shape)

@@ -22,5 +22,6 @@
 //
 // key.go, shape.go, group.go, record.go, change.go and rules.go have the nouns. A push
 // is built in fromdto.go and build.go, and shown again in todto.go. codec.go,
-// shapecodec.go, columns.go and snapshot.go write it all down.
+// shapecodec.go, columns.go and snapshot.go write it all down, prepare.go does so
+// beforehand, and diff.go and valuediff.go as the difference to another record.
 package group

@@ -37,6 +37,19 @@ func (c *committer[R]) encodeBy(codec Codec[R]) {
 		}
 		return codec.Pack(dst, c.stored[i])
 	}
+	c.batch.Base = func(i int) (*Base, any) {
+		if codec.Alike == nil {
+			return nil, nil
+		}
+		alike := codec.Alike(c.stored[i])
+		if alike == nil {
+			return nil, nil
+		}
+		return &Base{record: c.stored[i]}, alike
+	}
+	c.batch.Diff = func(dst []byte, i int, base *Base) []byte {
+		return codec.Diff(dst, base.record.(R), c.stored[i])
+	}
 }
 
 // Run commits what is appended, until ctx ends: then it commits what is left, seals

@@ -50,6 +50,14 @@ type Codec[R any] struct {
 	Time    func(R) int64                // timestamp in ms: what Floor is about
 	Size    func(R) int                  // rough bytes on the heap: what the ring counts
 
+	// Alike, Diff and Patch are for a store that writes records as their difference to
+	// another one. Alike returns what r has in common with others, as a value that can be
+	// compared, or nil; two with the same can be base and r. Patch makes of what Diff has
+	// appended, and the same base, a record that says what r did. Nil: there are none.
+	Alike func(r R) any
+	Diff  func(dst []byte, base, r R) []byte
+	Patch func(b []byte, base R) (R, error)
+
 	// Pack is Encode for a store that compresses. It may leave a rest out of dst that was
 	// compressed before: a large record would otherwise keep all those behind it waiting.
 	// Nil: no record has one.

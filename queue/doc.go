@@ -13,7 +13,8 @@
 //  3. A reader sees only records that were reported done, each once, or a
 //     GapError that says which sequences and how many samples are missing.
 //  4. Opening never destroys what can be read. A torn tail is cut; damage inside
-//     costs the records that it touches, and they are named.
+//     costs the records that it touches, and those that the store wrote as their
+//     difference; all are named.
 //  5. A failed write fails everything that waits, and what was built on it is refused.
 //     The log goes on as soon as the store allows it.
 //  6. Memory is bounded by RingBytes and MaxQueuedBytes, and the store keeps its own

@@ -53,7 +53,7 @@ func (c *committer[R]) follow() error {
 		var e Entry
 		err := t.Next(func(entry Entry, b []byte) (err error) {
 			e = entry
-			r, err = c.l.codec.Decode(b)
+			r, err = c.l.codec.decode(entry, b)
 			return err
 		})
 		switch {

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -165,11 +166,26 @@ func (r *Reader[R]) fromStore() (Item[R], error) {
 
 // keep decodes a record of the store.
 func (r *Reader[R]) keep(e Entry, b []byte) error {
-	rec, err := r.l.codec.Decode(b)
+	rec, err := r.l.codec.decode(e, b)
 	if err == nil {
 		r.decoded = Item[R]{Record: rec, Seq: e.Seq}
 	}
 	return err
+}
+
+// decode returns the record that a tail has found.
+func (c *Codec[R]) decode(e Entry, b []byte) (r R, err error) {
+	if e.Base == nil {
+		return c.Decode(b)
+	}
+	base, ok := e.Base.record.(R)
+	if !ok {
+		if base, err = c.Decode(e.Base.bytes); err != nil {
+			return r, fmt.Errorf("the record that it differs from: %w", err)
+		}
+		e.Base.record, e.Base.bytes = base, nil
+	}
+	return c.Patch(b, base)
 }
 
 // lost moves the reader over what the ring evicted, if that is nowhere else. As a rule

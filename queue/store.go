@@ -104,6 +104,13 @@ type Batch struct {
 	// Pack is Encode but for a rest, which is compressed already.
 	Pack func(dst []byte, i int) (begin []byte, rest Packed)
 
+	// Base returns record i as one that others can be written as the difference to, and
+	// what it has in common with them; alike is nil if none can. Diff appends what Entry.Base
+	// and the tail need to give it back. A base is kept no longer than it is of use: it is
+	// a whole record in memory.
+	Base func(i int) (base *Base, alike any)
+	Diff func(dst []byte, i int, base *Base) []byte
+
 	Bytes  int  // set by Commit: what the log has grown by
 	Rolled bool // set by Commit: a part of the log has ended, so that bounds are worth a look
 }
@@ -114,7 +121,20 @@ type Entry struct {
 	Samples uint64 // in the record
 	Seq     uint64 // set by Commit
 	Total   uint64 // set by Commit: samples of all records up to this one
+
+	// Base is set by a tail for bytes that Diff has made: the record that they differ
+	// from, the same one for all that do as long as the tail keeps it.
+	Base *Base
 }
+
+// Base is a record that others are written as the difference to.
+type Base struct {
+	bytes  []byte // as Encode made them; nil when it is decoded
+	record any
+}
+
+// NewBase returns the base that these bytes, of Encode, are.
+func NewBase(b []byte) *Base { return &Base{bytes: b} }
 
 // History is what was committed. Its methods may be called at any time from any
 // goroutine.

@@ -178,9 +178,21 @@ func (l *largeChange) conclude() {
 	if t.hasTimes() {
 		l.time = t.orderTimed(l.time.last, l.time.floor)
 	}
-	if r.Part == nil || r.Part.Times == nil { // which times are late is decided at last
+	if l.preparable() {
 		r.Prepare()
 	}
+}
+
+// prepareFrom is how many samples the push of known series has that is prepared like any
+// other large change. The log writes a smaller one as a difference, which is quick.
+const prepareFrom = 1 << 16
+
+func (l *largeChange) preparable() bool {
+	p := l.r.Part
+	if p != nil && p.Times != nil { // which times are late is decided at last
+		return false
+	}
+	return !l.same || p.Shape.Samples() >= prepareFrom
 }
 
 // takePlace gives the change its place in the order.

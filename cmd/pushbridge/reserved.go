@@ -98,6 +98,7 @@ var reservedFamilies = map[group.Type][]string{
 		"pushbridge_ingest_waiting_pushes",
 		"pushbridge_persistence_last_write_successful",
 		"pushbridge_queue_available",
+		"pushbridge_queue_base_bytes",
 		"pushbridge_queue_head_sequence",
 		"pushbridge_queue_limit_bytes",
 		"pushbridge_queue_orphaned_samples",

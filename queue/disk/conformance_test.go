@@ -86,7 +86,7 @@ func flipRecord(t *testing.T, sim *simDisk, seq uint64) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if fr.kind == kindRecord && fr.seq == seq {
+			if fr.isRecord() && fr.seq == seq {
 				sim.edit(name, func(b []byte) []byte { b[fr.offset+frameHeaderSize] ^= 0x40; return b })
 				return
 			}

@@ -142,6 +142,9 @@ func (h *history) append() {
 	for range 1 + h.rng.IntN(6) {
 		h.now = h.now.Add(time.Duration(h.rng.IntN(2000)-500) * time.Millisecond)
 		body := strings.Repeat(fmt.Sprintf("%d.", h.rng.IntN(1000)), []int{0, 3, 30, 300, 3000}[h.rng.IntN(5)]/2)
+		if h.rng.IntN(2) == 0 {
+			body = fmt.Sprintf("~%d:%s", h.rng.IntN(3), body)
+		}
 		r := rec{Time: max(h.now.UnixMilli(), h.l.Floor()+1), Samples: h.rng.IntN(50), Body: body}
 		next++
 		h.given[next] = r

@@ -47,6 +47,14 @@ func (l *damageList) names(first, last uint64) bool {
 	})
 }
 
+// lost describes a frame that is good and of no use.
+func (f *frame) lost(file string, segment uint64, err error) *CorruptionError {
+	return &CorruptionError{
+		File: file, Segment: segment, Offset: f.offset, Length: f.size,
+		First: f.seq, Last: f.seq, Samples: uint64(f.samples), Err: err,
+	}
+}
+
 // report logs and counts damage once.
 func (d *directory) report(bad *CorruptionError) {
 	if !d.damage.add(bad) {

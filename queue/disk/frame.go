@@ -11,17 +11,21 @@ import (
 	"github.com/pushbridge/pushbridge/queue"
 )
 
-// formatVersion is the version of the files that this package writes, but for
-// cursors. Those of version 1 had no ledger.
+// The versions of the files that this package writes. Cursors of version 1 had no ledger,
+// segments of version 1 no differences.
 const (
-	formatVersion = 1
-	cursorVersion = 2
+	formatVersion  = 1
+	cursorVersion  = 2
+	segmentVersion = 2
 )
 
 // newestVersion is the newest version that is known of the files with a magic.
 func newestVersion(magic string) uint32 {
-	if magic == cursorMagic {
+	switch magic {
+	case cursorMagic:
 		return cursorVersion
+	case segmentMagic:
+		return segmentVersion
 	}
 	return formatVersion
 }
@@ -48,6 +52,7 @@ const (
 const (
 	kindRecord = 1 // payload: the record
 	kindFooter = 2 // payload: the counts of a sealed segment; last in the file
+	kindDiff   = 3 // payload: how far back the base is, in sequences, and the difference of the record to it
 )
 
 // Flags of frames.
@@ -55,6 +60,7 @@ const (
 	flagSnappy = 1 << 0 // the payload is compressed
 	flagSynced = 1 << 1 // everything before this frame was synced before it was written
 	flagSkip   = 1 << 2 // may be passed over when the kind is not known
+	flagBase   = 1 << 3 // others may be written as the difference to this one
 )
 
 // maxPayload bounds a payload, stored or decompressed: a length beyond it is
@@ -76,6 +82,9 @@ type frame struct {
 	size    int64  // with its header
 }
 
+// isRecord reports whether f is a record, whole or as a difference.
+func (f *frame) isRecord() bool { return f.kind == kindRecord || f.kind == kindDiff }
+
 // before returns the samples of all records before f.
 func (f *frame) before() uint64 { return f.total - uint64(f.samples) }
 
@@ -92,7 +101,7 @@ func seedOf(store storeID, segment uint64) uint32 {
 // when that saves an eighth of it. scratch is used for that, and returned to be
 // used again.
 func appendFrame(dst []byte, seed uint32, f frame, payload, scratch []byte) (frames, grown []byte) {
-	if len(payload) >= 128 && f.kind == kindRecord {
+	if len(payload) >= 128 && f.isRecord() {
 		scratch = snappy.Encode(scratch[:cap(scratch)], payload)
 		if len(scratch) <= len(payload)-len(payload)/8 {
 			payload = scratch
@@ -174,7 +183,7 @@ func parseHeader(b []byte, seed uint32) (f frame, length int64, err error) {
 		total: le.Uint64(b[offTotal:]), samples: le.Uint32(b[offSamples:]),
 	}
 	length = int64(le.Uint32(b[offLength:]))
-	if length > maxPayload || f.total < uint64(f.samples) || f.seq == 0 && f.kind == kindRecord {
+	if length > maxPayload || f.total < uint64(f.samples) || f.seq == 0 && f.isRecord() {
 		return f, 0, errFrameHead
 	}
 	f.size = frameHeaderSize + length

@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden files of the current f
 // Directories as versions of the program have written them: each step is a new
 // format of some file. They are never written anew but for the last.
 var (
-	goldenDirs = []string{"testdata/v1", "testdata/v2"}
+	goldenDirs = []string{"testdata/v1", "testdata/v2", "testdata/v3"}
 	goldenDir  = goldenDirs[len(goldenDirs)-1]
 )
 
@@ -43,13 +43,20 @@ func goldenFiles(t testing.TB, dir string) map[string][]byte {
 	return files
 }
 
-// goldenRecords are the records of the golden log: plain, compressed, empty.
+// goldenRecords are the records of the golden log: plain, compressed, empty, and since the
+// third format a base and two differences.
 var goldenRecords = []rec{
 	{Time: 1_700_000_000_000, Samples: 7, Body: "short"},
 	{Time: 1_700_000_000_001, Samples: 300, Body: strings.Repeat("compressible ", 40)},
 	{Time: 1_700_000_000_002, Samples: 0, Body: ""},
 	{Time: 1_700_000_060_000, Samples: 2, Body: "in the next segment"},
+	{Time: 1_700_000_050_000, Samples: 3, Body: "~kind:first"},
+	{Time: 1_700_000_055_000, Samples: 3, Body: "~kind:second"},
+	{Time: 1_700_000_060_000, Samples: 3, Body: "~kind:" + strings.Repeat("third ", 40)},
 }
+
+// goldenBefore is how many of them there were in the formats before.
+const goldenBefore = 4
 
 // makeGolden writes the golden log: a sealed segment, one that names what failed
 // and was not sealed, a snapshot, and a cursor.
@@ -80,8 +87,10 @@ func makeGolden(t *testing.T) *simDisk {
 	l.commitQueued()
 	sim.fault = nil
 	l.reopen()
-	push(t, l, goldenRecords[3], nil)
-	l.commitQueued()
+	for _, r := range goldenRecords[3:] {
+		push(t, l, r, nil)
+		l.commitQueued()
+	}
 	err = l.WriteSnapshot(3, 0, func(w io.Writer) error { _, err := io.WriteString(w, "the state at 3"); return err })
 	if err := errors.Join(err, c.Sent(0, 3), c.Settle(0, 2, 307, queue.Outcome{7, 300}), c.Acked(1, 1)); err != nil {
 		t.Fatal(err)
@@ -127,12 +136,16 @@ func TestGoldenRead(t *testing.T) {
 			if dir == "testdata/v1" {
 				want.Ledger = queue.Ledger{Begun: queue.UnknownTotal}
 			}
-			checkGolden(t, goldenFiles(t, dir), want)
+			records := goldenRecords
+			if dir != goldenDir {
+				records = records[:goldenBefore]
+			}
+			checkGolden(t, goldenFiles(t, dir), records, want)
 		})
 	}
 }
 
-func checkGolden(t *testing.T, files map[string][]byte, cursor queue.CursorStatus) {
+func checkGolden(t *testing.T, files map[string][]byte, records []rec, cursor queue.CursorStatus) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, b := range files {
@@ -153,7 +166,8 @@ func checkGolden(t *testing.T, files map[string][]byte, cursor queue.CursorStatu
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(goldenRecords, got); diff != "" || !slices.Equal(seqs, []uint64{1, 2, 3, 6}) {
+	more := uint64(len(records) - goldenBefore)
+	if diff := cmp.Diff(records, got); diff != "" || !slices.Equal(seqs, []uint64{1, 2, 3, 6, 7, 8, 9}[:len(records)]) {
 		t.Errorf("sequences %v, records (-want +got):\n%s", seqs, diff)
 	}
 	state := ""
@@ -168,7 +182,7 @@ func checkGolden(t *testing.T, files map[string][]byte, cursor queue.CursorStatu
 	if diff := cmp.Diff([]queue.CursorStatus{cursor}, l.Cursors()); diff != "" {
 		t.Errorf("cursors (-want +got):\n%s", diff)
 	}
-	if bad := l.damage(); len(bad) != 0 || l.Head() != 6 || l.Floor() != 1_700_000_060_000 || l.SamplesAfter(1) != 302 {
+	if bad := l.damage(); len(bad) != 0 || l.Head() != 6+more || l.Floor() != 1_700_000_060_000 || l.SamplesAfter(1) != 302+3*more {
 		t.Errorf("damage %v, head %d, floor %d, %d samples after 1", bad, l.Head(), l.Floor(), l.SamplesAfter(1))
 	}
 	if err := l.Close(); err != nil {

@@ -194,6 +194,7 @@ func (in *inspector) scan(info fileInfo, v segmentView) error {
 		return err
 	}
 	scan := newScanner(f, info.name, v, info.size)
+	bases := readBases{}
 	for {
 		fr, err := scan.next()
 		switch bad := (*CorruptionError)(nil); {
@@ -206,9 +207,13 @@ func (in *inspector) scan(info fileInfo, v segmentView) error {
 			return errors.Join(err, f.Close())
 		case fr.kind == kindFooter:
 			v.sealed = true
-		case fr.kind == kindRecord && !in.failed[v.number].failed(fr.seq):
+		case fr.isRecord() && !in.failed[v.number].failed(fr.seq):
 			v.add(&fr)
 			in.pending(&fr)
+			bases.see(&fr)
+			if err := bases.check(&fr); err != nil {
+				in.damage(fr.lost(info.name, v.number, err))
+			}
 		}
 	}
 }

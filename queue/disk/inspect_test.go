@@ -87,7 +87,7 @@ func TestInspectDamage(t *testing.T) {
 		"2.segment: the frame's payload does not match its checksum",
 		"3.segment: the header does not match its checksum",
 		"3.segment: no frame starts here",
-		"5.segment: 00000000000000000005.segment: format version 2 is not known to this version of the program (it knows up to 1)",
+		"5.segment: 00000000000000000005.segment: format version 3 is not known to this version of the program (it knows up to 2)",
 		"6.segment: the records before this segment are missing",
 		"7.segment: the file belongs to another store",
 		"8.snapshot: read snapshot 00000000000000000008.snapshot: the content does not match its checksum",

@@ -27,18 +27,12 @@ type rec struct {
 var errBadRec = errors.New("no record of the tests")
 
 var testCodec = queue.Codec[rec]{
-	Encode: encodeRec,
-	Pack:   packRec,
-	Decode: func(b []byte) (rec, error) {
-		if len(b) < 12 || strings.HasPrefix(string(b[12:]), "undecodable") {
-			return rec{}, errBadRec
-		}
-		return rec{
-			Time:    int64(binary.BigEndian.Uint64(b)),
-			Samples: int(binary.BigEndian.Uint32(b[8:])),
-			Body:    string(b[12:]),
-		}, nil
-	},
+	Encode:  encodeRec,
+	Pack:    packRec,
+	Alike:   alikeRec,
+	Diff:    diffRec,
+	Patch:   patchRec,
+	Decode:  decodeRec,
 	Samples: func(r rec) int { return r.Samples },
 	Time:    func(r rec) int64 { return r.Time },
 	Size:    func(r rec) int { return len(r.Body) + 64 },
@@ -48,6 +42,44 @@ func encodeRec(dst []byte, r rec) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Time))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(r.Samples))
 	return append(dst, r.Body...)
+}
+
+func decodeRec(b []byte) (rec, error) {
+	if len(b) < 12 || strings.HasPrefix(string(b[12:]), "undecodable") {
+		return rec{}, errBadRec
+	}
+	return rec{
+		Time:    int64(binary.BigEndian.Uint64(b)),
+		Samples: int(binary.BigEndian.Uint32(b[8:])),
+		Body:    string(b[12:]),
+	}, nil
+}
+
+// alikeRec: bodies that begin with ~ are alike when they have the same before a colon.
+func alikeRec(r rec) any {
+	if kind, _, ok := strings.Cut(r.Body, ":"); ok && strings.HasPrefix(kind, "~") {
+		return kind
+	}
+	return nil
+}
+
+// diffRec leaves out what is alike. Without the very same base the record that comes
+// back has another time.
+func diffRec(dst []byte, base, r rec) []byte {
+	kind, rest, _ := strings.Cut(r.Body, ":")
+	if !strings.HasPrefix(base.Body, kind+":") {
+		panic("not alike")
+	}
+	return encodeRec(dst, rec{Time: r.Time - base.Time, Samples: r.Samples, Body: rest})
+}
+
+func patchRec(b []byte, base rec) (rec, error) {
+	r, err := decodeRec(b)
+	if err != nil {
+		return r, err
+	}
+	kind, _, _ := strings.Cut(base.Body, ":")
+	return rec{Time: r.Time + base.Time, Samples: r.Samples, Body: kind + ":" + r.Body}, nil
 }
 
 // packRec compresses some of the bodies of random histories beforehand.

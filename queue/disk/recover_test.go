@@ -245,7 +245,7 @@ func TestRecovery(t *testing.T) {
 		{
 			"segment of an unknown version",
 			func(_ *testing.T, s *stored) { s.sim.edit(seg(6), setVersion(segmentMagic)) },
-			outcome{Err: "open log in /store: 00000000000000000006.segment: format version 2 is not known to this version of the program (it knows up to 1)"},
+			outcome{Err: "open log in /store: 00000000000000000006.segment: format version 3 is not known to this version of the program (it knows up to 2)"},
 		},
 		{
 			"snapshot of an unknown version",

@@ -207,7 +207,7 @@ func (r *recovery) scanSegment(s *opened, next *segmentHeader) (readable bool, e
 			return !scan.unreadable, nil
 		case err != nil:
 			return false, err
-		case fr.kind == kindRecord && !next.failed(fr.seq):
+		case fr.isRecord() && !next.failed(fr.seq):
 			v.add(&fr)
 		}
 	}

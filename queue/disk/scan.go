@@ -75,7 +75,7 @@ func (s *scanner) accept(f *frame) error {
 	if f.flags&flagSynced != 0 {
 		s.synced = f.offset
 	}
-	if f.kind != kindRecord && f.kind != kindFooter && f.flags&flagSkip == 0 {
+	if !f.isRecord() && f.kind != kindFooter && f.flags&flagSkip == 0 {
 		return fmt.Errorf("%s: a frame of kind %d at %d needs a newer version of the program", s.file, f.kind, f.offset)
 	}
 	return nil
@@ -105,18 +105,35 @@ func (s *scanner) parse(off int64) (frame, error) {
 	if err := checkBody(b, b[frameHeaderSize:], s.seed); err != nil {
 		return f, err
 	}
-	if f.seq < s.last || f.kind == kindRecord && f.seq == s.last {
+	if f.seq < s.last || f.isRecord() && f.seq == s.last {
 		return f, errOrder
 	}
 	f.payload, s.scratch, err = f.decompress(b[frameHeaderSize:], s.scratch)
 	return f, err
 }
 
+// readFrame reads the frame at off by itself: neither where the scanner is nor what it
+// returned last changes.
+func (s *scanner) readFrame(off int64) (frame, error) {
+	aside := scanner{src: s.src, file: s.file, segment: s.segment, seed: s.seed}
+	aside.end = min(off+frameHeaderSize, s.end) // no more than that is read
+	head, err := aside.window(off, frameHeaderSize)
+	if err != nil {
+		return frame{}, err
+	}
+	f, _, err := parseHeader(head, s.seed)
+	if err != nil {
+		return f, err
+	}
+	aside.end = min(off+f.size, s.end)
+	return aside.parse(off)
+}
+
 var errOrder = errors.New("the frame's sequence is not behind the one before")
 
 // isDamage tells what the bytes say from errors of reading them.
 func isDamage(err error) bool {
-	for _, e := range []error{errNoFrame, errFrameHead, errFrameBody, errFrameCut, errOrder, errPayload} {
+	for _, e := range []error{errNoFrame, errFrameHead, errFrameBody, errFrameCut, errOrder, errPayload, errNoBase} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -144,7 +161,7 @@ func (s *scanner) skip(cause error) error {
 			return s.resume(bad, &f)
 		case !isDamage(err):
 			return err
-		case f.kind == kindRecord && f.seq > s.last && !errors.Is(err, errOrder):
+		case f.isRecord() && f.seq > s.last && !errors.Is(err, errOrder):
 			seen[1] = f.seq
 			if seen[0] == 0 {
 				seen[0] = f.seq
@@ -159,7 +176,7 @@ func (s *scanner) resume(bad *CorruptionError, f *frame) error {
 	s.found = f
 	bad.Length = f.offset - bad.Offset
 	next := f.seq
-	if f.kind != kindRecord {
+	if !f.isRecord() {
 		next++ // a footer repeats the last sequence
 	}
 	if s.known && next > s.last+1 {

@@ -71,6 +71,7 @@ func (s *Store) recover(h queue.Host) (at queue.Recovered, err error) {
 func (s *Store) observe(h queue.Host) {
 	h.Gauge("segments", "Segments on disk.", func() float64 { n, _ := s.segments.size(); return float64(n) })
 	h.Gauge("segment_bytes", "Bytes of segments on disk.", func() float64 { _, n := s.segments.size(); return float64(n) })
+	h.Gauge("base_bytes", "Bytes of records kept to write others as their difference, at most 16 MiB.", func() float64 { return float64(s.writer.bases.size.Load()) })
 	h.Gauge("snapshot_bytes", "Bytes of snapshots on disk.", func() float64 { return float64(s.snapshots.bytes()) })
 	h.Gauge("limit_bytes", "What segments and snapshots may take at present: the bound, or less where the disk is nearly full. +Inf without a bound.", s.limit)
 	h.Gauge("snapshot_timestamp_seconds", "When the newest snapshot was made, 0 without one.", func() float64 {

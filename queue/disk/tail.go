@@ -20,6 +20,7 @@ type tail struct {
 	scan    *scanner
 	held    *frame // read, but a gap comes first
 	damaged bool   // something in this segment was unreadable
+	bases   readBases
 }
 
 // Next reads the next record, see queue.Tail.
@@ -30,7 +31,17 @@ func (t *tail) Next(decode func(queue.Entry, []byte) error) error {
 			return err
 		}
 		e := queue.Entry{Time: f.time, Samples: uint64(f.samples), Seq: f.seq, Total: f.total}
-		switch err := decode(e, f.payload); {
+		payload := f.payload
+		if f.kind == kindDiff {
+			if e.Base, payload, err = t.base(&f); err != nil && !isDamage(err) {
+				t.held = &f
+				return err
+			}
+		}
+		if err == nil {
+			err = decode(e, payload)
+		}
+		switch {
 		case errors.Is(err, queue.ErrNewer):
 			t.held = &f
 			return fmt.Errorf("record %d: %w", f.seq, err)
@@ -41,6 +52,32 @@ func (t *tail) Next(decode func(queue.Entry, []byte) error) error {
 		t.at = queue.Place{Seq: f.seq, Total: f.total, Exact: true}
 		return nil
 	}
+}
+
+// base returns the base of f and the difference to it. An error is damage or one of
+// reading.
+func (t *tail) base(f *frame) (*queue.Base, []byte, error) {
+	seq, diff, err := splitDiff(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	if b := t.bases.kept[seq]; b != nil {
+		return b, diff, nil
+	}
+	at, ok := t.bases.find(seq)
+	if !ok {
+		return nil, nil, errNoBase
+	}
+	b, err := t.scan.readFrame(at)
+	switch {
+	case err != nil && !isDamage(err):
+		return nil, nil, err
+	case err != nil || b.seq != seq || b.kind != kindRecord:
+		return nil, nil, errNoBase
+	}
+	base := queue.NewBase(b.payload)
+	t.bases.keep(seq, base, int64(len(b.payload)))
+	return base, diff, nil
 }
 
 // At returns the position.
@@ -66,6 +103,7 @@ func (t *tail) next() (frame, error) {
 		f, err := t.scan.next()
 		switch bad := (*CorruptionError)(nil); {
 		case err == nil:
+			t.bases.see(&f)
 			done, err := t.check(&f)
 			if done || err != nil {
 				return f, err
@@ -100,17 +138,14 @@ func (t *tail) noteDamage(bad *CorruptionError) {
 // stays: what is read next finds the gap.
 func (t *tail) undecodable(f *frame, err error) {
 	t.damaged = true
-	t.l.d.report(&CorruptionError{
-		File: t.seg.name, Segment: t.seg.number, Offset: f.offset, Length: f.size,
-		First: f.seq, Last: f.seq, Samples: uint64(f.samples), Err: err,
-	})
+	t.l.d.report(f.lost(t.seg.name, t.seg.number, err))
 }
 
 // check decides about a good frame: pass over it, return it, or hold it back
 // because records before it are missing.
 func (t *tail) check(f *frame) (done bool, err error) {
 	switch {
-	case f.kind != kindRecord:
+	case !f.isRecord():
 		return false, nil
 	case f.seq <= t.at.Seq: // before the position: only the books matter
 		t.at.Total, t.at.Exact = f.total, f.seq == t.at.Seq
@@ -143,7 +178,7 @@ func (t *tail) enter() error {
 	if err != nil {
 		return fmt.Errorf("open segment %d: %w", seg.number, err)
 	}
-	t.seg, t.file, t.damaged = seg, f, false
+	t.seg, t.file, t.damaged, t.bases = seg, f, false, readBases{}
 	t.scan = newScanner(f, seg.name, v, v.size)
 	return nil
 }
@@ -194,7 +229,7 @@ func (t *tail) leave() error {
 
 // Close closes the segment. The position stays.
 func (t *tail) Close() error {
-	t.seg, t.scan, t.held = nil, nil, nil
+	t.seg, t.scan, t.held, t.bases = nil, nil, nil, readBases{}
 	if t.file == nil {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -32,6 +33,7 @@ type writer struct {
 	size    int64  // of the batch, written or not
 	payload []byte // scratch
 	packed  []byte // scratch
+	bases   bases  // of the segment
 }
 
 // writable reports whether a segment is open for writing.
@@ -137,14 +139,13 @@ func (w *writer) encode(b *queue.Batch) error {
 	w.buf, w.size = w.buf[:0], 0
 	for i := range b.Records {
 		e := &b.Records[i]
-		var rest queue.Packed
-		w.payload, rest = b.Pack(w.payload[:0], i)
-		if n := len(w.payload) + rest.Len; n > maxPayload {
-			return fmt.Errorf("record %d has %d bytes: too many", e.Seq, n)
-		}
 		f := frame{kind: kindRecord, seq: e.Seq, time: e.Time, samples: uint32(e.Samples), total: e.Total}
 		if i == 0 && w.synced() {
 			f.flags |= flagSynced
+		}
+		rest := w.express(b, i, &f)
+		if n := len(w.payload) + rest.Len; n > maxPayload {
+			return fmt.Errorf("record %d has %d bytes: too many", e.Seq, n)
 		}
 		if rest.Len == 0 {
 			w.buf, w.packed = appendFrame(w.buf, w.seed, f, w.payload, w.packed)
@@ -157,6 +158,26 @@ func (w *writer) encode(b *queue.Batch) error {
 		w.buf = w.buf[:0]
 	}
 	return w.flush(w.buf)
+}
+
+// express makes the payload of record i, as a difference if there is a base, and says in f
+// what it is.
+func (w *writer) express(b *queue.Batch, i int, f *frame) (rest queue.Packed) {
+	base, alike := b.Base(i)
+	if alike == nil {
+		w.payload, rest = b.Pack(w.payload[:0], i)
+		return rest
+	}
+	if have := w.bases.use(alike); have != nil {
+		f.kind = kindDiff
+		w.payload = b.Diff(binary.AppendUvarint(w.payload[:0], f.seq-have.seq), i, have.base)
+		return rest
+	}
+	w.payload = b.Encode(w.payload[:0], i)
+	if w.bases.note(alike, base, f.seq, int64(len(w.payload))) {
+		f.flags |= flagBase
+	}
+	return rest
 }
 
 // flush writes some of the batch.
@@ -240,6 +261,7 @@ func (w *writer) close() error {
 func (w *writer) release() (file, *segment) {
 	f, s := w.file, w.seg
 	w.file, w.seg = nil, nil
+	w.bases.clear()
 	return f, s
 }
 

@@ -26,17 +26,12 @@ type record struct {
 var errDecode = errors.New("no record of these tests")
 
 var codec = queue.Codec[record]{
-	Encode: encode,
-	Pack:   pack,
-	Decode: func(b []byte) (record, error) {
-		if len(b) < 12 || strings.HasPrefix(string(b[12:]), "undecodable") {
-			return record{}, errDecode
-		}
-		if strings.HasPrefix(string(b[12:]), "newer") {
-			return record{}, fmt.Errorf("a test: %w", queue.ErrNewer)
-		}
-		return record{int64(binary.BigEndian.Uint64(b)), int(binary.BigEndian.Uint32(b[8:])), string(b[12:])}, nil
-	},
+	Encode:  encode,
+	Pack:    pack,
+	Alike:   alike,
+	Diff:    diff,
+	Patch:   patch,
+	Decode:  decode,
 	Samples: func(r record) int { return r.samples },
 	Time:    func(r record) int64 { return r.time },
 	Size:    func(r record) int { return len(r.body) + 64 },
@@ -46,6 +41,37 @@ func encode(dst []byte, r record) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(r.time))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(r.samples))
 	return append(dst, r.body...)
+}
+
+func decode(b []byte) (record, error) {
+	if len(b) < 12 || strings.HasPrefix(string(b[12:]), "undecodable") {
+		return record{}, errDecode
+	}
+	if strings.HasPrefix(string(b[12:]), "newer") {
+		return record{}, fmt.Errorf("a test: %w", queue.ErrNewer)
+	}
+	return record{int64(binary.BigEndian.Uint64(b)), int(binary.BigEndian.Uint32(b[8:])), string(b[12:])}, nil
+}
+
+// alikeBytes is how many bytes records share that are alike.
+const alikeBytes = 10
+
+func alike(r record) any {
+	if len(r.body) < 2*alikeBytes {
+		return nil
+	}
+	return r.body[:alikeBytes]
+}
+
+// diff leaves out what is alike. Without the very same base the record that comes back
+// has another time.
+func diff(dst []byte, base, r record) []byte {
+	return encode(dst, record{r.time - base.time, r.samples, r.body[alikeBytes:]})
+}
+
+func patch(b []byte, base record) (record, error) {
+	r, err := decode(b)
+	return record{r.time + base.time, r.samples, base.body[:alikeBytes] + r.body}, err
 }
 
 // pack compresses bodies of an even length beforehand.
