@@ -103,6 +103,9 @@ func (g *Gateway) snapshots(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			if g.log.Shared() {
+				return nil // another process takes over, which has the state: it must not wait
+			}
 			return g.Snapshot()
 		case <-g.log.SnapshotSignal():
 			if !g.log.SnapshotDue() {

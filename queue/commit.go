@@ -91,7 +91,7 @@ func (c *committer[R]) loop(ctx context.Context) {
 		case <-c.retry.C:
 			c.reopen()
 		case <-moved:
-			c.reopen()
+			c.look()
 		}
 	}
 }

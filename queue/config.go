@@ -79,6 +79,10 @@ type Options struct {
 
 	OrphanRetention time.Duration // 7 days that a destination is waited for; negative: none
 
+	// LateCursors says that cursors are opened when Lead has returned, rather than before Run:
+	// nothing goes before KeepOrphans was called.
+	LateCursors bool
+
 	SnapshotBytes    int64         // 64 MiB of log after which a snapshot is due
 	SnapshotInterval time.Duration // 10 min after which a snapshot is due, if anything was appended
 

@@ -26,8 +26,9 @@ type cursors struct {
 	totalAt func(seq uint64) (uint64, bool) // samples of all records up to seq
 	head    uint64                          // end of the log at open
 
-	mu   sync.Mutex
-	open map[string]*Cursor
+	mu       sync.Mutex
+	open     map[string]*Cursor
+	complete bool // all that the log is kept for are open
 }
 
 func newCursors(s Cursors, log *slog.Logger, m *metrics) *cursors {

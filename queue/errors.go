@@ -22,6 +22,10 @@ var (
 	// may build on them.
 	ErrAborted = errors.New("records that this one may build on have failed")
 
+	// ErrElsewhere: another process writes the log. It is wrapped in errors of a shared
+	// store, and why the context of Lead ends.
+	ErrElsewhere = errors.New("another process writes the log")
+
 	// ErrClosed: Run has ended.
 	ErrClosed = errors.New("the log is closed")
 )

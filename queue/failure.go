@@ -25,6 +25,7 @@ func (c *committer[R]) failed(cause error) {
 	c.ready = false
 	c.l.metrics.failures.Inc()
 	c.l.intake.fail(cause)
+	c.play()
 	if errors.Is(cause, ErrAtRisk) { // the state at least can be saved
 		c.l.snapshots.want()
 		c.l.snapshots.kick()
@@ -59,6 +60,7 @@ func (c *committer[R]) again() {
 
 // reopen makes the store ready, and arranges for another attempt when that fails.
 func (c *committer[R]) reopen() {
+	defer c.play()
 	if c.ready {
 		return
 	}

@@ -11,6 +11,9 @@ import (
 type Shared interface {
 	Store
 
+	// Leads says whether this process is the one that may write, as far as it knows.
+	Leads() bool
+
 	// Moved receives when there may be such records, or when it is worth while to try
 	// whether the store is ready.
 	Moved() <-chan struct{}
@@ -36,6 +39,24 @@ func (c *committer[R]) moved() <-chan struct{} {
 		return s.Moved()
 	}
 	return nil
+}
+
+// look sees to what a shared store has to say.
+func (c *committer[R]) look() {
+	if c.ready {
+		c.check()
+		return
+	}
+	c.reopen()
+}
+
+// play takes the role that a shared store says. A writer that fails for a while goes on
+// being the one.
+func (c *committer[R]) play() {
+	if s, ok := c.l.store.(Shared); ok {
+		leads := s.Leads()
+		c.l.role.set(leads && (c.ready || c.l.Leads()))
+	}
 }
 
 // follow takes in what a shared store has behind the last record. What waits was built

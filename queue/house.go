@@ -25,6 +25,7 @@ type house struct {
 	due       func() bool // whether a snapshot is
 
 	endOrphans func()
+	idle       func() bool // whether that is somebody else's business
 
 	// overfull says whether what lies behind the position that all destinations have
 	// passed is too much for the ring; nil when it need not hold that.
@@ -51,6 +52,9 @@ func (h *house) keep(stop <-chan struct{}) {
 // maintain makes cursors durable, removes what nobody needs, keeps the bounds, and
 // says when a snapshot is due.
 func (h *house) maintain() {
+	if h.idle() {
+		return
+	}
 	h.endOrphans()
 	h.cursors.sync()
 	h.removePassed()

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -155,7 +156,11 @@ func (in *intake[R]) fail(cause error) {
 	was := in.failure
 	in.failure = fmt.Errorf("%w: %w", ErrUnavailable, cause)
 	in.mu.Unlock()
-	if was == nil {
+	switch {
+	case was != nil:
+	case errors.Is(cause, ErrElsewhere):
+		in.log.Info("this process stands by and follows the log", "reason", cause)
+	default:
 		in.log.Error("cannot write the log: what waits fails, and so do new records until this heals", "err", cause)
 	}
 }

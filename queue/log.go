@@ -26,6 +26,7 @@ type Log[R any] struct {
 
 	intake intake[R]
 	commit committer[R] // owned by the commit loop
+	role   role
 }
 
 // Open opens the log that s keeps, which nobody else may use from then on. Errors are
@@ -48,6 +49,7 @@ func Open[R any](s Store, o Options, c Codec[R]) (*Log[R], error) {
 	l.intake = intake[R]{limit: o.MaxQueuedBytes, log: o.Logger, wake: make(chan struct{}, 1)}
 	l.commit = committer[R]{l: l, at: Place{Seq: at.Head, Total: at.Total, Exact: true}, retry: time.NewTimer(time.Hour)}
 	l.commit.retry.Stop()
+	l.role = role{leads: !l.Shared(), changed: make(chan struct{})}
 	l.commit.encodeBy(c)
 	l.house = l.newHouse()
 	l.metrics.observe(l)
@@ -60,6 +62,7 @@ func (l *Log[R]) newHouse() *house {
 	h := &house{
 		store: l.store, onFull: l.o.OnFull, log: l.o.Logger, metrics: l.metrics, cursors: l.cursors, snapshots: &l.snapshots,
 		totalAt: l.TotalAt, setFull: l.intake.setFull, due: l.SnapshotDue, endOrphans: l.endOrphans,
+		idle: func() bool { return l.cursors.idle(&l.role, l.o.LateCursors) },
 	}
 	if l.volatile { // the ring takes no more than half of its size for a destination that lags
 		h.overfull = func(passed uint64) bool { return l.ring.bytesBehind(passed) > l.o.RingBytes/2 }

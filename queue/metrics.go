@@ -78,6 +78,7 @@ func (m *metrics) committed(records int, samples uint64, bytes int) {
 type observed interface {
 	Err() error
 	Head() uint64
+	Leads() bool
 	memory() (queued, ring int64)
 }
 
@@ -90,6 +91,12 @@ func (m *metrics) observe(l observed) {
 	m.gauge("ring_bytes", "Bytes of decoded records in memory.", func() float64 {
 		_, ring := l.memory()
 		return float64(ring)
+	})
+	m.gauge("leads", "Whether this process is the one that writes the log.", func() float64 {
+		if l.Leads() {
+			return 1
+		}
+		return 0
 	})
 	m.gauge("available", "Whether the log takes records.", func() float64 {
 		if l.Err() != nil {

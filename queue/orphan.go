@@ -30,6 +30,9 @@ func (l *Log[R]) KeepOrphans() error {
 			return err
 		}
 	}
+	l.cursors.mu.Lock()
+	l.cursors.complete = true
+	l.cursors.mu.Unlock()
 	for _, s := range l.Cursors() {
 		if !s.Orphaned.IsZero() {
 			l.tellOrphan(s)

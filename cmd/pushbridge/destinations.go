@@ -30,7 +30,8 @@ type destinations struct {
 	namings *remotewrite.Namings
 	pauses  *pauses
 
-	changing sync.Mutex // one change at a time; taken before mu
+	changing sync.Mutex     // one change at a time; taken before mu
+	config   *config.Config // what the destinations are to be
 
 	mu      sync.Mutex
 	current []*destination
@@ -74,8 +75,19 @@ func newDestinations(s *server, intake *remotewrite.Intake) *destinations {
 	return d
 }
 
-// prepare makes the destinations of c, and none runs yet.
+// prepare makes the destinations of c, and none runs yet. When others may write the log,
+// only those of the one that does are made, once that is known: see runLeading.
 func (d *destinations) prepare(c *config.Config) error {
+	d.config = c
+	if d.queue.Shared() {
+		return d.check(c)
+	}
+	return d.make(c)
+}
+
+func (d *destinations) make(c *config.Config) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, section := range c.Destinations {
 		one, err := d.open(c, section, nil)
 		if err != nil {
@@ -140,6 +152,50 @@ func groupLabels(l labels.Labels) group.Labels {
 
 // run runs all destinations until ctx ends, or one of them cannot go on.
 func (d *destinations) run(ctx context.Context) error {
+	if d.queue.Shared() {
+		return d.runLeading(ctx)
+	}
+	return d.runUntil(ctx)
+}
+
+// runLeading runs them whenever this process leads.
+func (d *destinations) runLeading(ctx context.Context) error {
+	for {
+		held, err := d.queue.Lead(ctx)
+		if err != nil {
+			return nil // ctx has ended
+		}
+		d.changing.Lock()
+		err = d.make(d.config)
+		d.changing.Unlock()
+		if err != nil {
+			d.log.Warn("cannot begin to send, and try again", "err", err)
+			select {
+			case <-held.Done():
+			case <-time.After(time.Second):
+			}
+		} else if err := d.runUntil(held); err != nil || ctx.Err() != nil {
+			return err
+		}
+		d.forfeit()
+	}
+}
+
+// forfeit lets go of what another process has taken over.
+func (d *destinations) forfeit() {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.current, d.ctx = nil, nil
+	close(d.changed)
+	d.changed = make(chan struct{})
+	if err := d.queue.Forfeit(); err != nil {
+		d.log.Warn("cannot let go of positions", "err", err)
+	}
+}
+
+func (d *destinations) runUntil(ctx context.Context) error {
 	d.mu.Lock()
 	d.ctx = ctx
 	for _, one := range d.current {
@@ -156,6 +212,9 @@ func (d *destinations) run(ctx context.Context) error {
 	current := d.list()
 	for _, one := range current {
 		one.cancel()
+		if errors.Is(context.Cause(ctx), queue.ErrElsewhere) {
+			one.sender.Cut() // what is on its way goes out again, by somebody else
+		}
 	}
 	for _, one := range current {
 		<-one.done
@@ -190,6 +249,10 @@ func (d *destinations) reload(c *config.Config) error {
 	if err := d.refuseNone(c); err != nil {
 		return err
 	}
+	d.config = c
+	if d.running() == nil {
+		return nil // whoever leads has them
+	}
 	old := d.list()
 	next := make([]*destination, len(c.Destinations))
 	for i, section := range c.Destinations {
@@ -204,6 +267,13 @@ func (d *destinations) reload(c *config.Config) error {
 		return err
 	}
 	return d.start(c, next, left)
+}
+
+// running returns what destinations live in, nil while there are none.
+func (d *destinations) running() context.Context {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ctx
 }
 
 // is reports whether one already is what a reload asks for.

@@ -101,6 +101,7 @@ var reservedFamilies = map[group.Type][]string{
 		"pushbridge_queue_base_bytes",
 		"pushbridge_queue_head_sequence",
 		"pushbridge_queue_limit_bytes",
+		"pushbridge_queue_leads",
 		"pushbridge_queue_orphaned_samples",
 		"pushbridge_queue_orphans",
 		"pushbridge_queue_queued_bytes",

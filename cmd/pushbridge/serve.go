@@ -172,7 +172,7 @@ func (s *server) gatewayOptions() gateway.Options {
 			MaxGroups:         s.settings.limits.MaxGroups,
 			MaxSeriesPerGroup: s.settings.limits.MaxSeries,
 		},
-		Queue:      queue.Options{OnFull: s.settings.onFull, OrphanRetention: orNone(s.settings.orphanRetention)},
+		Queue:      queue.Options{OnFull: s.settings.onFull, OrphanRetention: orNone(s.settings.orphanRetention), LateCursors: len(s.settings.stream.URLs) > 0},
 		ResetClock: s.settings.resetClock,
 		Own:        s.registry,
 		Reserved:   reservedFamilies,

@@ -31,6 +31,8 @@ func (s *settings) readStream(r *flagReader) {
 	switch {
 	case len(o.URLs) > 0 && s.storagePathSet && s.storagePath != "":
 		r.fail(flagNATSURL, fmt.Errorf("the log is in a stream or in a directory: leave out --%s", flagStoragePath))
+	case len(o.URLs) > 0 && s.persistenceFile != "":
+		r.fail(flagPersistenceFile, fmt.Errorf("is one process's, and the log in a stream may be several's: leave it out, or --%s", flagNATSURL))
 	case o.Replicas < 1 || o.Replicas > 5:
 		r.fail(flagNATSReplicas, fmt.Errorf("must be 1 to 5, is %d", o.Replicas))
 	case (o.TLSCert == "") != (o.TLSKey == ""):

@@ -191,11 +191,12 @@ func (r *receiver) stats(t *testing.T) (s struct{ Requests, Samples, Violations,
 // load is pushers, of which each writes rising values to a group of its own.
 type load struct {
 	t       *testing.T
-	targets func(pusher, n int) string
+	targets func(pusher, turn int) string
 	end     context.CancelFunc
 	done    sync.WaitGroup
 	acked   []atomic.Int64 // the last value that was answered 200
 	tried   []atomic.Int64
+	turns   []atomic.Int64 // pushes that were not answered 200
 	pushes  atomic.Int64
 	failed  atomic.Int64
 
@@ -203,9 +204,9 @@ type load struct {
 	answers []time.Time // when pushes were answered 200
 }
 
-func startLoad(t *testing.T, pushers int, targets func(pusher, n int) string) *load {
+func startLoad(t *testing.T, pushers int, targets func(pusher, turn int) string) *load {
 	ctx, end := context.WithCancel(context.Background())
-	l := &load{t: t, targets: targets, end: end, acked: make([]atomic.Int64, pushers), tried: make([]atomic.Int64, pushers)}
+	l := &load{t: t, targets: targets, end: end, acked: make([]atomic.Int64, pushers), tried: make([]atomic.Int64, pushers), turns: make([]atomic.Int64, pushers)}
 	for i := range pushers {
 		l.done.Go(func() { l.push(ctx, i) })
 	}
@@ -217,13 +218,14 @@ func (l *load) push(ctx context.Context, i int) {
 	for n := int64(1); ctx.Err() == nil; n++ {
 		l.tried[i].Store(n)
 		body := strings.NewReader(fmt.Sprintf("# TYPE pushed gauge\npushed %d\n", n))
-		r, err := do(http.MethodPost, fmt.Sprintf("%s/metrics/job/load/pusher/p%d", l.targets(i, int(n)), i), body)
+		r, err := do(http.MethodPost, fmt.Sprintf("%s/metrics/job/load/pusher/p%d", l.targets(i, int(l.turns[i].Load())), i), body)
 		if err == nil {
 			_, _ = io.Copy(io.Discard, r.Body) // only the status counts
 			_ = r.Body.Close()
 		}
 		if err != nil || r.StatusCode != http.StatusOK {
 			l.failed.Add(1)
+			l.turns[i].Add(1)
 			time.Sleep(20 * time.Millisecond)
 			continue
 		}

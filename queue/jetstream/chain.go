@@ -24,21 +24,16 @@ type chain struct {
 	wait func(time.Duration) // observes how long a batch took
 
 	requests chan *request
+	followed chan message // from the servers
 	moved    chan struct{}
 	ctx      context.Context //nolint:containedctx // of the goroutine, and of what it asks for
 	ended    chan struct{}
 
 	// Of the goroutine.
-	leads   bool
-	claimed claimed   // what it leads, or led, by
-	tried   claimed   // the newest that was tried
-	lost    error     // why it does not lead
+	standing
 	written time.Time // when the last message was sent that was stored
 	scratch []byte
 }
-
-// claimed is what a claim is known by.
-type claimed struct{ epoch, nonce uint64 }
 
 // request is something to do. It is answered once.
 type request struct {
@@ -59,7 +54,7 @@ type writing struct {
 // Reasons why nothing is written.
 var (
 	errNeverLed = errors.New("this replica does not lead")
-	errFenced   = errors.New("another replica leads now")
+	errFenced   = fmt.Errorf("another replica leads now: %w", queue.ErrElsewhere)
 	errEnded    = errors.New("the store is closed")
 )
 
@@ -68,9 +63,9 @@ const maxShared = 1024
 
 func newChain(ctx context.Context, st stream, v *view, o Options, h queue.Host) *chain {
 	return &chain{
-		st: st, v: v, o: o, log: h.Logger, now: h.Now, lost: errNeverLed,
+		st: st, v: v, o: o, log: h.Logger, now: h.Now, standing: standing{lost: errNeverLed},
 		wait:     func(d time.Duration) { h.Metrics.FsyncSeconds.Observe(d.Seconds()) },
-		requests: make(chan *request, maxShared), moved: make(chan struct{}, 1), ctx: ctx, ended: make(chan struct{}),
+		requests: make(chan *request, maxShared), moved: make(chan struct{}, 1), followed: make(chan message, maxFollowed), ctx: ctx, ended: make(chan struct{}),
 	}
 }
 
@@ -103,7 +98,7 @@ func (c *chain) ask(r *request) error {
 // loop is the goroutine.
 func (c *chain) loop() {
 	defer close(c.ended)
-	beat := time.NewTicker(c.o.Lease / 3)
+	beat := time.NewTicker(c.o.Lease / 10)
 	defer beat.Stop()
 	for {
 		select {
@@ -111,8 +106,11 @@ func (c *chain) loop() {
 			return
 		case r := <-c.requests:
 			c.serve(r)
+		case m := <-c.followed:
+			c.hear(m)
 		case <-beat.C:
 			c.beat()
+			c.probe()
 		}
 	}
 }
@@ -159,16 +157,12 @@ func (c *chain) flush(writes []*request) {
 	}
 }
 
-// reclaim goes on leading after a write whose end is not known, if nobody else has led
-// since. Whoever has lost it to somebody else needs more than that: see claim.
-func (c *chain) reclaim() error {
-	if c.leads {
-		return nil
+// poke says that there is something to look at.
+func (c *chain) poke() {
+	select {
+	case c.moved <- struct{}{}:
+	default:
 	}
-	if l := c.v.leading(); c.claimed == (claimed{}) || c.claimed != (claimed{l.epoch, l.nonce}) {
-		return c.lost
-	}
-	return c.claimIf(func(l leader) bool { return c.claimed == claimed{l.epoch, l.nonce} })
 }
 
 // beat tells the others that this replica lives, if nothing else has.
@@ -291,8 +285,10 @@ func (c *chain) resolve(m []byte, seq uint64, cause error) error {
 }
 
 // catchUp folds in everything that the stream has.
-func (c *chain) catchUp() error {
-	ctx, cancel := context.WithTimeout(c.ctx, c.o.Patience)
+func (c *chain) catchUp() error { return c.catchUpWithin(c.o.Patience) }
+
+func (c *chain) catchUpWithin(patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(c.ctx, patience)
 	defer cancel()
 	_, last, err := c.st.ends(ctx)
 	if err != nil {
@@ -304,98 +300,11 @@ func (c *chain) catchUp() error {
 	return readTo(ctx, c.st, c.v.last()+1, last, c.v.fold)
 }
 
-// claim makes this replica the one that leads, if it may.
-func (c *chain) claim() error { return c.claimIf(func(leader) bool { return true }) }
-
-func (c *chain) claimIf(good func(leader) bool) error {
-	if c.leads {
-		return nil
-	}
-	if err := c.catchUp(); err != nil {
-		return err
-	}
-	err := c.mayClaim()
-	if err == nil && !good(c.v.leading()) {
-		err = errFenced
-	}
-	if err != nil {
-		c.lost = err
-		return err
-	}
-	c.tried = claimed{c.v.leading().epoch + 1, rand.Uint64()}
-	err = c.append(func(w *writing) {
-		content := appendString(nil, c.o.ID)
-		content = appendString(content, c.o.Address)
-		content = appendSigned(content, c.now().UnixMilli())
-		w.body = appendItem(w.body, itemClaim, content)
-	})
-	if err != nil {
-		return fmt.Errorf("claim to lead: %w", err)
-	}
-	c.leads, c.lost, c.claimed = true, nil, c.tried
-	c.log.Info("this replica leads", "replica", c.o.ID, "epoch", c.claimed.epoch)
-	return nil
-}
-
-// grace is what a replica waits longer than a leader's lease lasts.
-const grace = 300 * time.Millisecond
-
-// mayClaim returns why this replica may not lead at present. Whoever led under its own
-// name before it began is not there any more.
-func (c *chain) mayClaim() error {
-	l := c.v.leading()
-	own := claimed{l.epoch, l.nonce}
-	switch {
-	case l.epoch == 0 || l.gone || own == c.claimed || own == c.tried:
-		return nil
-	case c.tried == claimed{} && l.id == c.o.ID:
-		return nil
-	case c.v.silence() >= c.o.Lease+grace:
-		return nil
-	}
-	return &LeaderError{ID: l.id, Address: l.address, Epoch: l.epoch, Since: l.since}
-}
-
-// LeaderError says that another replica leads.
-type LeaderError struct {
-	ID      string
-	Address string
-	Epoch   uint64
-	Since   time.Time
-}
-
-// Error names the replica.
-func (e *LeaderError) Error() string {
-	return fmt.Sprintf("replica %q leads since %s (epoch %d)", e.ID, e.Since.UTC().Format(time.RFC3339), e.Epoch)
-}
-
-// resign lets the others lead at once.
-func (c *chain) resign() error {
-	if !c.leads {
-		return nil
-	}
-	err := c.append(func(w *writing) { w.body = appendItem(w.body, itemResign, nil) })
-	c.leads, c.lost = false, errNeverLed
-	return err
-}
-
 // last returns the last message that was folded in.
 func (v *view) last() uint64 {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return v.at
-}
-
-func (v *view) leading() leader {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return v.leader
-}
-
-func (v *view) silence() time.Duration {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return time.Since(v.heard)
 }
 
 // readTo calls f with the messages from next to last, in order. What is missing is

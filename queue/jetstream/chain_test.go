@@ -202,7 +202,12 @@ func TestFenced(t *testing.T) {
 		t.Errorf("kept %q", got)
 	}
 	b.close()
-	a.steps.Ready() // b has resigned
+	for range 1000 { // b has resigned
+		<-a.store.Moved()
+		if a.steps.Ready(); a.log.Err() == nil {
+			break
+		}
+	}
 	if !slices.Equal(a.folded, []string{"2 two", "3 three"}) || a.log.Err() != nil {
 		t.Errorf("folded %q, %v", a.folded, a.log.Err())
 	}
@@ -328,6 +333,9 @@ func FuzzBatch(f *testing.F) {
 		Metrics: &queue.StoreMetrics{FsyncSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "x", Help: "Of a test."})},
 	}
 	if _, err := s.Recover(host); err != nil {
+		f.Fatal(err)
+	}
+	if err := s.Ready(0); err != nil {
 		f.Fatal(err)
 	}
 	saver, _, err := s.OpenCursor("dest")

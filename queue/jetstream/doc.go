@@ -23,7 +23,7 @@
 // # Where to look
 //
 // message.go and item.go are bytes, view.go is what they come to. chain.go is the one
-// goroutine that writes. store.go is what a log sees, tail.go how it reads. stream.go
+// goroutine that writes, lead.go who may. store.go is what a log sees, tail.go how it reads. stream.go
 // says what is asked of the servers, nats.go asks them, and prepare.go checks that they keep
 // what a log promises.
 package jetstream

@@ -16,12 +16,13 @@ import (
 
 // fakeStream is what servers keep, in memory. It fails as it is told to.
 type fakeStream struct {
-	mu       sync.Mutex
-	first    uint64
-	messages []message
-	kept     map[string][]byte // objects
-	broken   error             // of whatever is written
-	fault    func(f *fakeStream, b []byte, expect uint64) (done bool, seq uint64, err error)
+	mu        sync.Mutex
+	first     uint64
+	messages  []message
+	kept      map[string][]byte // objects
+	followers []func(message)
+	broken    error // of whatever is written
+	fault     func(f *fakeStream, b []byte, expect uint64) (done bool, seq uint64, err error)
 }
 
 func newFake() *fakeStream { return &fakeStream{first: 1, kept: map[string][]byte{}} }
@@ -52,6 +53,9 @@ func (f *fakeStream) last() uint64 {
 func (f *fakeStream) store(b []byte) uint64 {
 	m := message{f.last() + 1, bytes.Clone(b)}
 	f.messages = append(f.messages, m)
+	for _, tell := range f.followers {
+		tell(m)
+	}
 	return m.seq
 }
 
@@ -105,6 +109,13 @@ func (c conn) read(_ context.Context, seq uint64) ([]message, error) {
 		}
 	}
 	return some, nil
+}
+
+func (c conn) follow(f func(message)) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.followers = append(c.followers, f)
+	return nil
 }
 
 func (c conn) purge(_ context.Context, seq uint64) error {

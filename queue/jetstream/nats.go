@@ -266,6 +266,15 @@ func (s *server) readOnce(ctx context.Context, seq uint64) ([]message, error) {
 	}
 }
 
+func (s *server) follow(f func(message)) error {
+	_, err := s.nc.Subscribe(s.tail, func(m *nats.Msg) {
+		if n, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64); err == nil {
+			f(message{n, m.Data})
+		}
+	})
+	return err
+}
+
 func (s *server) purge(ctx context.Context, seq uint64) error {
 	st, err := s.js.Stream(ctx, s.name)
 	if err != nil {

@@ -2,26 +2,12 @@ package jetstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/pushbridge/pushbridge/queue"
 )
-
-// lead claims to lead. Whoever did before may have ended without a word: that takes as long
-// as its lease lasts.
-func (s *Store) lead() error {
-	give := time.Now().Add(s.o.Lease + grace + time.Second)
-	for {
-		err := s.Ready(0)
-		if !errors.As(err, new(*LeaderError)) || time.Now().After(give) {
-			return err
-		}
-		time.Sleep(s.o.Lease / 20)
-	}
-}
 
 // recoverTime is how long it may take to read the newest part.
 const recoverTime = time.Minute

@@ -43,7 +43,7 @@ func newStore(o Options, dial func(context.Context, Options, queue.Host) (stream
 }
 
 // Recover connects, makes the stream when absent, and reads what the newest part says.
-// Then it claims to lead.
+// It writes nothing: to lead is claimed by Ready.
 func (s *Store) Recover(h queue.Host) (queue.Recovered, error) {
 	s.host = h
 	s.ctx, s.end = context.WithCancel(context.Background())
@@ -70,10 +70,11 @@ func (s *Store) recover() (at queue.Recovered, err error) {
 		return at, err
 	}
 	s.chain = newChain(s.ctx, s.st, s.v, s.o, s.host)
-	go s.chain.loop()
-	if err := s.lead(); err != nil {
-		return at, errors.Join(err, s.Close())
+	if err := s.st.follow(s.chain.tell); err != nil {
+		s.st.close()
+		return at, fmt.Errorf("follow the stream: %w", err)
 	}
+	go s.chain.loop()
 	s.observe()
 	at = s.recovered()
 	at.Identity = id
@@ -120,6 +121,13 @@ func (v *view) snapshotBytesLocked() (n int64) {
 
 // Ready claims to lead, if this replica does not.
 func (s *Store) Ready(int64) error { return s.chain.run(s.chain.claim) }
+
+// Leads says whether the newest claim is this replica's.
+func (s *Store) Leads() bool {
+	l := s.v.leading()
+	mine := s.chain.mine.Load()
+	return mine != nil && *mine == claimed{l.epoch, l.nonce} && !l.gone
+}
 
 // Moved receives when the store may have become ready, or others have written.
 func (s *Store) Moved() <-chan struct{} { return s.chain.moved }

@@ -29,6 +29,10 @@ type stream interface {
 	// one that does not have the newest yet: nothing, or a hole in front, proves nothing.
 	read(ctx context.Context, seq uint64) ([]message, error)
 
+	// follow calls f with messages soon after they were stored, until the stream is
+	// closed. Some may be left out.
+	follow(f func(message)) error
+
 	// purge removes the messages in front of seq.
 	purge(ctx context.Context, seq uint64) error
 

@@ -272,19 +272,13 @@ func (v *view) appendCheckpoint(dst []byte) []byte {
 // of it.
 func (v *view) loadLocked(d *decoder) {
 	if len(v.parts) > 1 {
+		v.trimLocked(*d)
 		return
 	}
 	v.void = max(v.void, d.number())
 	v.floor, v.era = d.signed(), d.number()
 	v.leader = leader{epoch: d.number(), nonce: d.number(), id: d.string(), address: d.string(), since: time.UnixMilli(d.signed())}
-	var parts []part
-	for n := d.number(); n > 0 && d.err == nil; n-- {
-		parts = append(parts, part{
-			start: d.number(), first: d.number(), before: d.number(), last: d.number() - 1, total: d.number(),
-			bytes: int64(d.number()), count: d.number(),
-		})
-	}
-	v.parts = slices.Concat(parts, v.parts)
+	v.parts = slices.Concat(d.parts(), v.parts)
 	v.snapshots = nil
 	for n := d.number(); n > 0 && d.err == nil; n-- {
 		v.snapshots = append(v.snapshots, d.snapshot())
@@ -292,5 +286,25 @@ func (v *view) loadLocked(d *decoder) {
 	for n := d.number(); n > 0 && d.err == nil; n-- {
 		id, s := d.cursor()
 		v.cursors[id] = s
+	}
+}
+
+// parts reads those of a checkpoint.
+func (d *decoder) parts() (parts []part) {
+	for n := d.number(); n > 0 && d.err == nil; n-- {
+		parts = append(parts, part{
+			start: d.number(), first: d.number(), before: d.number(), last: d.number() - 1, total: d.number(),
+			bytes: int64(d.number()), count: d.number(),
+		})
+	}
+	return parts
+}
+
+// trimLocked forgets parts that the writer of a checkpoint has removed.
+func (v *view) trimLocked(d decoder) {
+	_, _, _ = d.number(), d.signed(), d.number()
+	_, _, _, _, _ = d.number(), d.number(), d.string(), d.string(), d.signed()
+	if parts := d.parts(); d.err == nil && len(parts) > 0 {
+		v.parts = slices.DeleteFunc(v.parts, func(p part) bool { return p.start < parts[0].start })
 	}
 }

@@ -1,0 +1,93 @@
+package jetstream_test
+
+import (
+	"syscall"
+	"testing"
+	"time"
+)
+
+// replicas are three gateways on one stream, with one receiver.
+type replicas struct {
+	*cluster
+	all []*gateway
+	*receiver
+}
+
+func newReplicas(t *testing.T) *replicas {
+	t.Helper()
+	r := &replicas{cluster: newCluster(t, 3), receiver: newReceiver(t)}
+	for _, id := range []string{"a", "b", "c"} {
+		r.all = append(r.all, r.gateway(id, r.write()))
+	}
+	return r
+}
+
+// anyone sends a pusher to another gateway when one does not answer.
+func (r *replicas) anyone(pusher, turn int) string { return r.all[(pusher+turn)%len(r.all)].url }
+
+// leader returns the gateway that leads.
+func (r *replicas) leader() (leader *gateway) {
+	r.t.Helper()
+	eventually(r.t, "one of them leads", func() bool {
+		for _, g := range r.all {
+			if g.cmd != nil && g.metric("pushbridge_queue_leads ") == 1 {
+				leader = g
+				return true
+			}
+		}
+		return false
+	})
+	return leader
+}
+
+// settled holds all replicas to the same state, and the destination to all of it.
+func (r *replicas) settled(l *load) {
+	r.t.Helper()
+	leader := r.leader()
+	head := leader.metric("pushbridge_queue_head_sequence ")
+	for _, g := range r.all {
+		eventually(r.t, g.id+" has folded everything", func() bool { return g.metric("pushbridge_queue_head_sequence ") >= head })
+		l.kept(g)
+	}
+	arrived(r.t, leader, r.receiver)
+}
+
+// TestTakeOver does to the one that leads what can happen to it.
+func TestTakeOver(t *testing.T) {
+	r := newReplicas(t)
+	r.leader()
+	l := startLoad(t, 8, r.anyone)
+	l.flow(100)
+	for _, fault := range []struct {
+		name string
+		most time.Duration // without an answer
+		do   func(*gateway)
+	}{
+		{"kill -9", 5 * time.Second, func(g *gateway) { g.kill(); l.flow(50); g.start() }},
+		{"a proper stop", 2 * time.Second, func(g *gateway) { g.stop(); l.flow(50); g.start() }},
+		{"a pause", 12 * time.Second, func(g *gateway) {
+			_ = g.cmd.Process.Signal(syscall.SIGSTOP)
+			time.Sleep(6 * time.Second)
+			_ = g.cmd.Process.Signal(syscall.SIGCONT)
+			eventually(t, "it knows that it was fenced", func() bool { return g.metric("pushbridge_queue_leads ") == 0 })
+		}},
+		{"kill -9 of the leading server", 12 * time.Second, func(*gateway) {
+			s := r.leading("gateway")
+			s.kill()
+			time.Sleep(time.Second)
+			s.start()
+		}},
+	} {
+		began, failed := time.Now(), l.failed.Load()
+		fault.do(r.leader())
+		l.flow(100)
+		silence := l.silence(began)
+		t.Logf("%s: %v without an answer, %d pushes so far, %d failed", fault.name, silence.Round(time.Millisecond), l.pushes.Load(), l.failed.Load()-failed)
+		if silence > fault.most {
+			t.Errorf("%s: no push was answered for %v", fault.name, silence)
+		}
+		r.leader()
+	}
+	l.stop()
+	r.settled(l)
+}

@@ -1,0 +1,98 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// role is whether this process writes the log, and what waits for that to change.
+type role struct {
+	mu      sync.Mutex
+	leads   bool
+	changed chan struct{} // closed, and exchanged, when leads is another
+}
+
+func (r *role) get() (leads bool, changed <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.leads, r.changed
+}
+
+func (r *role) set(leads bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.leads != leads {
+		r.leads = leads
+		close(r.changed)
+		r.changed = make(chan struct{})
+	}
+}
+
+// Shared says that others may write the log too, one at a time.
+func (l *Log[R]) Shared() bool {
+	_, shared := l.store.(Shared)
+	return shared
+}
+
+// Leads says whether this process is the one that writes the log. Without a shared store
+// it always is.
+func (l *Log[R]) Leads() bool {
+	leads, _ := l.role.get()
+	return leads
+}
+
+// Lead waits until this process leads, or ctx ends. What it returns ends when the
+// process leads no longer, or ctx does: whatever sends for a cursor lives in it. Cursors
+// are opened in it, KeepOrphans follows them, and Forfeit ends them.
+func (l *Log[R]) Lead(ctx context.Context) (context.Context, error) {
+	for {
+		leads, changed := l.role.get()
+		if leads {
+			held, end := context.WithCancelCause(ctx)
+			go func() {
+				select {
+				case <-changed:
+				case <-held.Done():
+				}
+				end(ErrElsewhere)
+			}()
+			return held, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Forfeit lets go of all cursors, as they were saved: whoever leads next goes on from
+// there.
+func (l *Log[R]) Forfeit() error { return l.cursors.forfeit() }
+
+func (cs *cursors) forfeit() error {
+	cs.mu.Lock()
+	open := cs.open
+	cs.open, cs.complete = map[string]*Cursor{}, false
+	cs.mu.Unlock()
+	var errs []error
+	for _, c := range open {
+		c.io.Lock()
+		if c.saver != nil {
+			errs = append(errs, c.saver.Close())
+			c.saver = nil
+		}
+		c.io.Unlock()
+	}
+	return errors.Join(errs...)
+}
+
+// idle says that the log is somebody else's to keep in order: it is written by another,
+// or the cursors that it is kept for are not open yet.
+func (cs *cursors) idle(r *role, late bool) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	leads, _ := r.get()
+	return !leads || late && !cs.complete
+}
