@@ -13,6 +13,7 @@ import (
 	"time"
 
 	promconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
 )
 
 // IDHeader names the id of a push in a request.
@@ -113,6 +114,8 @@ type Request struct {
 	Path   string // escaped, with the query
 	Header http.Header
 	Body   []byte
+
+	waits bool // for the delivery
 }
 
 // Once makes one request and waits for the answer. Its error is a *RefusedError if the answer
@@ -136,8 +139,34 @@ func (c *Client) Once(ctx context.Context, r Request) error {
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // a part of it says something too
-	return meaning(resp, strings.TrimSpace(string(text)))
+	err = meaning(resp, strings.TrimSpace(string(text)))
+	if err == nil && r.waits {
+		return delivery(resp, r.Method, strings.TrimSpace(string(text)))
+	}
+	return err
 }
+
+// delivery is what the answer to a push that is kept says of its delivery. A gateway that
+// knows nothing of that gives the push no id, and a DELETE of nothing has none to give.
+func delivery(resp *http.Response, method, text string) error {
+	named := resp.Header.Get(pushIDHeader) != ""
+	switch {
+	case named && resp.StatusCode == http.StatusOK, !named && method == http.MethodDelete:
+		return nil
+	case !named:
+		return &UndeliveredError{"the gateway does not tell: it is no pushbridge, or an old one"}
+	}
+	return &UndeliveredError{text}
+}
+
+// pushIDHeader names a push that is kept.
+const pushIDHeader = "X-Pushbridge-Push-Id"
+
+// UndeliveredError says that a push is kept, and is not known to have come to all
+// destinations in time.
+type UndeliveredError struct{ Text string }
+
+func (e *UndeliveredError) Error() string { return "kept, not delivered: " + e.Text }
 
 // request is one attempt to push p.
 func (p *Push) request() Request {
@@ -149,7 +178,12 @@ func (p *Push) request() Request {
 	if p.Encoding != "" {
 		h.Set("Content-Encoding", p.Encoding)
 	}
-	return Request{Method: p.Method, Path: path(p.Grouping), Header: h, Body: p.Body}
+	r := Request{Method: p.Method, Path: path(p.Grouping), Header: h, Body: p.Body}
+	if p.Wait > 0 {
+		r.Path += "?wait=delivered&timeout=" + model.Duration(p.Wait).String()
+		r.waits = true
+	}
+	return r
 }
 
 // meaning is what an answer says of the push.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/prometheus/common/model"
 )
@@ -37,6 +38,10 @@ type Push struct {
 	ContentType string  `json:"content_type,omitempty"`
 	Encoding    string  `json:"encoding,omitempty"` // of Body: "gzip" or none
 	Body        []byte  `json:"-"`
+
+	// Wait is how long the answer may wait for the delivery to all destinations. 0: not
+	// at all.
+	Wait time.Duration `json:"-"`
 }
 
 // NewPush returns a push with an id of its own.

@@ -37,7 +37,7 @@ func (c *Client) do(ctx, attempt context.Context, p Push) error {
 		if err == nil {
 			return nil
 		}
-		if _, ok := errors.AsType[*RefusedError](err); ok {
+		if settled(err) {
 			return err
 		}
 		if !sleep(ctx, c.pauseAfter(err, pause)) {
@@ -45,6 +45,13 @@ func (c *Client) do(ctx, attempt context.Context, p Push) error {
 		}
 		pause = min(2*pause, longestPause)
 	}
+}
+
+// settled reports whether err is an answer that another attempt would not change.
+func settled(err error) bool {
+	_, refused := errors.AsType[*RefusedError](err)
+	_, undelivered := errors.AsType[*UndeliveredError](err)
+	return refused || undelivered
 }
 
 // pauseAfter is how long to wait after err: as long as the gateway asks for, if it does.

@@ -116,6 +116,46 @@ func TestFinish(t *testing.T) {
 	}
 }
 
+// TestWait tells what was delivered from what is only kept.
+func TestWait(t *testing.T) {
+	const text = "kept, not delivered: "
+	for _, tt := range []struct {
+		name   string
+		method string
+		id     string
+		status int
+		want   string
+	}{
+		{"delivered", "PUT", "7", 200, ""},
+		{"not in time", "PUT", "7", 202, text + "{}"},
+		{"a gateway that does not know", "PUT", "", 200, text + "the gateway does not tell: it is no pushbridge, or an old one"},
+		{"DELETE of nothing", "DELETE", "", 202, ""},
+		{"refused", "PUT", "", 400, "refused with 400: {}"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g, c := newGateway(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.RawQuery != "wait=delivered&timeout=1m30s" {
+					t.Errorf("query %s", r.URL.RawQuery)
+				}
+				if tt.id != "" {
+					w.Header().Set(pushIDHeader, tt.id)
+				}
+				w.WriteHeader(tt.status)
+				_, _ = io.WriteString(w, "{}")
+			})
+			p := NewPush(tt.method, []Label{{"job", "a"}}, nil)
+			p.Wait = 90 * time.Second
+			got := ""
+			if err := c.Do(t.Context(), p); err != nil {
+				got = err.Error()
+			}
+			if got != tt.want || len(g.ids) != 1 {
+				t.Errorf("got %q in %d attempts, want %q", got, len(g.ids), tt.want)
+			}
+		})
+	}
+}
+
 func TestErrorsHideSecrets(t *testing.T) {
 	c, err := New(Options{URL: "http://user:secret@127.0.0.1:1/"})
 	if err != nil {

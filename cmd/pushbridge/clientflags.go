@@ -23,6 +23,7 @@ const (
 const (
 	codeRefused     = 3 // the same push will be refused again
 	codeUnreachable = 4 // nobody has answered: kept or not
+	codeUndelivered = 5 // kept, but not at all destinations in time
 )
 
 const defaultURL = "http://localhost:9091"
@@ -48,6 +49,7 @@ type clientSettings struct {
 	client   *client.Client
 	grouping []client.Label
 	timeout  time.Duration
+	wait     time.Duration // for the delivery; 0: none
 }
 
 func (s *clientSettings) read(r *flagReader) {
@@ -59,7 +61,7 @@ func (s *clientSettings) readClient(r *flagReader) {
 	s.timeout = r.duration(flagPushTimeout, 0)
 	var err error
 	s.client, err = client.New(client.Options{
-		URL: r.c.String(flagURL), HTTPConfigFile: r.c.String(flagHTTPConfig), AttemptTimeout: min(s.timeout, 10*time.Second),
+		URL: r.c.String(flagURL), HTTPConfigFile: r.c.String(flagHTTPConfig), AttemptTimeout: min(s.timeout, 10*time.Second) + s.wait,
 		UserAgent: program + "/" + version.Version,
 	})
 	if err != nil {
@@ -87,6 +89,9 @@ func codeOf(err error) int {
 	}
 	if _, ok := errors.AsType[*client.UnreachableError](err); ok {
 		return codeUnreachable
+	}
+	if _, ok := errors.AsType[*client.UndeliveredError](err); ok {
+		return codeUndelivered
 	}
 	return 1
 }

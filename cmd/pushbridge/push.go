@@ -19,6 +19,7 @@ import (
 const (
 	flagMethod = "method"
 	flagGzip   = "gzip"
+	flagWait   = "wait"
 )
 
 // pushCommand is `pushbridge push`.
@@ -27,7 +28,7 @@ func pushCommand() *cli.Command {
 		Name:  "push",
 		Usage: "Pushes a file, or what comes on the standard input.",
 		Description: "The exit code is 0 when the gateway keeps the push, 3 when it refuses it, 4 when it was not reached or\n" +
-			"stayed busy, and 1 for anything else, as a flag that is wrong or a file that cannot be read.",
+			"stayed busy, 5 when it is kept and was not delivered within --wait, and 1 for anything else, as a flag that is\nwrong or a file that cannot be read.",
 		ArgsUsage: "[FILE]",
 		Flags: append(clientFlags(),
 			&cli.StringFlag{
@@ -35,13 +36,14 @@ func pushCommand() *cli.Command {
 				Usage: "PUT replaces all metrics of the group, POST those of the same name, DELETE ends the group and reads nothing.",
 			},
 			&cli.BoolFlag{Name: flagGzip, Usage: "Send the body compressed."},
+			&cli.StringFlag{Name: flagWait, Value: "0s", Usage: "Wait so long, at most 10m, until all destinations have it. 0 does not wait."},
 		),
 		Action: func(c *cli.Context) error {
 			p, s, err := readPush(c)
 			if err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(c.Context, s.timeout)
+			ctx, cancel := context.WithTimeout(c.Context, s.timeout+s.wait)
 			defer cancel()
 			if err := s.client.Do(ctx, p); err != nil {
 				return exitError{code: codeOf(err), err: advise(err)}
@@ -53,6 +55,7 @@ func pushCommand() *cli.Command {
 
 func readPush(c *cli.Context) (p client.Push, s clientSettings, err error) {
 	r := flagReader{c: c}
+	s.wait = r.duration(flagWait, 0)
 	s.read(&r)
 	method := r.method()
 	if err := r.err(); err != nil {
@@ -65,6 +68,7 @@ func readPush(c *cli.Context) (p client.Push, s clientSettings, err error) {
 		}
 	}
 	p = client.NewPush(method, s.grouping, body)
+	p.Wait = s.wait
 	if c.Bool(flagGzip) && method != http.MethodDelete {
 		p.Body, p.Encoding = compress(body), "gzip"
 	}
