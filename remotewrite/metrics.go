@@ -151,13 +151,13 @@ func newOwnMetrics(mk *maker) ownMetrics {
 	}
 }
 
-// requests returns how many requests there were, and how long all of them took.
-func (m *metrics) requests() (n uint64, seconds float64) {
+// requests returns the requests since the start.
+func (m *metrics) requests() Requests {
 	var d dto.Metric
 	if err := m.batchDuration.Write(&d); err != nil {
-		return 0, 0 // a histogram of ours can be written
+		return Requests{} // a histogram of ours can be written
 	}
-	return d.GetHistogram().GetSampleCount(), d.GetHistogram().GetSampleSum()
+	return Requests{d.GetHistogram().GetSampleCount(), d.GetHistogram().GetSampleSum()}
 }
 
 func (m *maker) duration() prometheus.Histogram {

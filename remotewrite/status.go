@@ -25,8 +25,13 @@ type Status struct {
 	LastSuccess     time.Time // zero: none yet
 	Books           Books     // of all runs
 
-	Requests       uint64 // since the start
-	RequestSeconds float64
+	Requests Requests // since the start
+}
+
+// Requests are requests with samples, and how long all of them together took.
+type Requests struct {
+	Count   uint64
+	Seconds float64
 }
 
 // Status returns the status. It is cheap enough for every look at a page.
@@ -50,7 +55,7 @@ func (d *Destination) Status() Status {
 	r := d.report.reading()
 	s.LastError, s.LastErrorStatus, s.LastErrorMeans, s.LastErrorAt = r.lastError.text, r.lastError.status, r.lastError.means, r.errorAt
 	s.LastSuccess = r.lastSuccess
-	s.Requests, s.RequestSeconds = d.metrics.requests()
+	s.Requests = d.metrics.requests()
 	return s
 }
 

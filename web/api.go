@@ -63,9 +63,9 @@ type apiAnswer struct {
 
 func (h *Handler) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	h.answer(w, map[string]any{
-		"flags":             emptyIfNil(h.o.Flags),
-		"build_information": emptyIfNil(h.o.Build),
-		"start_time":        h.o.Started,
+		"flags":             emptyIfNil(h.o.Process.Flags),
+		"build_information": emptyIfNil(h.o.Process.Build),
+		"start_time":        h.o.Process.Started,
 	})
 }
 

@@ -52,7 +52,7 @@ func (h *Handler) serveGroups(w http.ResponseWriter, r *http.Request) {
 	list.Matching, shown = s.from(groups)
 	for _, g := range shown {
 		one := summaryOf(g, now)
-		if r, ok := h.o.LastRefusal(g.ID); ok {
+		if r, ok := h.o.Refusals.Last(g.ID); ok {
 			one.LastRefusal = &r
 		}
 		if one.Deliveries = h.o.Pushes.OfGroup(g); one.Deliveries == nil {

@@ -296,9 +296,12 @@ func TestAPI_LastPush(t *testing.T) {
 func TestAPI_Status(t *testing.T) {
 	inUTC(t)
 	h := New(Options{
-		Store: state.New(state.Options{}), Started: testTime,
-		Flags: map[string]string{"web.route-prefix": "", "persistence.interval": "5m0s", "log.level": "<info>"},
-		Build: map[string]string{"version": "1", "branch": "main"},
+		Store: state.New(state.Options{}),
+		Process: Process{
+			Started: testTime,
+			Flags:   map[string]string{"web.route-prefix": "", "persistence.interval": "5m0s", "log.level": "<info>"},
+			Build:   map[string]string{"version": "1", "branch": "main"},
+		},
 	})
 	want := `{"status":"success","data":{"build_information":{"branch":"main","version":"1"},` +
 		`"flags":{"log.level":"\u003cinfo\u003e","persistence.interval":"5m0s","web.route-prefix":""},` +

@@ -18,25 +18,33 @@ const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; 
 type page struct {
 	name  string // of its template, and of its path but for the overview
 	title string
-	view  func(h *Handler, r *http.Request) (any, error)
+	view  func(h *site, r *http.Request) (any, error)
 }
 
 // pages are all of them, those that the menu shows first.
 var pages = []page{
-	{"overview", "Overview", (*Handler).viewOverview},
-	{"groups", "Groups", (*Handler).viewGroups},
-	{"jobs", "Jobs", (*Handler).viewJobs},
-	{"destinations", "Destinations", (*Handler).viewDestinations},
-	{"refused", "Refused", (*Handler).viewRefused},
-	{"status", "Status", (*Handler).viewStatus},
-	{"group", "Group", (*Handler).viewOneGroup},
-	{"destination", "Destination", (*Handler).viewOneDestination},
+	{"overview", "Overview", (*site).viewOverview},
+	{"groups", "Groups", (*site).viewGroups},
+	{"jobs", "Jobs", (*site).viewJobs},
+	{"destinations", "Destinations", (*site).viewDestinations},
+	{"refused", "Refused", (*site).viewRefused},
+	{"status", "Status", (*site).viewStatus},
+	{"group", "Group", (*site).viewOneGroup},
+	{"destination", "Destination", (*site).viewOneDestination},
 }
 
 const menuLength = 6
 
+// site makes the pages.
+type site struct {
+	*Handler
+	health healthCache
+}
+
 // Pages returns what serves each page, by the path below the route prefix.
-func (h *Handler) Pages() map[string]http.Handler {
+func (h *Handler) Pages() map[string]http.Handler { return h.site.pages() }
+
+func (h *site) pages() map[string]http.Handler {
 	all := map[string]http.Handler{"/live": h.live()}
 	for _, p := range pages {
 		path := "/" + p.name
@@ -79,7 +87,7 @@ type redirectError struct{ to string }
 
 func (e *redirectError) Error() string { return "see " + e.to }
 
-func (h *Handler) page(p page) http.Handler {
+func (h *site) page(p page) http.Handler {
 	return GetOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		view, err := p.view(h, r)
 		if to, ok := errors.AsType[*redirectError](err); ok {
@@ -104,9 +112,9 @@ func (h *Handler) page(p page) http.Handler {
 	}))
 }
 
-func (h *Handler) frame(p page) *frame {
+func (h *site) frame(p page) *frame {
 	f := &frame{
-		Base: h.o.ExternalPath, Assets: h.assets.version, Version: h.o.Build["version"],
+		Base: h.o.ExternalPath, Assets: h.assets.version, Version: h.o.Process.Build["version"],
 		Name: p.name, Title: p.title, Health: h.health.now(h),
 	}
 	for _, m := range pages[:menuLength] {
@@ -121,7 +129,7 @@ func (h *Handler) frame(p page) *frame {
 }
 
 // writePage answers with a page, of which nothing is kept anywhere.
-func (h *Handler) writePage(w http.ResponseWriter, text []byte) {
+func (h *site) writePage(w http.ResponseWriter, text []byte) {
 	head := w.Header()
 	head.Set("Content-Type", "text/html; charset=utf-8")
 	head.Set("Content-Security-Policy", contentPolicy)

@@ -43,11 +43,11 @@ type eventView struct {
 	Count int
 }
 
-func (h *Handler) viewDestinations(*http.Request) (any, error) {
+func (h *site) viewDestinations(*http.Request) (any, error) {
 	return h.destinationViews(h.o.Now()), nil
 }
 
-func (h *Handler) destinationViews(now time.Time) []destinationView {
+func (h *site) destinationViews(now time.Time) []destinationView {
 	all := h.o.Destinations()
 	out := make([]destinationView, len(all))
 	for i := range all {
@@ -56,7 +56,7 @@ func (h *Handler) destinationViews(now time.Time) []destinationView {
 	return out
 }
 
-func (h *Handler) viewDestination(d *Destination, now time.Time) destinationView {
+func (h *site) viewDestination(d *Destination, now time.Time) destinationView {
 	v := destinationView{
 		Destination: *d, Level: destinationLevel(d), Link: link(h.o.ExternalPath, "destination", queryOf("name", d.Name)),
 		Pending: grouped(int64(d.Books.Pending)), Behind: span(d.Lag()), Finished: grouped(int64(d.Books.Delivered)),
@@ -81,9 +81,9 @@ func deliveredSpark(points []destinationPoint) sparkline {
 	return spark("delivered samples a second", perSecond(points, func(p *destinationPoint) uint64 { return p.delivered }), short, true)
 }
 
-func (h *Handler) viewOneDestination(r *http.Request) (any, error) {
+func (h *site) viewOneDestination(r *http.Request) (any, error) {
 	name, now := r.URL.Query().Get("name"), h.o.Now()
-	v := oneDestinationView{Missing: true, Asked: name, CanPause: h.o.CanPause}
+	v := oneDestinationView{Missing: true, Asked: name, CanPause: h.o.AdminAPI}
 	all := h.o.Destinations()
 	i := slices.IndexFunc(all, func(d Destination) bool { return d.Name == name })
 	if i < 0 {

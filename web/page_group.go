@@ -41,13 +41,13 @@ const (
 	curlBytes   = 64 << 10
 )
 
-func (h *Handler) viewOneGroup(r *http.Request) (any, error) {
+func (h *site) viewOneGroup(r *http.Request) (any, error) {
 	now := h.o.Now()
 	id, _ := base64.RawURLEncoding.DecodeString(r.URL.Query().Get("key")) // what is no key is no group's
 	groups := h.o.Store.Groups()
 	i := slices.IndexFunc(groups, func(g *group.Group) bool { return g.ID == string(id) })
 	v := oneGroupView{Missing: i < 0}
-	if r, ok := h.o.LastRefusal(string(id)); ok {
+	if r, ok := h.o.Refusals.Last(string(id)); ok {
 		words := h.viewRefusal(&r, now)
 		v.LastWords = &words
 	}
@@ -68,7 +68,7 @@ func (h *Handler) viewOneGroup(r *http.Request) (any, error) {
 }
 
 // deliveries says what became of the latest push at each destination.
-func (h *Handler) deliveries(g *group.Group, now time.Time) []deliveryView {
+func (h *site) deliveries(g *group.Group, now time.Time) []deliveryView {
 	var out []deliveryView
 	for _, d := range h.o.Pushes.OfGroup(g) {
 		v := deliveryView{

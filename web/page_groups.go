@@ -56,7 +56,7 @@ var sorts = []struct{ title, value string }{
 	{"overdue first", "overdue"},
 }
 
-func (h *Handler) viewGroups(r *http.Request) (any, error) {
+func (h *site) viewGroups(r *http.Request) (any, error) {
 	query, now := r.URL.Query(), h.o.Now()
 	v := groupsView{
 		Query: strings.TrimSpace(query.Get("q")), Failed: query.Get("failed") != "", Overdue: query.Get("overdue") != "",
@@ -136,7 +136,7 @@ func (v *groupsView) sorts(base string, asked url.Values) {
 	v.Preview = "api/v1/groups?" + q.Encode()
 }
 
-func (h *Handler) viewRow(g *group.Group, now time.Time) groupRow {
+func (h *site) viewRow(g *group.Group, now time.Time) groupRow {
 	labels := jobFirst(g.Labels)
 	r := groupRow{
 		Link: link(h.o.ExternalPath, "group", queryOf("key", groupKeyOf(g))), Path: groupPath(g.Labels), Text: labelText(labels),

@@ -64,7 +64,7 @@ const (
 	healthShare = 50 // so many times as long as it took, the last one is good enough
 )
 
-func (c *healthCache) now(h *Handler) health {
+func (c *healthCache) now(h *site) health {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	began := time.Now()
@@ -77,7 +77,7 @@ func (c *healthCache) now(h *Handler) health {
 }
 
 // live serves how things are, for the line above every page.
-func (h *Handler) live() http.Handler {
+func (h *site) live() http.Handler {
 	return GetOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text, err := json.Marshal(h.health.now(h))
 		if err != nil {
@@ -100,7 +100,7 @@ func (h *Handler) live() http.Handler {
 }
 
 // examine finds what is wrong.
-func (h *Handler) examine() health {
+func (h *site) examine() health {
 	e := health{Level: levelGood, counts: map[string]int{}, Findings: []finding{}}
 	e.gateway(h)
 	destinations := h.o.Destinations()
@@ -108,7 +108,7 @@ func (h *Handler) examine() health {
 	jobs := h.o.Jobs()
 	e.jobs(jobs)
 	groups := e.groups(h)
-	if h.o.InMemory {
+	if h.o.Process.InMemory {
 		e.add(levelNote, "status", "Everything is in memory only: what was pushed is lost when the process ends.")
 	}
 	slices.SortStableFunc(e.Findings, func(a, b finding) int { return rank[b.Level] - rank[a.Level] })
@@ -122,7 +122,7 @@ func (e *health) add(l level, page, format string, args ...any) {
 	e.Findings = append(e.Findings, finding{Level: l, Text: fmt.Sprintf(format, args...), Page: page})
 }
 
-func (e *health) gateway(h *Handler) {
+func (e *health) gateway(h *site) {
 	if err := h.o.Ready(); err != nil {
 		e.add(levelBad, "", "Pushes are not taken: %v.", err)
 	}
@@ -217,7 +217,7 @@ func (e *health) jobs(all []Job) {
 }
 
 // groups counts groups, and finds those that something is wrong with.
-func (e *health) groups(h *Handler) (total int) {
+func (e *health) groups(h *site) (total int) {
 	groups, now := h.o.Store.Groups(), h.o.Now()
 	failed, overdue := 0, 0
 	for _, g := range groups {

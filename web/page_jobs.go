@@ -33,7 +33,7 @@ type jobView struct {
 	Groups                       string // the page with its groups
 }
 
-func (h *Handler) viewJobs(r *http.Request) (any, error) {
+func (h *site) viewJobs(r *http.Request) (any, error) {
 	v := jobsView{Query: strings.TrimSpace(r.URL.Query().Get("q"))}
 	now := h.o.Now()
 	jobs := h.o.Jobs()
@@ -57,7 +57,7 @@ func (h *Handler) viewJobs(r *http.Request) (any, error) {
 }
 
 // jobViews describes jobs, those that are overdue first.
-func (h *Handler) jobViews(jobs []Job, now time.Time) []jobView {
+func (h *site) jobViews(jobs []Job, now time.Time) []jobView {
 	jobs = slices.Clone(jobs)
 	slices.SortStableFunc(jobs, func(a, b Job) int {
 		switch {
@@ -75,7 +75,7 @@ func (h *Handler) jobViews(jobs []Job, now time.Time) []jobView {
 	return out
 }
 
-func (h *Handler) viewJob(j *Job, now time.Time) jobView {
+func (h *site) viewJob(j *Job, now time.Time) jobView {
 	v := jobView{
 		Labels: j.sorted(), When: j.When, Level: levelGood, State: "in time", Due: moment(j.Due, now),
 		LastPush: momentOrNever(j.LastPush, now), LastSuccess: momentOrNever(j.LastSuccess, now), Start: momentOrNever(j.LastStart, now),

@@ -21,7 +21,7 @@ type overviewView struct {
 const overviewRows = 6
 
 // viewOverview also knows where what it used to show has gone.
-func (h *Handler) viewOverview(r *http.Request) (any, error) {
+func (h *site) viewOverview(r *http.Request) (any, error) {
 	query := r.URL.Query()
 	switch {
 	case query.Has("group"):
@@ -47,7 +47,7 @@ func (h *Handler) viewOverview(r *http.Request) (any, error) {
 	jobs := h.jobViews(h.o.Jobs(), now)
 	v.Jobs = jobs[:min(overviewRows, len(jobs))]
 	v.MoreJobs = len(jobs) - len(v.Jobs)
-	refused := h.o.Refusals()
+	refused := h.o.Refusals.Latest()
 	for i := range refused[:min(overviewRows-1, len(refused))] {
 		v.Refused = append(v.Refused, h.viewRefusal(&refused[i], now))
 	}

@@ -33,10 +33,10 @@ type paging struct {
 
 const refusedPerPage = 100
 
-func (h *Handler) viewRefused(r *http.Request) (any, error) {
+func (h *site) viewRefused(r *http.Request) (any, error) {
 	query, now := r.URL.Query(), h.o.Now()
 	v := refusedView{Query: strings.TrimSpace(query.Get("q"))}
-	all := h.o.Refusals()
+	all := h.o.Refusals.Latest()
 	v.Total = len(all)
 	words := strings.Fields(strings.ToLower(v.Query))
 	var matching []*Refusal
@@ -67,7 +67,7 @@ func (r *Refusal) has(words []string) bool {
 	return true
 }
 
-func (h *Handler) viewRefusal(r *Refusal, now time.Time) refusalView {
+func (h *site) viewRefusal(r *Refusal, now time.Time) refusalView {
 	v := refusalView{Refusal: *r, When: moment(r.Time, now)}
 	if r.Key != "" {
 		v.Group = link(h.o.ExternalPath, "group", queryOf("key", r.Key))

@@ -16,13 +16,13 @@ type statusView struct {
 type pairView struct{ Name, Value string }
 
 // viewStatus also knows where what it used to show has gone.
-func (h *Handler) viewStatus(r *http.Request) (any, error) {
+func (h *site) viewStatus(r *http.Request) (any, error) {
 	if q := r.URL.Query(); q.Has("group") || q.Has("q") || q.Has("failed") {
 		return h.viewOverview(r)
 	}
 	return statusView{
-		Started: moment(h.o.Started, h.o.Now()), InMemory: h.o.InMemory,
-		Build: pairs(h.o.Build), Flags: pairs(h.o.Flags),
+		Started: moment(h.o.Process.Started, h.o.Now()), InMemory: h.o.Process.InMemory,
+		Build: pairs(h.o.Process.Build), Flags: pairs(h.o.Process.Flags),
 	}, nil
 }
 

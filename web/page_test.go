@@ -51,9 +51,9 @@ func busyHandler(t *testing.T) *Handler {
 		}}},
 	})
 	h := newTestHandler(g)
-	h.o.AdminAPI, h.o.InMemory = true, true
-	h.o.Flags = map[string]string{"log.level": "info", "web.external-url": ""}
-	h.o.Build = map[string]string{"version": "1.2.3", "goVersion": "go1.26"}
+	h.o.AdminAPI, h.o.Process.InMemory = true, true
+	h.o.Process.Flags = map[string]string{"log.level": "info", "web.external-url": ""}
+	h.o.Process.Build = map[string]string{"version": "1.2.3", "goVersion": "go1.26"}
 	h.o.Destinations = func() []Destination {
 		return []Destination{
 			{Name: "near", URL: "http://near/api/v1/write", Protocol: "2.0", State: "ok", Healthy: true, LastSuccess: testTime.Add(89 * time.Second), Books: Books{Delivered: 1_000_001}},
@@ -80,16 +80,19 @@ func busyHandler(t *testing.T) *Handler {
 		Time: testTime.Add(time.Minute), Client: "10.0.0.1:1234", Method: "PUT", Path: "/metrics/job/failed", Job: "failed",
 		Key: KeyOf(keyOf("job=failed").ID()), Status: 400, Reason: "body", Text: "line 1 is <odd>",
 	}
-	h.o.Refusals = func() []Refusal {
-		return []Refusal{refusal, {Time: testTime, Method: "PUT", Path: "/metrics/job", Status: 404, Reason: "path", Text: "404"}}
-	}
-	h.o.LastRefusal = func(id string) (Refusal, bool) { return refusal, id == keyOf("job=failed").ID() }
+	h.o.Refusals = refusedOnce{refusal, {Time: testTime, Method: "PUT", Path: "/metrics/job", Status: 404, Reason: "path", Text: "404"}}
 	h.o.History = NewHistory(HistoryOptions{
 		Destinations: h.o.Destinations, Refused: func() uint64 { return 2 }, Now: h.o.Now,
 	})
 	h.assets.version = "VERSION"
 	return h
 }
+
+// refusedOnce has its first as the latest of a group.
+type refusedOnce []Refusal
+
+func (r refusedOnce) Latest() []Refusal              { return r }
+func (r refusedOnce) Last(id string) (Refusal, bool) { return r[0], r[0].Key == KeyOf(id) }
 
 // everywhere says the same of every group.
 type everywhere []Delivery
@@ -140,19 +143,16 @@ func TestPages_Escape(t *testing.T) {
 		}},
 	})
 	h := newTestHandler(g)
-	h.o.Flags = map[string]string{evil: evil}
+	h.o.Process.Flags = map[string]string{evil: evil}
 	h.o.Ready = func() error { return errors.New(evil) }
 	h.o.Destinations = func() []Destination {
 		return []Destination{{Name: evil, URL: evil, Protocol: evil, State: evil, LastError: evil, Hint: evil, Books: Books{Dropped: map[string]uint64{evil: 1}}}}
 	}
 	h.o.Settings = func(string) string { return evil }
 	h.o.Jobs = func() []Job { return []Job{{Labels: map[string]string{"job": evil}, When: evil, Overdue: true}} }
-	h.o.Refusals = func() []Refusal {
-		return []Refusal{{Client: evil, Method: evil, Path: evil, Key: evil, Reason: evil, Text: evil}}
-	}
-	h.o.LastRefusal = func(string) (Refusal, bool) { return Refusal{Client: evil, Text: evil}, true }
+	h.o.Refusals = refusedOnce{{Client: evil, Method: evil, Path: evil, Key: KeyOf(keyOf(key).ID()), Reason: evil, Text: evil}}
 	for _, target := range []string{
-		"/", "/groups?q=" + url.QueryEscape("script>"), "/groups?q=" + url.QueryEscape(evil+"{"), "/group?key=" + KeyOf(keyOf(key).ID()), "/group?key=none",
+		"/", "/groups?q=" + url.QueryEscape("script>"), "/groups?q=" + url.QueryEscape(evil+"{"), "/group?key=" + KeyOf(keyOf(key).ID()),
 		"/jobs?q=script", "/destinations", "/destination?name=" + url.QueryEscape(evil), "/refused?q=script", "/status",
 	} {
 		page := pageOf(t, h, target)
@@ -351,7 +351,7 @@ func TestFindings(t *testing.T) {
 			destinations(Destination{Name: "a", URL: "a", State: "ok", Healthy: true})(o)
 			jobs(Job{Labels: map[string]string{"job": "x"}}, Job{Labels: map[string]string{"job": "y"}})(o)
 		}, levelGood, "All is well: 1 group, 1 destination, 2 expected jobs."},
-		{"in memory", one, func(o *Options) { o.InMemory = true }, levelGood, "All is well: 1 group."},
+		{"in memory", one, func(o *Options) { o.Process.InMemory = true }, levelGood, "All is well: 1 group."},
 		{"the disk", one, func(o *Options) { o.Ready = func() error { return errors.New("disk full") } }, levelBad, "Pushes are not taken: disk full."},
 		{"conflict", conflict, nil, levelBad, "/metrics is refused: 1 inconsistencies among the pushed groups. Delete one group of each pair that collides."},
 		{"refused push", failed, nil, levelWarn, "The last push of 1 group was refused."},
@@ -372,7 +372,7 @@ func TestFindings(t *testing.T) {
 			if tt.with != nil {
 				tt.with(&h.o)
 			}
-			got := h.health.now(h)
+			got := h.site.health.now(h.site)
 			if got.Level != tt.level || got.Text != tt.want {
 				t.Errorf("got %s %q\nwant %s %q", got.Level, got.Text, tt.level, tt.want)
 			}
@@ -393,7 +393,7 @@ func TestLive_Unchanged(t *testing.T) {
 	h := newTestHandler(g)
 	live := h.Pages()["/live"]
 	ask := func(tag string) reply {
-		h.health.until = time.Time{}
+		h.site.health.until = time.Time{}
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/live", nil)
 		r.Header.Set("If-None-Match", tag)
 		return serve(live, r)
@@ -453,13 +453,11 @@ func TestPages_Large(t *testing.T) {
 	}
 	h := newTestHandler(g)
 	h.o.AdminAPI = true
-	h.o.Refusals = func() []Refusal {
-		out := make([]Refusal, 1000)
-		for i := range out {
-			out[i] = Refusal{Client: "10.0.0.1:12345", Path: "/metrics/job/a", Key: "x", Text: strings.Repeat("reason ", 100)}
-		}
-		return out
+	refused := make(refusedOnce, 1000)
+	for i := range refused {
+		refused[i] = Refusal{Client: "10.0.0.1:12345", Path: "/metrics/job/a", Key: "x", Text: strings.Repeat("reason ", 100)}
 	}
+	h.o.Refusals = refused
 	for _, target := range []string{"/", "/groups", "/groups?q=batch&page=7", "/refused", "/status", "/jobs", "/destinations"} {
 		if n := len(pageOf(t, h, target)); n > 200<<10 {
 			t.Errorf("%s has %d bytes", target, n)

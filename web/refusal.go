@@ -19,6 +19,18 @@ type Refusal struct {
 	Text   string    `json:"text"`   // what the client was told
 }
 
+// Refusals are the requests that were refused of late.
+type Refusals interface {
+	Latest() []Refusal                        // the latest first
+	Last(groupID string) (r Refusal, ok bool) // of the group with that ID
+}
+
+// noRefusals is where nothing was refused.
+type noRefusals struct{}
+
+func (noRefusals) Latest() []Refusal           { return nil }
+func (noRefusals) Last(string) (Refusal, bool) { return Refusal{}, false }
+
 // APIRefused lists the requests that were refused of late, the latest first. It belongs
 // at /api/v1/refused.
 func (h *Handler) APIRefused() http.Handler { return apiGet(h.serveRefused) }
@@ -29,7 +41,7 @@ func (h *Handler) serveRefused(w http.ResponseWriter, r *http.Request) {
 		h.answerError(w, http.StatusBadRequest, "bad_data", err)
 		return
 	}
-	list := h.o.Refusals()
+	list := h.o.Refusals.Latest()
 	if list == nil {
 		list = []Refusal{}
 	}

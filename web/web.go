@@ -15,11 +15,7 @@ type Options struct {
 	Store    *state.Store
 	Gatherer prometheus.Gatherer // the gateway's own metrics
 
-	// Flags and Build are shown as they are: all flags by name, without dashes,
-	// and version, revision, branch, buildUser, buildDate, goVersion.
-	Flags   map[string]string
-	Build   map[string]string
-	Started time.Time
+	Process Process
 
 	// Ready returns why pushes cannot be taken at present. Nil: they always can.
 	Ready func() error
@@ -34,19 +30,15 @@ type Options struct {
 	// by the group's ID. Nil: none ever did.
 	Refused func() map[string]Refused
 
-	// Refusals returns the requests that were refused of late, the latest first, and
-	// LastRefusal the latest of the group with an ID. Nil: none ever was.
-	Refusals    func() []Refusal
-	LastRefusal func(id string) (Refusal, bool)
+	// Refusals are the requests that were refused of late.
+	Refusals Refusals
 
 	// Pushes knows what became of pushes. Nil: nothing is sent.
 	Pushes Pushes
 	// History is what the pages show of the last hour. Nil: nothing.
 	History *History
 
-	InMemory bool                     // what was pushed is lost when the process ends
 	Settings func(name string) string // of a destination, as YAML without secrets. Nil: none
-	CanPause bool                     // the pages offer to pause destinations
 
 	// ExternalPath is the path under which clients see the gateway, with a slash at the
 	// end: links of the page begin with it. Empty: they are relative to the page.
@@ -54,17 +46,26 @@ type Options struct {
 
 	MaxScrapes int // answered at once, the others wait; 0: any number
 
-	AdminAPI bool // the page offers to delete all groups
+	AdminAPI bool // the pages offer to delete all groups, and to pause destinations
 
 	Logger *slog.Logger     // nil discards
 	Now    func() time.Time // nil is time.Now
+}
+
+// Process is what is shown of the process itself. Flags and Build are shown as they are:
+// all flags by name, without dashes, and version, revision, branch, buildUser, buildDate,
+// goVersion.
+type Process struct {
+	Flags, Build map[string]string
+	Started      time.Time
+	InMemory     bool // what was pushed is lost when it ends
 }
 
 // Handler makes the handlers of the read-only routes.
 type Handler struct {
 	o      Options
 	assets *assets
-	health healthCache
+	site   *site
 }
 
 // New returns the views of o.
@@ -82,10 +83,7 @@ func New(o Options) *Handler {
 		o.Refused = func() map[string]Refused { return nil }
 	}
 	if o.Refusals == nil {
-		o.Refusals = func() []Refusal { return nil }
-	}
-	if o.LastRefusal == nil {
-		o.LastRefusal = func(string) (Refusal, bool) { return Refusal{}, false }
+		o.Refusals = noRefusals{}
 	}
 	if o.Pushes == nil {
 		o.Pushes = noPushes{}
@@ -99,7 +97,9 @@ func New(o Options) *Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Handler{o: o, assets: newAssets()}
+	h := &Handler{o: o, assets: newAssets()}
+	h.site = &site{Handler: h}
+	return h
 }
 
 // Metrics serves the /metrics view. It belongs at the telemetry path.

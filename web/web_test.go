@@ -157,7 +157,7 @@ func routesOf(h *Handler) map[string]http.Handler {
 
 func newTestHandler(g *gateway) *Handler {
 	return New(Options{
-		Store: g.Store, Gatherer: prometheus.NewRegistry(), Started: testTime,
+		Store: g.Store, Gatherer: prometheus.NewRegistry(), Process: Process{Started: testTime},
 		Now: func() time.Time { return testTime.Add(90 * time.Second) },
 	})
 }

@@ -24,7 +24,7 @@ func (d *destinations) status() []web.Destination {
 			Rate:        web.Rate{In: s.In, Out: s.Out},
 			Backlog:     web.Backlog{Seconds: s.Lag.Seconds()},
 			Books:       web.Books(s.Books),
-			Requests:    web.Requests{Count: s.Requests, Seconds: s.RequestSeconds},
+			Requests:    web.Requests(s.Requests),
 			LastSuccess: s.LastSuccess, LastError: s.LastError, LastErrorTime: s.LastErrorAt,
 			Hint: s.LastErrorMeans,
 		}

@@ -5,9 +5,12 @@ import (
 	"github.com/pushbridge/pushbridge/web"
 )
 
-// refusals describes the requests that were refused for the page and the API.
-func refusals(h *ingest.Handler) []web.Refusal {
-	list := h.Refusals()
+// refusals describes the requests that were refused for the pages and the API.
+type refusals struct{ push *ingest.Handler }
+
+// Latest implements web.Refusals.
+func (r refusals) Latest() []web.Refusal {
+	list := r.push.Refusals()
 	out := make([]web.Refusal, len(list))
 	for i := range list {
 		out[i] = viewRefusal(&list[i])
@@ -26,7 +29,8 @@ func viewRefusal(r *ingest.Refusal) web.Refusal {
 	return v
 }
 
-func lastRefusal(h *ingest.Handler, id string) (web.Refusal, bool) {
-	r, ok := h.LastRefusal(id)
-	return viewRefusal(&r), ok
+// Last implements web.Refusals.
+func (r refusals) Last(groupID string) (web.Refusal, bool) {
+	one, ok := r.push.LastRefusal(groupID)
+	return viewRefusal(&one), ok
 }

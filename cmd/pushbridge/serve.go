@@ -45,14 +45,19 @@ type server struct {
 	storageDir   string // of the log; empty when everything is in memory
 	destinations *destinations
 	deliveries   *deliveries
-	history      *web.History
 	persistence  *pgfile.Keeper
 	reloader     *reloader
 	tee          *tee.Tee
-	handler      http.Handler
+	answering
 
 	quit     chan struct{} // closed by the quit endpoint
 	quitOnce sync.Once
+}
+
+// answering is what answers requests, and what it remembers for that.
+type answering struct {
+	handler http.Handler
+	history *web.History
 }
 
 // serve runs the gateway until it is told to stop, by ctx, by a signal or by
@@ -242,22 +247,19 @@ func (s *server) pushHandler() *ingest.Handler {
 
 func (s *server) webOptions(push *ingest.Handler) web.Options {
 	return web.Options{
-		Store:        s.gateway.State(),
-		Gatherer:     s.registry,
-		Flags:        s.settings.values,
-		Build:        buildInformation(),
-		Started:      s.now(),
+		Store:    s.gateway.State(),
+		Gatherer: s.registry,
+		Process: web.Process{
+			Flags: s.settings.values, Build: buildInformation(), Started: s.now(), InMemory: s.storageDir == "",
+		},
 		Ready:        s.gateway.Log().Err,
 		Destinations: s.destinations.status,
 		Jobs:         s.jobs,
 		Refused:      s.destinations.refused,
-		Refusals:     func() []web.Refusal { return refusals(push) },
-		LastRefusal:  func(id string) (web.Refusal, bool) { return lastRefusal(push, id) },
+		Refusals:     refusals{push},
 		Pushes:       s.deliveries,
 		History:      s.history,
-		InMemory:     s.storageDir == "",
 		Settings:     s.destinations.settings,
-		CanPause:     s.settings.enableAdminAPI,
 		ExternalPath: externalPath(s.settings.externalURL),
 		MaxScrapes:   s.settings.maxScrapes,
 		AdminAPI:     s.settings.enableAdminAPI,
