@@ -35,6 +35,7 @@ func (s *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 		{"/api/v1/jobs", "api/v1/jobs", views.APIJobs()},
 		{"/api/v1/refused", "api/v1/refused", views.APIRefused()},
 		{destinationsPath, "api/v1/destinations", s.pauseRoute()},
+		{"/api/v1/openapi.yaml", "api/v1/openapi.yaml", views.APIDescription()},
 		{"/api/v1/pushes/{id}", "api/v1/pushes", views.APIPush()},
 		{healthyPath, "healthy", push.DecodeBody(views.Healthy())},
 		{readyPath, "ready", push.DecodeBody(views.Ready())},

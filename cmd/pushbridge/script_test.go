@@ -154,7 +154,14 @@ func request(ts *testscript.TestScript, args []string) (string, error) {
 		return "", err
 	}
 	defer resp.Body.Close()
-	return printResponse(resp)
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return "", err
+	}
+	if err := checkAnswer(req.Method, req.URL.Path, resp.StatusCode, resp.Header, string(answer)); err != nil {
+		ts.Fatalf("%s %s is not answered as web/openapi.yaml says: %v\n%s", req.Method, req.URL, err, answer)
+	}
+	return printResponse(resp, answer), nil
 }
 
 // scriptClient shows what the server sent: no redirects, no decompression.
@@ -164,11 +171,7 @@ var scriptClient = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-func printResponse(resp *http.Response) (string, error) {
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return "", err
-	}
+func printResponse(resp *http.Response, body []byte) string {
 	var lines []string
 	for name, values := range resp.Header {
 		if name != "Date" {
@@ -176,7 +179,7 @@ func printResponse(resp *http.Response) (string, error) {
 		}
 	}
 	slices.Sort(lines)
-	return resp.Status + "\n" + strings.Join(append(lines, "", string(body)), "\n"), nil
+	return resp.Status + "\n" + strings.Join(append(lines, "", string(body)), "\n")
 }
 
 // compareShown is "cmpshown FILE": it compares the series that the last answer, a
