@@ -28,7 +28,7 @@ type destinations struct {
 	failed chan error // of a destination that cannot go on
 
 	namings *remotewrite.Namings
-	pauses  *pauses
+	notes   *notes
 
 	changing sync.Mutex     // one change at a time; taken before mu
 	config   *config.Config // what the destinations are to be
@@ -66,7 +66,7 @@ func newDestinations(s *server, intake *remotewrite.Intake) *destinations {
 		queue: s.gateway.Log(),
 		log:   s.log.With("component", "remotewrite"), failed: make(chan error, 1),
 		namings: remotewrite.NewNamings(s.beside(namingsName), s.log.With("component", "remotewrite")),
-		pauses:  newPauses(s.beside(pausesName), s.log.With("component", "remotewrite")),
+		notes:   newNotes(s.beside(notesName), s.log.With("component", "remotewrite")),
 		changed: make(chan struct{}),
 	}
 	if s.untold {
@@ -102,7 +102,7 @@ func (d *destinations) make(c *config.Config) error {
 		return fmt.Errorf("keep what waits for destinations that are not configured: %w", err)
 	}
 	d.namings.Keep(d.queue.Cursors())
-	d.pauses.keep(d.queue.Cursors())
+	d.notes.keep(d.queue.Cursors())
 	return nil
 }
 
@@ -128,7 +128,8 @@ func (d *destinations) open(c *config.Config, section *remotewrite.Config, curso
 	if err != nil {
 		return nil, errors.Join(err, cursor.Orphan())
 	}
-	if since := d.pauses.of(section.ID()); !since.IsZero() {
+	d.notes.place(section.ID(), section.Redacted())
+	if since := d.notes.paused(section.ID()); !since.IsZero() {
 		sender.Pause(since)
 	}
 	return &destination{

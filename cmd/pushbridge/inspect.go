@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -15,7 +16,10 @@ import (
 	"github.com/pushbridge/pushbridge/remotewrite"
 )
 
-const flagJSON = "json"
+const (
+	flagJSON     = "json"
+	flagInterval = "interval"
+)
 
 // queueCommand is `pushbridge queue`.
 func queueCommand() *cli.Command {
@@ -27,9 +31,17 @@ func queueCommand() *cli.Command {
 			Usage:       "Lists segments, snapshots, where destinations are and what became of their samples, and damage.",
 			Description: inspectDescription,
 			ArgsUsage:   "DIR",
-			Flags:       []cli.Flag{&cli.BoolFlag{Name: flagJSON, Usage: "Print JSON."}},
+			Flags: []cli.Flag{
+				&cli.BoolFlag{Name: flagJSON, Usage: "Print JSON."},
+				&cli.BoolFlag{Name: flagWatch, Usage: "Look again and again, until interrupted, and tell how fast destinations get on."},
+				&cli.StringFlag{Name: flagInterval, Value: "2s", Usage: "With --watch: how often to look."},
+			},
 			Action: func(c *cli.Context) error {
-				return inspect(c.App.Writer, c.Args().First(), c.Bool(flagJSON))
+				i := inspection{w: c.App.Writer, dir: c.Args().First(), json: c.Bool(flagJSON)}
+				if !c.Bool(flagWatch) {
+					return i.look()
+				}
+				return i.watch(c.Context, c.String(flagInterval))
 			},
 		}, forgetCommand()},
 	}
@@ -40,27 +52,59 @@ running pushbridge, whose newest segment can then seem torn, or be a copy.
 The exit code is 1 when something is damaged. A torn end is what a crash
 leaves; nobody was told that it was kept, and it counts as no damage.`
 
-func inspect(w io.Writer, dir string, asJSON bool) error {
-	r, err := disk.Inspect(dir)
+// inspection is one command.
+type inspection struct {
+	w    io.Writer
+	dir  string
+	json bool
+}
+
+// look inspects the directory once.
+func (i *inspection) look() error {
+	now, err := i.read()
 	if err != nil {
 		return err
 	}
+	return i.show(now, nil)
+}
+
+// looked is what was seen at one moment.
+type looked struct {
+	*disk.Report
+	at    time.Time
+	notes map[string]note
+}
+
+func (i *inspection) read() (*looked, error) {
+	r, err := disk.Inspect(i.dir)
+	if err != nil {
+		return nil, err
+	}
 	r.Other = slices.DeleteFunc(r.Other, keptBeside)
+	notes, err := readNotes(filepath.Join(i.dir, notesName))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", notesName, err)
+	}
+	return &looked{r, time.Now(), notes}, nil
+}
+
+// show prints what was seen. The error says that something is damaged.
+func (i *inspection) show(now, before *looked) error {
 	show := printReport
-	if asJSON {
+	if i.json {
 		show = printReportJSON
 	}
-	if err := show(w, r); err != nil {
+	if err := show(i.w, now, before); err != nil {
 		return err
 	}
 	damaged := 0
-	for _, d := range r.Damage {
+	for _, d := range now.Damage {
 		if !d.Torn {
 			damaged++
 		}
 	}
 	if damaged > 0 {
-		return fmt.Errorf("%s: %d damaged ranges", dir, damaged)
+		return fmt.Errorf("%s: %d damaged ranges", i.dir, damaged)
 	}
 	return nil
 }
@@ -68,12 +112,17 @@ func inspect(w io.Writer, dir string, asJSON bool) error {
 // keptBeside reports whether a file of the directory is not the log's but ours all
 // the same.
 func keptBeside(name string) bool {
-	return name == namingsName || name == hashesName || name == pausesName
+	return name == namingsName || name == hashesName || name == notesName
 }
 
-func printReportJSON(w io.Writer, r *disk.Report) error {
+func printReportJSON(w io.Writer, now, before *looked) error {
+	r := now.Report
 	type cursor struct {
 		disk.CursorReport
+		URL   string             `json:"url,omitempty"`
+		State string             `json:"state"`
+		Lag   float64            `json:"lag_seconds"`
+		Rate  *float64           `json:"settled_per_second,omitempty"`
 		Books *remotewrite.Books `json:"books,omitempty"`
 	}
 	out := struct {
@@ -81,7 +130,10 @@ func printReportJSON(w io.Writer, r *disk.Report) error {
 		Cursors []cursor `json:"cursors"` // instead of the report's
 	}{Report: r}
 	for i := range r.Cursors {
-		out.Cursors = append(out.Cursors, cursor{r.Cursors[i], booksOf(r, &r.Cursors[i])})
+		c := &r.Cursors[i]
+		out.Cursors = append(out.Cursors, cursor{
+			*c, now.notes[c.ID].URL, now.stateOf(c), now.lagOf(c).Seconds(), now.rateOf(c, before), booksOf(r, c),
+		})
 	}
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
@@ -100,13 +152,15 @@ func booksOf(r *disk.Report, c *disk.CursorReport) *remotewrite.Books {
 
 // printReport prints what an operator asks first at the top, and each list as a
 // table below.
-func printReport(w io.Writer, r *disk.Report) error {
+func printReport(w io.Writer, now, before *looked) error {
+	r := now.Report
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(out, "%s: store %s\n", r.Dir, r.Store)
 	if r.Opened != "" {
 		fmt.Fprintf(out, "opened last by %s\n", r.Opened)
 	}
 	fmt.Fprintf(out, "records %s, %d in all, %d samples, %s\n", span(r.First, r.Last), r.Records, r.Samples, sizeOf(r.Bytes))
+	printDestinations(out, now, before)
 	printCursors(out, r.Cursors)
 	printBooks(out, r)
 	printSegments(out, r.Segments)
@@ -123,10 +177,9 @@ func printReport(w io.Writer, r *disk.Report) error {
 
 func printCursors(w io.Writer, cursors []disk.CursorReport) {
 	if len(cursors) == 0 {
-		fmt.Fprintln(w, "\nno destinations")
 		return
 	}
-	fmt.Fprintln(w, "\nDESTINATION\tPENDING RECORDS\tPENDING SAMPLES\tMISSING RECORDS\tOLDEST UNSENT\tFROM\tCLOSED\tNOT CONFIGURED SINCE\tACKNOWLEDGED/SENT BY SHARD")
+	fmt.Fprintln(w, "\nPOSITION\tPENDING RECORDS\tPENDING SAMPLES\tMISSING RECORDS\tOLDEST UNSENT\tFROM\tCLOSED\tNOT CONFIGURED SINCE\tACKNOWLEDGED/SENT BY SHARD")
 	for _, c := range cursors {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t", c.ID, c.PendingRecords, c.PendingSamples, c.MissingRecords,
 			seqOf(c.OldestUnsent), timeOf(c.OldestTime), choose(c.Clean, "yes", "no"), timeOf(c.Orphaned))

@@ -36,9 +36,13 @@ data: store cafe
 opened last by pid 7
 records 3-9, 6 in all, 60 samples, 3.0 MiB
 
-DESTINATION  PENDING RECORDS  PENDING SAMPLES  MISSING RECORDS  OLDEST UNSENT  FROM                  CLOSED  NOT CONFIGURED SINCE  ACKNOWLEDGED/SENT BY SHARD
-mimir        4                40               0                5              2026-03-01T12:00:00Z  no      -                     4/5 9/9
-thanos       0                0                0                -              -                     yes     -                     9/9
+DESTINATION  STATE   BEHIND BY  SAMPLES PENDING  SETTLED PER SECOND  URL
+mimir        behind  1m30s      36               2.5                 https://mimir/push
+thanos       paused  0s         0                -                   -
+
+POSITION  PENDING RECORDS  PENDING SAMPLES  MISSING RECORDS  OLDEST UNSENT  FROM                  CLOSED  NOT CONFIGURED SINCE  ACKNOWLEDGED/SENT BY SHARD
+mimir     4                40               0                5              2026-03-01T12:00:00Z  no      -                     4/5 9/9
+thanos    0                0                0                -              -                     yes     -                     9/9
 
 SAMPLES SINCE THE BEGINNING  ACCEPTED  DELIVERED  IN DOUBT  PENDING  DROPPED
 mimir                        93        30         5         36       20 disk_bound, 2 refused
@@ -56,8 +60,12 @@ DAMAGE  OFFSET  LENGTH  SEQUENCES  SAMPLES  WHAT
 
 not read: x.tmp
 `
+	before := &looked{at: at.Add(80 * time.Second), Report: &disk.Report{Cursors: []disk.CursorReport{
+		{ID: "mimir", Ledger: &queue.Ledger{Settled: queue.Outcome{0: 32}}},
+	}}}
+	now := &looked{Report: r, at: at.Add(90 * time.Second), notes: map[string]note{"mimir": {URL: "https://mimir/push"}, "thanos": {Paused: &at}}}
 	var got strings.Builder
-	if err := printReport(&got, r); err != nil {
+	if err := printReport(&got, now, before); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, "\n"+got.String()); diff != "" {
@@ -67,7 +75,7 @@ not read: x.tmp
 
 func TestPrintReportOfNothing(t *testing.T) {
 	var got strings.Builder
-	if err := printReport(&got, &disk.Report{Dir: "d", Store: "s"}); err != nil {
+	if err := printReport(&got, &looked{Report: &disk.Report{Dir: "d", Store: "s"}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	want := "d: store s\nrecords -, 0 in all, 0 samples, 0 B\n\nno destinations\n\nno segments\n\nno snapshots\n\nno damage\n"

@@ -158,8 +158,8 @@ func (s *server) openGateway(sends bool) (*gateway.Gateway, error) {
 // Files in the storage directory that are not the log's.
 const (
 	hashesName  = "persistence.sha256" // tells Pushgateway's file as we wrote it from one that somebody else wrote
-	pausesName  = "paused.yml"
-	namingsName = "names.yml" // see remotewrite.Namings
+	notesName   = "destinations.yml"   // see notes
+	namingsName = "names.yml"          // see remotewrite.Namings
 )
 
 // beside returns where such a file is, nothing when everything is in memory.

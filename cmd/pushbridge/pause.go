@@ -4,107 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"log/slog"
-	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"go.yaml.in/yaml/v2"
-
 	"github.com/pushbridge/pushbridge/group"
-	"github.com/pushbridge/pushbridge/queue"
-	"github.com/pushbridge/pushbridge/wholefile"
 )
-
-// pauses are the destinations that an operator has paused. They outlive reloads and
-// restarts: who works on a receiver must not find samples there because something else was
-// restarted. In memory they end with the process, as all else.
-type pauses struct {
-	file string // empty: memory only
-	log  *slog.Logger
-
-	mu    sync.Mutex
-	since map[string]time.Time // by name
-}
-
-func newPauses(file string, log *slog.Logger) *pauses {
-	p := &pauses{file: file, log: log, since: map[string]time.Time{}}
-	if file == "" {
-		return p
-	}
-	text, err := os.ReadFile(file)
-	if err == nil {
-		err = yaml.UnmarshalStrict(text, &p.since)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		log.Warn("cannot read which destinations are paused: none is", "file", file, "err", err)
-		p.since = map[string]time.Time{}
-	}
-	return p
-}
-
-// of returns since when a destination is paused, the zero time when it is not.
-func (p *pauses) of(name string) time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.since[name]
-}
-
-// set notes that a destination is paused since then, or with the zero time that it is
-// not.
-func (p *pauses) set(name string, since time.Time) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	was := maps.Clone(p.since)
-	delete(p.since, name)
-	if !since.IsZero() {
-		p.since[name] = since.UTC().Truncate(time.Second)
-	}
-	err := p.writeLocked()
-	if err != nil {
-		p.since = was
-	}
-	return err
-}
-
-// keep forgets destinations that the log does not know any more.
-func (p *pauses) keep(cursors []queue.CursorStatus) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := len(p.since)
-	maps.DeleteFunc(p.since, func(name string, _ time.Time) bool {
-		return !slices.ContainsFunc(cursors, func(c queue.CursorStatus) bool { return c.ID == name })
-	})
-	if len(p.since) == n {
-		return
-	}
-	if err := p.writeLocked(); err != nil {
-		p.log.Warn("cannot write down which destinations are paused", "err", err)
-	}
-}
-
-func (p *pauses) writeLocked() error {
-	if p.file == "" {
-		return nil
-	}
-	text, err := yaml.Marshal(p.since)
-	if err == nil {
-		err = wholefile.Write(p.file, func(w io.Writer) error {
-			_, err := w.Write(text)
-			return err
-		}, nil)
-	}
-	if err != nil {
-		return fmt.Errorf("write down that it is paused: %w", err)
-	}
-	return nil
-}
 
 // errNoDestination says that nothing of that name is configured.
 var errNoDestination = errors.New("there is no such destination")
@@ -118,7 +24,7 @@ func (d *destinations) pause(name string, on bool) error {
 	if i < 0 {
 		return fmt.Errorf("%w: %q", errNoDestination, group.Brief(name))
 	}
-	since := d.pauses.of(name)
+	since := d.notes.paused(name)
 	if !since.IsZero() == on {
 		return nil // as it is
 	}
@@ -127,7 +33,7 @@ func (d *destinations) pause(name string, on bool) error {
 	} else {
 		since = time.Time{}
 	}
-	if err := d.pauses.set(name, since); err != nil {
+	if err := d.notes.pause(name, since); err != nil {
 		return err
 	}
 	if on {
