@@ -23,13 +23,14 @@ func Check(ctx context.Context, w io.Writer, file string, how Checks) error {
 	if err != nil {
 		return err
 	}
-	for _, d := range c.Destinations {
-		if !how.Files {
-			break
+	var wrong problems
+	for i, d := range c.Destinations {
+		if how.Files {
+			wrong.add(c.lines[i], checkFiles(d))
 		}
-		if err := checkFiles(d); err != nil {
-			return fmt.Errorf("configuration file %s: %w", file, err)
-		}
+	}
+	if err := wrong.err(); err != nil {
+		return fmt.Errorf("configuration file %s: %w", file, err)
 	}
 	fmt.Fprintf(w, "%s can be used\n", file)
 	for _, d := range c.Destinations {

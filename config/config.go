@@ -39,6 +39,8 @@ type Config struct {
 	// Unset are the environment variables that external labels name and that are
 	// empty, or not there.
 	Unset []string
+
+	lines []int // of the sections that are in the file
 }
 
 // Load reads the configuration file, unless its name is empty, and adds a
@@ -87,33 +89,31 @@ func readFile(ctx context.Context, name string) ([]byte, error) {
 	}
 }
 
-// parse reads the text of a file in dir.
+// parse reads the text of a file in dir. Its error tells all that is wrong.
 func (c *Config) parse(text []byte, dir string) error {
 	var schema fileSchema
-	if err := yaml.UnmarshalStrict(text, &schema); err != nil {
-		return Explain(err)
+	var wrong problems
+	if err := yaml.UnmarshalStrict(text, &schema); err != nil && !wrong.addDecoding(err) {
+		return wrong.err()
 	}
-	if err := c.setExternalLabels(schema.Global.ExternalLabels); err != nil {
-		return fmt.Errorf("global.external_labels: %w", err)
+	wrong = append(wrong, schema.RemoteWrite.wrong...)
+	if err := c.setExternalLabels(schema.Global.ExternalLabels.value); err != nil {
+		wrong.add(schema.Global.ExternalLabels.line, fmt.Errorf("global.external_labels: %w", err))
 	}
-	var err error
-	if c.Rules, err = schema.Own.rules(); err != nil {
-		return err
-	}
-	if c.Jobs, err = schema.Own.jobs(); err != nil {
-		return err
-	}
-	c.Destinations = schema.RemoteWrite
-	c.SendsNowhere = schema.RemoteWrite != nil && len(schema.RemoteWrite) == 0
+	c.Rules, c.Jobs = schema.Own.rules(&wrong), schema.Own.jobs(&wrong)
+	c.Destinations, c.lines = schema.RemoteWrite.list, schema.RemoteWrite.lines
+	c.SendsNowhere = c.Destinations != nil && len(c.Destinations) == 0
 	for _, d := range c.Destinations {
 		d.SetDirectory(dir)
 	}
-	if c.Traits, err = schema.Own.traits(c.Destinations); err != nil {
-		return err
+	c.Traits = schema.Own.traits(c.Destinations, &wrong)
+	if len(wrong) > 0 {
+		return wrong.err()
 	}
 	if err := remotewrite.Name(c.Destinations); err != nil {
 		return err
 	}
+	var err error
 	c.Ignored, err = ignoredKeys(text)
 	for _, d := range c.Destinations {
 		for _, field := range d.Unused() {

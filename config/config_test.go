@@ -111,20 +111,20 @@ func TestLoadConfigRefuses(t *testing.T) {
 		},
 		{
 			"no scheme", "remote_write:\n- url: u:secret@h/write\n",
-			`remote_write, section 1: url "xxxxx@h/write": scheme must be http or https`,
+			`line 2: remote_write, section 1: url "xxxxx@h/write": scheme must be http or https`,
 		},
 		{"key twice", "global: {}\nglobal: {}\n", `line 2: field "global" is given twice`},
 		{"label twice", "global:\n  external_labels:\n    a: 1\n    a: 2\n", `line 4: field "a" is given twice`},
 		{"no list", "remote_write: {url: http://a/}\n", "line 1: cannot unmarshal !!map into a list"},
 		{"empty section", "remote_write:\n- url: http://a/\n-\n", "remote_write, section 2: is empty"},
-		{"no url", "remote_write:\n- name: a\n", "remote_write, section 1 (a): url for remote_write is empty"},
+		{"no url", "remote_write:\n- name: a\n", "line 2: remote_write, section 1 (a): url for remote_write is empty"},
 		{
 			"name twice", "remote_write:\n- {url: http://a/, name: x}\n- {url: http://b/, name: x}\n",
 			`remote_write: found two sections with the name "x"`,
 		},
-		{"url with a password", "remote_write:\n- url: http://u:secret%zz@h/\n", "remote_write, section 1: not a URL"},
-		{"bad label name", "global:\n  external_labels: {'': x}\n", `global.external_labels: "" is not a label name`},
-		{"metric name as label", "global:\n  external_labels: {__name__: x}\n", `global.external_labels: "__name__" is not a label name`},
+		{"url with a password", "remote_write:\n- url: http://u:secret%zz@h/\n", "line 2: remote_write, section 1: not a URL"},
+		{"bad label name", "global:\n  external_labels: {'': x}\n", `line 2: global.external_labels: "" is not a label name`},
+		{"metric name as label", "global:\n  external_labels: {__name__: x}\n", `line 2: global.external_labels: "__name__" is not a label name`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := writeConfig(t, tt.text)
@@ -169,7 +169,7 @@ func TestErrorsShowNoValue(t *testing.T) {
 		"basic_auth: 2026":                                         fmt.Sprintf(notHere, "int"),
 		"basic_auth: {username: u, password: [hunter2]}":           fmt.Sprintf(notHere, "seq"),
 		"basic_auth: !hunter2 x":                                   "line 3: a value with a tag cannot stand here",
-		"basic_auth: !!float hunter2":                              "remote_write, section 1: yaml: cannot decode !!str as its tag says",
+		"basic_auth: !!float hunter2":                              "line 2: remote_write, section 1: yaml: cannot decode !!str as its tag says",
 		"authorization: hunter2":                                   fmt.Sprintf(notHere, "str"),
 		"oauth2: {client_id: a, client_secret: {hunter2: }}":       fmt.Sprintf(notHere, "map"),
 		"sigv4: hunter2":                                           fmt.Sprintf(notHere, "str"),
@@ -178,7 +178,7 @@ func TestErrorsShowNoValue(t *testing.T) {
 		"http_headers: {X-Token: hunter2}":                         fmt.Sprintf(notHere, "str"),
 		"bearer_token: *hunter2":                                   "yaml: a value that begins with * needs quotes",
 		"bearer_token: {{hunter2}}":                                fmt.Sprintf(notHere, "map"),
-		"proxy_url: 'http://u:hunter2%zz@proxy'":                   "remote_write, section 1: not a URL",
+		"proxy_url: 'http://u:hunter2%zz@proxy'":                   "line 2: remote_write, section 1: not a URL",
 		"bearer_token: x\nscrape_configs: [{params: {{hunter2}}}]": "yaml: a name in braces is no text: a value that begins with { needs quotes",
 	} {
 		file := writeConfig(t, "remote_write:\n- url: http://a/\n  "+text+"\n")

@@ -34,21 +34,22 @@ type jobSchema struct {
 const DefaultGrace = 5 * time.Minute
 
 // jobs are those of the file, checked.
-func (o *ownSchema) jobs() ([]group.Job, error) {
+func (o *ownSchema) jobs(wrong *problems) []group.Job {
 	var jobs []group.Job
 	seen := map[string]int{}
 	for i := range o.Jobs {
-		j, err := o.Jobs[i].job()
+		j, err := o.Jobs[i].value.job()
 		if err == nil && seen[j.Labels.ID()] > 0 {
 			err = fmt.Errorf("has the labels of job %d, %s", seen[j.Labels.ID()], j.Labels)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("pushbridge.jobs, job %d: %w", i+1, err)
+			wrong.add(o.Jobs[i].line, fmt.Errorf("pushbridge.jobs, job %d: %w", i+1, err))
+			continue
 		}
 		seen[j.Labels.ID()] = i + 1
 		jobs = append(jobs, j)
 	}
-	return jobs, nil
+	return jobs
 }
 
 func (s *jobSchema) job() (j group.Job, err error) {

@@ -87,8 +87,10 @@ func TestJobsRefused(t *testing.T) {
 		if err := yaml.UnmarshalStrict([]byte("jobs: ["+tt.job+"]"), &o); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := o.jobs(); err == nil || err.Error() != "pushbridge.jobs, "+tt.want {
-			t.Errorf("%s\ngot  %v\nwant pushbridge.jobs, %s", tt.job, err, tt.want)
+		var wrong problems
+		o.jobs(&wrong)
+		if err := wrong.err(); err == nil || err.Error() != "line 1: pushbridge.jobs, "+tt.want {
+			t.Errorf("%s\ngot  %v\nwant line 1: pushbridge.jobs, %s", tt.job, err, tt.want)
 		}
 	}
 }

@@ -11,9 +11,9 @@ import (
 
 // ownSchema are the settings that are not Prometheus'.
 type ownSchema struct {
-	Rules        []ruleSchema   `yaml:"rules"`
-	Jobs         []jobSchema    `yaml:"jobs"`
-	Destinations []traitsSchema `yaml:"destinations"`
+	Rules        []item[ruleSchema]   `yaml:"rules"`
+	Jobs         []item[jobSchema]    `yaml:"jobs"`
+	Destinations []item[traitsSchema] `yaml:"destinations"`
 }
 
 // ruleSchema is one rule: what the groups that all of match selects do
@@ -42,16 +42,16 @@ func (l *matchList) UnmarshalYAML(unmarshal func(any) error) error {
 type durationText string
 
 // rules are those of the file, checked.
-func (o *ownSchema) rules() ([]group.Rule, error) {
+func (o *ownSchema) rules(wrong *problems) []group.Rule {
 	var rules []group.Rule
 	for i := range o.Rules {
-		r, err := o.Rules[i].rule()
+		r, err := o.Rules[i].value.rule()
 		if err != nil {
-			return nil, fmt.Errorf("pushbridge.rules, rule %d: %w", i+1, err)
+			wrong.add(o.Rules[i].line, fmt.Errorf("pushbridge.rules, rule %d: %w", i+1, err))
 		}
 		rules = append(rules, r)
 	}
-	return rules, nil
+	return rules
 }
 
 func (s *ruleSchema) rule() (group.Rule, error) {

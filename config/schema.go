@@ -32,8 +32,8 @@ type prometheusKeys struct {
 }
 
 type globalSchema struct {
-	ExternalLabels map[string]string `yaml:"external_labels"`
-	Prometheus     prometheusGlobal  `yaml:",inline"`
+	ExternalLabels item[map[string]string] `yaml:"external_labels"`
+	Prometheus     prometheusGlobal        `yaml:",inline"`
 }
 
 // prometheusGlobal are the fields of global that only Prometheus has a use for.
@@ -60,9 +60,13 @@ type prometheusGlobal struct {
 	ExtraScrapeMetrics             any `yaml:"extra_scrape_metrics"`
 }
 
-// sectionList decodes remote_write, and says of a section that is wrong which
-// one it is.
-type sectionList []*remotewrite.Config
+// sectionList decodes remote_write, and notes of each section that is wrong which one it
+// is, and where.
+type sectionList struct {
+	list  []*remotewrite.Config // nil: there is no list
+	lines []int                 // of the sections
+	wrong problems
+}
 
 // UnmarshalYAML implements yaml.Unmarshaler.
 func (l *sectionList) UnmarshalYAML(unmarshal func(any) error) error {
@@ -70,17 +74,18 @@ func (l *sectionList) UnmarshalYAML(unmarshal func(any) error) error {
 	if err := unmarshal(&nodes); err != nil {
 		return err
 	}
-	*l = sectionList{} // not nil: the list is there, perhaps empty
+	l.list = []*remotewrite.Config{} // not nil: the list is there, perhaps empty
 	var typeErrors yaml.TypeError
 	for i, n := range nodes {
 		c := &remotewrite.Config{}
+		line := n.line()
 		err := n.decode(c)
 		if wrong, ok := err.(*yaml.TypeError); ok { //nolint:errorlint // the decoder returns it bare, and has lines in it
 			typeErrors.Errors = append(typeErrors.Errors, wrong.Errors...)
 		} else if err != nil {
-			return fmt.Errorf("remote_write, section %d%s: %w", i+1, named(c), err)
+			l.wrong.add(line, Explain(fmt.Errorf("remote_write, section %d%s: %w", i+1, named(c), err)))
 		}
-		*l = append(*l, c)
+		l.list, l.lines = append(l.list, c), append(l.lines, line)
 	}
 	if typeErrors.Errors != nil {
 		return &typeErrors
@@ -102,6 +107,14 @@ type node struct{ unmarshal func(any) error }
 func (n *node) UnmarshalYAML(unmarshal func(any) error) error {
 	n.unmarshal = unmarshal
 	return nil
+}
+
+// line returns where the piece begins, 0 for one that is empty.
+func (n *node) line() int {
+	if n.unmarshal == nil {
+		return 0
+	}
+	return lineOf(n.unmarshal)
 }
 
 func (n *node) decode(to any) error {

@@ -30,19 +30,21 @@ type Traits struct {
 }
 
 // traits are those of the file, by the name of the section.
-func (o *ownSchema) traits(sections []*remotewrite.Config) (map[string]Traits, error) {
+func (o *ownSchema) traits(sections []*remotewrite.Config, wrong *problems) map[string]Traits {
 	all := map[string]Traits{}
-	for i, s := range o.Destinations {
+	for i := range o.Destinations {
+		s := &o.Destinations[i].value
 		t, err := s.traits(sections)
 		if _, twice := all[s.Name]; err == nil && twice {
 			err = fmt.Errorf("name %q is given twice", s.Name)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("pushbridge.destinations, item %d: %w", i+1, err)
+			wrong.add(o.Destinations[i].line, fmt.Errorf("pushbridge.destinations, item %d: %w", i+1, err))
+			continue
 		}
 		all[s.Name] = t
 	}
-	return all, nil
+	return all
 }
 
 func (s *traitsSchema) traits(sections []*remotewrite.Config) (Traits, error) {

@@ -77,7 +77,7 @@ func TestParseArgs(t *testing.T) {
 		{"unknown flag", []string{"--bogus"}, "unknown long flag '--bogus', try --help"},
 		{"unknown flag before help", []string{"--bogus", "--help"}, "unknown long flag '--bogus', try --help"},
 		{"unknown flag behind help", []string{"--help", "--bogus"}, "unknown long flag '--bogus', try --help"},
-		{"beginning of a flag", []string{"--a.fil=x"}, "unknown long flag '--a.fil', try --help"},
+		{"beginning of a flag", []string{"--a.fil=x"}, "unknown long flag '--a.fil' (did you mean --a.file?), try --help"},
 		{"flag of another command", []string{"--json"}, "unknown long flag '--json', try --help"},
 		{"short flag with two dashes", []string{"--h"}, "unknown long flag '--h', try --help"},
 		{"no- of what takes a value", []string{"--no-a.file"}, "unknown long flag '--no-a.file', try --help"},

@@ -18,6 +18,9 @@ const alike = 0.9
 // nearest returns the one of names that is most like given, empty when none is.
 func nearest(given string, names []string) string {
 	best, most := "", alike
+	if slices.Contains(names, given) {
+		return "" // it is that, in the wrong place
+	}
 	slices.Sort(names)
 	for _, name := range names {
 		if like := smetrics.JaroWinkler(given, name, 0.7, 4); like > most {
