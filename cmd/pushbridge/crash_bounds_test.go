@@ -58,6 +58,10 @@ const (
 
 	// boundsChanges are twice what the bound has room for: who does not keep up loses some.
 	boundsChanges = 400
+
+	// boundsPace is how many changes come while the slow destination thinks about two, in
+	// each of four shards: it falls behind however fast the machine is.
+	boundsPace = 24
 )
 
 // bounds is one run: many lives of a server on one storage directory.
@@ -74,12 +78,30 @@ type changes struct {
 	mu    sync.Mutex
 	order map[*ledger][]int // the numbers of the changes of each pusher
 	n     int
+	moved chan struct{} // closed when n grows
+}
+
+// more waits until there are that many more changes, or ctx ends.
+func (c *changes) more(ctx context.Context, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for until := c.n + n; c.n < until && ctx.Err() == nil; {
+		moved := c.moved
+		c.mu.Unlock()
+		select {
+		case <-moved:
+		case <-ctx.Done():
+		}
+		c.mu.Lock()
+	}
 }
 
 func (c *changes) add(p *ledger) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.n++
+	close(c.moved)
+	c.moved = make(chan struct{})
 	c.order[p] = append(c.order[p], c.n)
 }
 
@@ -98,9 +120,9 @@ func (c *changes) behind(r *strictReceiver) int {
 
 type boundsDestination struct {
 	name     string
-	lossless bool // keeps up, so that it must get everything
-	delay    time.Duration
-	most     int // samples in a request; 0: the default
+	lossless bool     // keeps up, so that it must get everything
+	slow     *changes // it answers once there are boundsPace more of these; nil: at once
+	most     int      // samples in a request; 0: the default
 	receiver *strictReceiver
 
 	// Samples that have arrived although the server does not know: it was killed
@@ -114,14 +136,15 @@ func newBounds(t *testing.T) *bounds {
 	b := &bounds{
 		binary: serverBinary(t), dir: dir, clock: filepath.Join(dir, "clock"),
 		rng:  rand.New(rand.NewPCG(*crashSeed, 7)),
-		made: changes{order: map[*ledger][]int{}},
+		made: changes{order: map[*ledger][]int{}, moved: make(chan struct{})},
 		destinations: []*boundsDestination{
 			{name: "healthy", lossless: true},
 			{name: "flaky", lossless: true},
-			{name: "slow", delay: 200 * time.Millisecond, most: 2 * boundsSamples},
+			{name: "slow", most: 2 * boundsSamples},
 			{name: "dead"},
 		},
 	}
+	b.destinations[2].slow = &b.made
 	config := "remote_write:\n"
 	for i, d := range b.destinations {
 		d.receiver = newStrictReceiver(*crashSeed+uint64(i), i == 0)
@@ -149,15 +172,13 @@ func newBounds(t *testing.T) *bounds {
 // meanwhile is thrown away: if it were stored behind what the next life sends, the
 // order would be the network's and not the sender's.
 func (d *boundsDestination) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if d.delay > 0 {
+	if d.slow != nil {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		select {
-		case <-time.After(d.delay): // how slow it is, not a wait for anything
-		case <-r.Context().Done():
+		if d.slow.more(r.Context(), boundsPace); r.Context().Err() != nil {
 			return
 		}
 	}
@@ -299,6 +320,7 @@ func directoryBytes(t *testing.T, dir string) (n int64, list string) {
 func (b *bounds) settle(t *testing.T) {
 	for _, d := range b.destinations {
 		d.receiver.trouble(0, 0)
+		d.slow = nil // nobody sends: the server is down
 	}
 	s := b.start(t)
 	url := s.ready(t)
