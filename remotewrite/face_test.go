@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,8 +31,14 @@ var faceBodies = []string{
 func faceHistory(t *testing.T, seed uint64) []*group.Record {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	g := newRig(t, rigOptions{})
+	var mu sync.Mutex // the log has a goroutine of its own
 	var records []*group.Record
-	g.OnKept(func(r *group.Record) { records = append(records, r) })
+	note := func(r ...*group.Record) {
+		mu.Lock()
+		defer mu.Unlock()
+		records = append(records, r...)
+	}
+	g.OnKept(func(r *group.Record) { note(r) })
 	g.start()
 	for range 80 {
 		labels := []string{"job", fmt.Sprint("j", rnd.IntN(2)), "instance", fmt.Sprint(rnd.IntN(2))}
@@ -49,10 +57,12 @@ func faceHistory(t *testing.T, seed uint64) []*group.Record {
 			g.put(body, labels...)
 		}
 		if rnd.IntN(6) == 0 {
-			records = append(records, g.current().Records...)
+			note(g.current().Records...)
 		}
 	}
-	return records
+	mu.Lock()
+	defer mu.Unlock()
+	return slices.Clone(records)
 }
 
 // TestFaces compares what is sent by known faces with what is sent without any.
