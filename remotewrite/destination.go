@@ -80,7 +80,6 @@ type Destination struct {
 	troubled *troubled
 	shards   []*shard
 	fates    *fates
-	meter    meter
 
 	debt      debt // the state, where it is to be sent
 	cut       cut

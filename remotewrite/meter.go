@@ -37,6 +37,16 @@ func (m *meter) note(now time.Time, books func() Books) {
 
 func lookAt(now time.Time, b Books) look { return look{now, b.Accepted, b.Accepted - b.Pending} }
 
+// pace returns how fast samples come and go, and when nothing is pending if it goes on so.
+func (m *meter) pace(now time.Time, b Books) Pace {
+	p := Pace{}
+	p.In, p.Out = m.rates(now, b)
+	if in, ok := catchUp(b.Pending, p.In, p.Out); ok {
+		p.CatchUp = &in
+	}
+	return p
+}
+
 // rates returns how many samples came and went a second since the oldest look, which is
 // up to a minute ago.
 func (m *meter) rates(now time.Time, b Books) (in, out float64) {

@@ -38,6 +38,8 @@ const (
 
 // condition is what state a destination is in, and tells of changes.
 type condition struct {
+	meter meter
+
 	lagging atomic.Bool // reads segments, not the ring
 	stopped atomic.Bool // Run has ended
 
@@ -161,7 +163,7 @@ func (d *Destination) lookAround(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		d.lookNow()
-		d.meter.note(d.now(), d.ledger.books)
+		d.condition.meter.note(d.now(), d.ledger.books)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

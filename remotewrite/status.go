@@ -9,14 +9,12 @@ type Status struct {
 	Protocol string // "1.0" or "2.0"
 	State    State
 	Since    time.Time // when it came to be in that state
-	Shards   int
 
 	Lag       time.Duration // age of the oldest sample that waits
 	PausedFor time.Duration // the receiver said when to come again
 	Paused    bool          // by an operator
 
-	In, Out float64        // samples a second that came and that were settled, in the latest minute
-	CatchUp *time.Duration // until nothing is pending, if it goes on like this; nil: never
+	Pace Pace
 
 	LastError       string // as the receiver wrote it
 	LastErrorStatus int    // of its answer, 0 where there was none
@@ -34,6 +32,12 @@ type Requests struct {
 	Seconds float64
 }
 
+// Pace is how fast samples came and went in the latest minute.
+type Pace struct {
+	In, Out float64        // samples a second that came and that were settled
+	CatchUp *time.Duration // until nothing is pending, if it goes on like this; nil: never
+}
+
 // Status returns the status. It is cheap enough for every look at a page.
 func (d *Destination) Status() Status {
 	now := d.now()
@@ -41,17 +45,13 @@ func (d *Destination) Status() Status {
 		Name:      d.config.ID(),
 		URL:       d.config.Redacted(),
 		Protocol:  d.line.negotiation.current().String(),
-		Shards:    len(d.shards),
 		Lag:       d.lag(now),
 		PausedFor: d.line.gate.left(now),
 		Books:     d.ledger.books(),
 	}
 	s.State, s.Since = d.lookNow()
 	s.Paused = !d.line.pause.began().IsZero()
-	s.In, s.Out = d.meter.rates(now, s.Books)
-	if in, ok := catchUp(s.Books.Pending, s.In, s.Out); ok {
-		s.CatchUp = &in
-	}
+	s.Pace = d.condition.meter.pace(now, s.Books)
 	r := d.report.reading()
 	s.LastError, s.LastErrorStatus, s.LastErrorMeans, s.LastErrorAt = r.lastError.text, r.lastError.status, r.lastError.means, r.errorAt
 	s.LastSuccess = r.lastSuccess

@@ -21,15 +21,15 @@ func (d *destinations) status() []web.Destination {
 		out[i] = web.Destination{
 			Name: s.Name, URL: s.URL, Protocol: s.Protocol, State: string(s.State), Since: s.Since,
 			Healthy: s.State.Healthy(), Paused: s.Paused,
-			Rate:        web.Rate{In: s.In, Out: s.Out},
+			Rate:        web.Rate{In: s.Pace.In, Out: s.Pace.Out},
 			Backlog:     web.Backlog{Seconds: s.Lag.Seconds()},
 			Books:       web.Books(s.Books),
 			Requests:    web.Requests(s.Requests),
 			LastSuccess: s.LastSuccess, LastError: s.LastError, LastErrorTime: s.LastErrorAt,
 			Hint: s.LastErrorMeans,
 		}
-		if s.CatchUp != nil {
-			seconds := s.CatchUp.Seconds()
+		if s.Pace.CatchUp != nil {
+			seconds := s.Pace.CatchUp.Seconds()
 			out[i].Rate.CatchUp = &seconds
 		}
 		d.showPlace(&out[i], places[one.section.ID()])
