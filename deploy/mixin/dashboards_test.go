@@ -155,9 +155,9 @@ func jobs() dashboard {
 			stat("Groups that are overdue", "none", `sum(pushbridge_group_overdue`+job+`)`).means("Of those for which a rule says expect_every."),
 			stat("Jobs that run", "none", `sum(pushbridge_job_running`+job+`)`).means("Of those that say when they start."),
 			stat("Groups whose latest push was refused", "none", `sum(push_failure_time_seconds`+job+` > bool push_time_seconds`+job+`)`),
-			table("Time since the last success", "s", q(`time() - (pushbridge_job_last_success_timestamp_seconds`+job+` > 0)`, "")).
+			table("Time since the last success", q(`time() - (pushbridge_job_last_success_timestamp_seconds`+job+` > 0)`, "")).
 				means("Jobs that never succeeded are not in it: they are overdue."),
-			table("Time since the last push", "s", q(`time() - push_time_seconds`+job, "")),
+			table("Time since the last push", q(`time() - push_time_seconds`+job, "")),
 			timeline("Overdue jobs", q(`pushbridge_job_overdue`+job, "{{job}} {{instance}}")),
 			timeline("Overdue groups", q(`pushbridge_group_overdue`+job, "{{job}} {{instance}}")),
 			graph("Time since the last success", "s", q(`time() - (pushbridge_job_last_success_timestamp_seconds`+job+` > 0)`, "{{job}} {{instance}}")),
@@ -206,8 +206,8 @@ func timeline(title string, queries ...query) panel {
 	return panel{kind: "state-timeline", title: title, unit: "none", width: 24, height: 8, queries: queries}
 }
 
-func table(title, unit string, queries ...query) panel {
-	return panel{kind: "table", title: title, unit: unit, width: 12, height: 8, queries: queries}
+func table(title string, queries ...query) panel {
+	return panel{kind: "table", title: title, unit: "s", width: 12, height: 8, queries: queries}
 }
 
 // means says what is not clear from the title.

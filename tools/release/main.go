@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -64,7 +65,7 @@ func (r *release) platform(platform string) error {
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	binary := filepath.Join(folder, "pushbridge")
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", r.ldflags, "-o", binary, "./cmd/pushbridge")
+	build := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", r.ldflags, "-o", binary, "./cmd/pushbridge")
 	build.Dir, build.Stderr = r.source, os.Stderr
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch, "GOFLAGS=")
 	if err := build.Run(); err != nil {
@@ -93,7 +94,7 @@ func (r *release) debian(binary, arch string) error {
 		return nil
 	}
 	out := filepath.Join(r.dist, fmt.Sprintf("pushbridge_%s_%s.deb", r.version, arch))
-	build := exec.Command(filepath.Join(r.source, "deploy/debian/build"), binary, arch, r.version, out)
+	build := exec.CommandContext(context.Background(), filepath.Join(r.source, "deploy/debian/build"), binary, arch, r.version, out)
 	build.Env = append(os.Environ(), fmt.Sprint("SOURCE_DATE_EPOCH=", r.time.Unix()), "RUN="+r.host)
 	build.Stderr = os.Stderr
 	return build.Run()
@@ -109,8 +110,11 @@ func (r *release) files(binary string) ([]file, error) {
 		"LICENSE", "README.md", "CHANGELOG.md", "docs/*.md", "deploy/mixin/*.yml", "deploy/mixin/dashboards/*.json", "deploy/systemd/pushbridge.*",
 	} {
 		found, err := filepath.Glob(filepath.Join(r.source, pattern))
-		if err != nil || len(found) == 0 {
-			return nil, fmt.Errorf("%s: nothing found, %w", pattern, err)
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("%s: there is no such file", pattern)
 		}
 		for _, from := range found {
 			to, err := filepath.Rel(r.source, from)
