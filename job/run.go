@@ -33,7 +33,11 @@ func Run(args, env []string, signals *Signals, started func(time.Time)) Result {
 	runtime.LockOSThread()
 	r := Result{Started: time.Now()}
 	cmd, err := start(args, env)
-	go started(r.Started)
+	go func() {
+		releaseCode()
+		started(r.Started)
+		releaseCode()
+	}()
 	if err != nil {
 		r.Ended, r.Code, r.Err = time.Now(), codeOf(err), err
 		return r
