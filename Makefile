@@ -26,7 +26,7 @@ LDFLAGS    := -s -w -X $(INFO).Version=$(VERSION) -X $(INFO).BuildUser=make -X $
 with = $(sort $(dir $(shell grep -rlE --include='*_test.go' --exclude-dir=e2e --exclude-dir=tools '$(1)' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build release demo test lint size fmt golden fuzz bench cover e2e crash check clean
+.PHONY: help build release demo test lint size fmt golden fuzz bench cover e2e cluster crash check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,10 @@ e2e: build $(BIN)/testcount ## tests against real backends, clients and a browse
 		echo "On Debian: apt-get install prometheus prometheus-alertmanager prometheus-pushgateway victoria-metrics chromium python3-prometheus-client nodejs npm curl systemd"; exit 1; fi
 	cd e2e && PUSHBRIDGE_BINARY=$(BIN)/pushbridge $(COUNT) go test -json ./...
 	cd e2e/jetstream && PUSHBRIDGE_BINARY=$(BIN)/pushbridge $(COUNT) go test -json ./...
+
+cluster: build ## three NATS servers and three replicas on loopback, to look at: docs/replicas.md; CLUSTER_FLAGS for each replica
+	cd e2e/jetstream && go build -o $(BIN)/nats-server github.com/nats-io/nats-server/v2
+	@PUSHBRIDGE=$(BIN)/pushbridge NATS_SERVER=$(BIN)/nats-server sh deploy/cluster/run.sh $(CLUSTER_FLAGS)
 
 crash: ## kill -9, torn disks and clock steps for CRASH_TIME (5m)
 	go test -count=1 -timeout 0 -v -run Crash $(call with,"crash\.time") -crash.time=$(CRASH_TIME)

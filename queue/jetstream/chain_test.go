@@ -367,3 +367,44 @@ func FuzzBatch(f *testing.F) {
 		v.settle(1)
 	})
 }
+
+// TestCompeting lets two processes of the same name write at the same time, which the names should
+// have kept them from: no sequence is given out twice. Without the expectation some are, or else
+// this test would see nothing.
+func TestCompeting(t *testing.T) {
+	for _, fenced := range []bool{true, false} {
+		f := newFake()
+		if !fenced {
+			f.fault = func(f *fakeStream, b []byte, expect uint64) (bool, uint64, error) {
+				f.store(b)
+				return true, expect + 1, nil
+			}
+		}
+		f.silent = true // neither hears of the other
+		a := f.process(t, Options{ID: "a", Lease: time.Hour})
+		b := f.process(t, Options{ID: "a", Lease: time.Hour})
+		kept := map[uint64]string{}
+		twice := 0
+		for i := range 20 {
+			for _, p := range []*process{a, b} {
+				body := fmt.Sprintf("%p %d", p, i)
+				err := p.log.Append(body, p.log.Generation(), func(seq uint64, err error) {
+					if other, used := kept[seq]; err == nil && used && other != body {
+						twice++
+					}
+					if err == nil {
+						kept[seq] = body
+					}
+				})
+				if err == nil {
+					p.steps.Commit()
+				}
+			}
+		}
+		if len(kept) < 20 || fenced != (twice == 0) {
+			t.Errorf("fenced %t: %d records are kept, %d sequences were given out twice", fenced, len(kept), twice)
+		}
+		a.kill()
+		b.kill()
+	}
+}

@@ -21,6 +21,7 @@ type fakeStream struct {
 	messages  []message
 	kept      map[string][]byte // objects
 	followers []func(message)
+	silent    bool  // followers are told nothing
 	broken    error // of whatever is written
 	fault     func(f *fakeStream, b []byte, expect uint64) (done bool, seq uint64, err error)
 }
@@ -114,7 +115,9 @@ func (c conn) read(_ context.Context, seq uint64) ([]message, error) {
 func (c conn) follow(f func(message)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.followers = append(c.followers, f)
+	if !c.silent {
+		c.followers = append(c.followers, f)
+	}
 	return nil
 }
 

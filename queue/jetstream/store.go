@@ -176,15 +176,14 @@ func (s *Store) Close() error {
 	if s.st == nil {
 		return nil
 	}
-	err := s.chain.run(s.chain.resign)
-	if errors.Is(err, errEnded) {
-		err = nil
+	if err := s.chain.run(s.chain.resign); err != nil && !errors.Is(err, errEnded) {
+		s.host.Logger.Warn("the others do not know that this replica has ended: they wait for its lease", "err", err)
 	}
 	s.end()
 	<-s.chain.ended
 	s.st.close()
 	s.st = nil
-	return err
+	return nil
 }
 
 // Tail returns a reader of the records behind at.
