@@ -144,7 +144,7 @@ func TestRecipes(t *testing.T) {
 	s := startServer(t, serverBinary(t), dir, "--storage.path=")
 	url := s.ready(t)
 	job := filepath.Join(dir, "nightly")
-	if err := os.WriteFile(job, []byte("#!/bin/sh\necho nightly_rows 7 >\"$PUSHBRIDGE_METRICS\"\n"), 0o755); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(job, []byte("#!/bin/sh\necho nightly_rows 7 >\"$PUSHBRIDGE_METRICS\"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	here := strings.NewReplacer(
@@ -194,7 +194,7 @@ func TestRecipes(t *testing.T) {
 // testRecipesFail has every recipe end with an error when the job fails, or the push of the
 // one without the binary is refused.
 func testRecipesFail(t *testing.T, here *strings.Replacer, job string) {
-	if err := os.WriteFile(job, []byte("#!/bin/sh\nexit 9\n"), 0o755); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(job, []byte("#!/bin/sh\nexit 9\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range readRecipes(t) {
