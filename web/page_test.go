@@ -496,3 +496,21 @@ func TestFindings_Hidden(t *testing.T) {
 		t.Error("the page does not name what is hidden")
 	}
 }
+
+// BenchmarkHistory_Observe is what the history costs a push.
+func BenchmarkHistory_Observe(b *testing.B) {
+	h := NewHistory(HistoryOptions{})
+	var text strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&text, "metric_%d{a=\"b\"} %d\n", i, i)
+	}
+	part, err := group.FromDTO(parseText(b, text.String()), group.BuildOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := &group.Record{Kind: group.KindPut, Labels: keyOf("job=batch,instance=host-1"), Time: 1, Push: 1, Part: part, Members: part.Members()}
+	b.ReportAllocs()
+	for b.Loop() {
+		h.Observe(r)
+	}
+}
