@@ -27,7 +27,7 @@ const FlagRemoteWriteURL = "remote-write.url"
 type Config struct {
 	ExternalLabels labels.Labels
 	Destinations   []*remotewrite.Config
-	Traits         map[string]Traits // of destinations that have some, by name
+	Traits         map[string]remotewrite.Traits // of destinations that have some, by name
 	Rules          []group.Rule
 	Jobs           []group.Job
 	SendsNowhere   bool // the file says in words that there is no destination

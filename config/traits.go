@@ -20,18 +20,9 @@ type traitsSchema struct {
 	Misconfigured  string `yaml:"on_misconfiguration"`
 }
 
-// Traits are those of one destination, checked. The zero value sends names as
-// they are, native histograms in the forms that are safe, and holds what the receiver
-// turns away because of how the destination is set up.
-type Traits struct {
-	Escaping     model.EscapingScheme
-	Natives      remotewrite.Natives
-	DropRejected bool
-}
-
 // traits are those of the file, by the name of the section.
-func (o *ownSchema) traits(sections []*remotewrite.Config, wrong *problems) map[string]Traits {
-	all := map[string]Traits{}
+func (o *ownSchema) traits(sections []*remotewrite.Config, wrong *problems) map[string]remotewrite.Traits {
+	all := map[string]remotewrite.Traits{}
 	for i := range o.Destinations {
 		s := &o.Destinations[i].value
 		t, err := s.traits(sections)
@@ -47,8 +38,8 @@ func (o *ownSchema) traits(sections []*remotewrite.Config, wrong *problems) map[
 	return all
 }
 
-func (s *traitsSchema) traits(sections []*remotewrite.Config) (Traits, error) {
-	t := Traits{Natives: s.natives()}
+func (s *traitsSchema) traits(sections []*remotewrite.Config) (remotewrite.Traits, error) {
+	t := remotewrite.Traits{Natives: s.natives()}
 	if s.Name == "" {
 		return t, errors.New("name is missing: say which remote_write section, by its name")
 	}

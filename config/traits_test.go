@@ -31,7 +31,7 @@ pushbridge:
 	if err := c.parse([]byte(text), "."); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]Traits{
+	want := map[string]remotewrite.Traits{
 		"both":  {Escaping: model.DotsEscaping, Natives: remotewrite.NativesBeside},
 		"plain": {},
 		"alone": {Natives: remotewrite.NativesAlone},

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/pushbridge/pushbridge/convert"
+	"github.com/pushbridge/pushbridge/deadletter"
 	"github.com/pushbridge/pushbridge/group"
 )
 
@@ -21,6 +22,8 @@ type batch struct {
 	parts    []part
 	drops    outcome // of samples that never made it into series
 	last     uint64  // sequence of the newest record in it
+	shard    int
+	letters  []deadletter.Letter // of what was refused, until they are on disk
 
 	lost map[uint32]*oddRecord // by the mark of the record: what of it was sent in vain
 }

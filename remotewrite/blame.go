@@ -5,8 +5,11 @@ import "github.com/pushbridge/pushbridge/convert"
 // blame is what is to be told about samples that were given up for one reason.
 type blame struct {
 	refusal
-	what census
-	by   map[uint32]suspect // by the mark of the record
+	what  census
+	by    map[uint32]suspect // by the mark of the record
+	sure  []convert.Series   // that were given up
+	guess []convert.Series   // the same, but perhaps some of them are stored
+	some  []given            // of whose series some were, and nobody knows which
 }
 
 // suspect is how many samples of a record were given up, at most.
@@ -30,6 +33,11 @@ func (b *blame) add(g given, x *convert.Series) {
 	}
 	b.samples++
 	b.what.add(x)
+	if g.unsure {
+		b.guess = append(b.guess, *x)
+	} else {
+		b.sure = append(b.sure, *x)
+	}
 	s := b.by[x.Record]
 	b.by[x.Record] = suspect{s.samples + 1, (s.exact || s.samples == 0) && !g.unsure}
 }
@@ -38,6 +46,7 @@ func (b *blame) add(g given, x *convert.Series) {
 func (b *blame) suspect(g given) {
 	b.begin(g)
 	b.samples += uint64(g.lost)
+	b.some = append(b.some, g)
 	for i := range g.series {
 		if i < g.lost {
 			b.what.add(&g.series[i])

@@ -30,6 +30,28 @@ func newBooks(accepted, pending uint64, o *outcome) Books {
 	return Books{Accepted: accepted, Delivered: o[placeDelivered], InDoubt: o[placeInDoubt], Dropped: dropped(o), Pending: pending}
 }
 
+// Redeem moves samples that were delivered after all, by the reason for which they had
+// been dropped.
+func (b *Books) Redeem(redeemed map[string]uint64) {
+	for why, n := range redeemed {
+		n = min(n, b.Dropped[why])
+		if b.Delivered += n; b.Dropped[why] == n {
+			delete(b.Dropped, why)
+		} else {
+			b.Dropped[why] -= n
+		}
+	}
+}
+
+// books returns those of all runs, with what was sent once more.
+func (d *Destination) books() Books {
+	b := d.ledger.books()
+	if d.o.Letters != nil {
+		b.Redeem(d.o.Letters.Redeemed(d.ID()))
+	}
+	return b
+}
+
 // Reasons spells what was dropped, by the name of the reason: "2 refused".
 func (b *Books) Reasons() []string {
 	var out []string

@@ -112,7 +112,7 @@ func TestEscaping(t *testing.T) {
 		{model.ValueEncodingEscaping, "U__a_2e_b{U__l_2e_m=ö,job=j} 1"},
 	} {
 		t.Run(row.scheme.String(), func(t *testing.T) {
-			bubble(t, setup{options: Options{Escaping: row.scheme}}, func(t *testing.T, b *bench) {
+			bubble(t, setup{options: Options{Traits: Traits{Escaping: row.scheme}}}, func(t *testing.T, b *bench) {
 				b.put("{\"a.b\",\"l.m\"=\"ö\"} 1", "job", "j")
 				settled(t, b.d)
 				same(t, []string{row.want}, b.r.got())
@@ -122,7 +122,7 @@ func TestEscaping(t *testing.T) {
 }
 
 func TestEscapingMakesNoLabelTwice(t *testing.T) {
-	bubble(t, setup{options: Options{Escaping: model.UnderscoreEscaping}}, func(t *testing.T, b *bench) {
+	bubble(t, setup{options: Options{Traits: Traits{Escaping: model.UnderscoreEscaping}}}, func(t *testing.T, b *bench) {
 		b.put("{\"a\",\"l.m\"=\"1\",\"l_m\"=\"2\"} 1", "job", "j")
 		settled(t, b.d)
 		if got := b.r.got(); len(got) != 1 {
@@ -287,7 +287,7 @@ func TestNativeHistograms(t *testing.T) {
 		{"2.0 left out, nothing else", Message2, false, false, NativesNever, nil, map[string]uint64{"native_not_sent": 1}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := setup{config: func(c *Config) { c.ProtobufMessage, c.SendNativeHistograms = row.m, row.send }, options: Options{Natives: row.natives}}
+			s := setup{config: func(c *Config) { c.ProtobufMessage, c.SendNativeHistograms = row.m, row.send }, options: Options{Traits: Traits{Natives: row.natives}}}
 			bubble(t, s, func(t *testing.T, b *bench) {
 				b.putDTO(groupingKey("job", "j"), nativeFamily(row.both))
 				books := settled(t, b.d)

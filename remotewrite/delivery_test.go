@@ -269,7 +269,7 @@ func TestDroppingAnswers(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			var first atomic.Bool
 			first.Store(true)
-			s := setup{options: Options{DropRejected: true}, config: func(c *Config) { c.ProtobufMessage = row.m }}
+			s := setup{options: Options{Traits: Traits{DropRejected: true}}, config: func(c *Config) { c.ProtobufMessage = row.m }}
 			s.answer = func(*request, int) reply {
 				if first.Load() {
 					p := row.p

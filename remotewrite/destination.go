@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 
+	"github.com/pushbridge/pushbridge/deadletter"
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/queue"
 )
@@ -36,17 +37,25 @@ type Options struct {
 	Former      []Naming
 	FormerEnded func()
 
+	Traits
 	External      group.Labels          // labels that every series gets, unless it has them
-	Escaping      model.EscapingScheme  // of names that are not [a-zA-Z_:][a-zA-Z0-9_:]*; 0: as is
-	Natives       Natives               // in which forms native histograms go out
 	FlushDeadline time.Duration         // 5 s: how long Run goes on after ctx has ended
+	Letters       *deadletter.Store     // where what is refused for good is kept; nil: nowhere
 	Intake        *Intake               // shared by all destinations; may be nil
 	Probe         bool                  // sends an empty request at the start
-	DropRejected  bool                  // on_misconfiguration: drop what is turned away whatever it is, as Prometheus does
 	Transport     http.RoundTripper     // replaces what the configuration asks for, auth included
 	Logger        *slog.Logger          // discards
 	Registerer    prometheus.Registerer // none
 	Now           func() time.Time      // time.Now
+}
+
+// Traits are what a section of remote_write has no field for. The zero value sends names
+// as they are, native histograms in the forms that are safe, and holds what the receiver
+// turns away because of how the destination is set up.
+type Traits struct {
+	Escaping     model.EscapingScheme // of names that are not [a-zA-Z_:][a-zA-Z0-9_:]*; 0: as is
+	Natives      Natives              // in which forms native histograms go out
+	DropRejected bool                 // drops what is turned away, whatever the samples, as Prometheus does
 }
 
 func (o Options) withDefaults() Options {
@@ -76,14 +85,20 @@ type Destination struct {
 	metrics  *metrics
 	ledger   *ledger
 	refusals refusals
-	metadata *metadataSender
-	troubled *troubled
 	shards   []*shard
 	fates    *fates
 
 	debt      debt // the state, where it is to be sent
 	cut       cut
 	condition condition
+	besides
+}
+
+// besides are those that send beside the shards.
+type besides struct {
+	metadata *metadataSender
+	troubled *troubled
+	replayer *replayer
 }
 
 // cut is whether Cut was called.
@@ -119,6 +134,10 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 	d.report = newReporter(d.log, o.Now)
 	d.metadata = newMetadataSender(d)
 	d.troubled = newTroubled(d)
+	d.replayer = newReplayer(d)
+	if o.Letters != nil {
+		o.Letters.Know(c.ID())
+	}
 	for i := range c.Shards() {
 		d.shards = append(d.shards, newShard(d, i))
 	}
@@ -180,6 +199,7 @@ func (d *Destination) run(ctx, hard context.Context) error {
 	extra.Go(func() { d.troubled.run(extraCtx) })
 	extra.Go(func() { d.lookAround(extraCtx) })
 	extra.Go(func() { d.probe(extraCtx) })
+	extra.Go(func() { d.replayer.run(extraCtx) })
 	for _, s := range d.shards {
 		wg.Go(func() { s.run(ctx, hard) })
 	}
@@ -192,6 +212,7 @@ func (d *Destination) run(ctx, hard context.Context) error {
 	endExtra()
 	extra.Wait()
 	x.moveIdle()
+	d.settleLetters()
 	return x.reader.Close()
 }
 

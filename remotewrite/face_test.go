@@ -81,7 +81,7 @@ func TestFaces(t *testing.T) {
 		{name: "plain"},
 		{name: "external labels", o: Options{External: groupingKey("table", "outside", "cluster", "eu")}},
 		{name: "rules", ruled: true, o: Options{External: groupingKey("cluster", "eu")}},
-		{name: "escaped", o: Options{Escaping: model.UnderscoreEscaping}},
+		{name: "escaped", o: Options{Traits: Traits{Escaping: model.UnderscoreEscaping}}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := configFor(t, "http://localhost/")

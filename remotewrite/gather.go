@@ -52,7 +52,7 @@ func (g *gatherer) next(ctx context.Context) *batch {
 		g.load(it)
 	}
 	first := g.loaded[0].item
-	b := &batch{kind: first.kind, into: g.d.ledger.at(g.shard), protocol: g.protocol}
+	b := &batch{shard: g.shard, kind: first.kind, into: g.d.ledger.at(g.shard), protocol: g.protocol}
 	f := filling{max: g.d.config.Queue.MaxSamplesPerSend}
 	soon, cancel := g.soon(ctx)
 	defer cancel()

@@ -133,7 +133,7 @@ func TestBacklogEndsUnderItsNamesOfBefore(t *testing.T) {
 func TestNamingIsReadBack(t *testing.T) {
 	c := configFor(t, "http://receiver/")
 	rules(t, "[{source_labels: [a, b], regex: '(x+)', target_label: c, replacement: '$1', action: replace}, {regex: d, action: labeldrop}]")(&c)
-	n := NamingOf(&c, &Options{External: group.NewLabels([]group.Label{{Name: "cluster", Value: "a"}}), Natives: NativesBeside})
+	n := NamingOf(&c, &Options{External: group.NewLabels([]group.Label{{Name: "cluster", Value: "a"}}), Traits: Traits{Natives: NativesBeside}})
 	text, err := yaml.Marshal(n)
 	if err != nil {
 		t.Fatal(err)

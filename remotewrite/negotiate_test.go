@@ -167,7 +167,7 @@ func TestPinnedProtocolsStay(t *testing.T) {
 		t.Run(string(m), func(t *testing.T) {
 			s := setup{
 				config:  func(c *Config) { c.ProtobufMessage = m },
-				options: Options{DropRejected: true},
+				options: Options{Traits: Traits{DropRejected: true}},
 				answer:  func(*request, int) reply { return reply{status: 415} },
 			}
 			bubble(t, s, func(t *testing.T, b *bench) {

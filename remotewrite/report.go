@@ -29,6 +29,7 @@ type reporter struct {
 	dropped     [numReasons]dropLog
 	cursor      dropLog
 	doubts      dropLog
+	letters     dropLog
 }
 
 // failure is what is told of a try that will be repeated.
@@ -78,6 +79,7 @@ const (
 	readingLog    = -1
 	troubledShard = -2
 	probing       = -3
+	replaying     = -4
 )
 
 func newReporter(log *slog.Logger, now func() time.Time) *reporter {
@@ -230,6 +232,16 @@ func (r *reporter) cursorFailed(err error) {
 	r.mu.Unlock()
 	if n > 0 {
 		r.log.Warn("cannot write the cursor: after a restart more is sent twice", "err", err)
+	}
+}
+
+// lettersFailed notes that what was refused could not be kept.
+func (r *reporter) lettersFailed(err error) {
+	r.mu.Lock()
+	n := r.letters.due(r.now(), 1)
+	r.mu.Unlock()
+	if n > 0 {
+		r.log.Error("cannot write dead letters: what is refused is lost", "err", err)
 	}
 }
 

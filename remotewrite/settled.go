@@ -158,6 +158,7 @@ func (s *settlement) sum() {
 		}
 		if lost.samples > 0 {
 			s.d.refusals.note(s.batch, &lost, s.d.now())
+			s.bury(&lost)
 			s.count(&lost)
 		}
 	}

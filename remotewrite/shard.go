@@ -100,6 +100,7 @@ func (s *shard) noteSent(b *batch) func() {
 func (s *shard) finish(b *batch) {
 	s.d.ledger.settle(b.into, b.kind, &b.drops)
 	s.d.noteUnsent(&b.drops)
+	s.d.keepLetters(b)
 	s.d.fates.settle(s.n, b, s.d.now())
 	if seq, total := b.done(); seq > 0 && !s.d.debt.first.Load() {
 		if err := s.acknowledge(seq, total); err != nil {

@@ -145,7 +145,7 @@ func (d *Destination) tellGood(attributes []any) {
 
 // counts are what a line about a change of state tells beside it.
 func (d *Destination) counts(was State, lasted time.Duration) []any {
-	b := d.ledger.books()
+	b := d.books()
 	var dropped uint64
 	for _, n := range b.Dropped {
 		dropped += n

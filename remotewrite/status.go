@@ -47,7 +47,7 @@ func (d *Destination) Status() Status {
 		Protocol:  d.line.negotiation.current().String(),
 		Lag:       d.lag(now),
 		PausedFor: d.line.gate.left(now),
-		Books:     d.ledger.books(),
+		Books:     d.books(),
 	}
 	s.State, s.Since = d.lookNow()
 	s.Paused = !d.line.pause.began().IsZero()

@@ -93,7 +93,8 @@ func (t *troubled) put(w *delivery, f failing) bool {
 	}
 	now := t.d.now()
 	x := &trouble{batch: *w.batch, series: own(f.series), since: now, next: now.Add(troubledRetry)}
-	x.batch.series, x.batch.parts, x.batch.lost = x.series, ownParts(w.batch.partsOf(f.series)), nil
+	x.batch.series, x.batch.parts = x.series, ownParts(w.batch.partsOf(f.series))
+	x.batch.lost, x.batch.letters = nil, nil
 	w.batch.setAside(x.batch.parts)
 	t.d.ledger.setAside(x.batch.into)
 	t.held = append(t.held, x)
@@ -144,6 +145,7 @@ func (t *troubled) try(ctx context.Context, x *trouble) error {
 	now := t.d.now()
 	if len(w.failing) > 0 && now.Sub(x.since) < troubledFor {
 		w.sum()
+		t.d.keepLetters(&x.batch)
 		t.putBack(x, w.failing, now)
 		return nil
 	}
@@ -151,6 +153,7 @@ func (t *troubled) try(ctx context.Context, x *trouble) error {
 		w.refuse(f.series, f.answer, serverError)
 	}
 	w.sum()
+	t.d.keepLetters(&x.batch)
 	t.remove(x, w.failing, now)
 	return nil
 }

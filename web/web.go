@@ -44,6 +44,8 @@ type Options struct {
 	// end: links of the page begin with it. Empty: they are relative to the page.
 	ExternalPath string
 
+	DeadLetters DeadLetters
+
 	MaxScrapes int // answered at once, the others wait; 0: any number
 
 	AdminAPI bool // the pages offer to delete all groups, and to pause destinations

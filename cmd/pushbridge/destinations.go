@@ -42,7 +42,7 @@ type destinations struct {
 // destination is one that is configured; it runs once started.
 type destination struct {
 	section  *remotewrite.Config
-	traits   config.Traits
+	traits   remotewrite.Traits
 	external labels.Labels
 	cursor   *queue.Cursor
 	sender   *remotewrite.Destination
@@ -58,6 +58,7 @@ func newDestinations(s *server, intake *remotewrite.Intake) *destinations {
 			FillHoles:     s.settings.refreshBackfill,
 			FlushDeadline: s.settings.shutdownTimeout,
 			Intake:        intake,
+			Letters:       s.letters,
 			Probe:         true,
 			Logger:        s.log.With("component", "remotewrite"),
 			Registerer:    s.registry,
@@ -78,6 +79,9 @@ func newDestinations(s *server, intake *remotewrite.Intake) *destinations {
 // prepare makes the destinations of c, and none runs yet. When others may write the log,
 // only those of the one that does are made, once that is known: see runLeading.
 func (d *destinations) prepare(c *config.Config) error {
+	if err := d.settleLetters(); err != nil {
+		return err
+	}
 	d.config = c
 	if d.queue.Shared() {
 		return d.check(c)
@@ -121,8 +125,7 @@ func (d *destinations) open(c *config.Config, section *remotewrite.Config, curso
 	o := d.o
 	o.Cursor = cursor
 	o.External = groupLabels(c.ExternalLabels)
-	t := c.Traits[section.Name]
-	o.Escaping, o.Natives, o.DropRejected = t.Escaping, t.Natives, t.DropRejected
+	o.Traits = c.Traits[section.Name]
 	d.namings.Follow(section, &o)
 	sender, err := remotewrite.NewDestination(*section, o)
 	if err != nil {
@@ -133,7 +136,7 @@ func (d *destinations) open(c *config.Config, section *remotewrite.Config, curso
 		sender.Pause(since)
 	}
 	return &destination{
-		section: section, traits: t, external: c.ExternalLabels,
+		section: section, traits: o.Traits, external: c.ExternalLabels,
 		cursor: cursor, sender: sender, done: make(chan struct{}),
 	}, nil
 }

@@ -48,6 +48,7 @@ const (
 	flagFsync         = "storage.fsync"
 	flagFsyncInterval = "storage.fsync-interval"
 	flagMaxBytes      = "storage.max-bytes"
+	flagDeadLetters   = "storage.dead-letters"
 	flagMinFreeBytes  = "storage.min-free-bytes"
 	flagOnFull        = "storage.on-full"
 	flagOrphans       = "storage.orphan-retention"
@@ -269,6 +270,10 @@ func storageFlags(category string) []cli.Flag {
 		&cli.StringFlag{
 			Name: flagOnFull, Category: category, Value: "drop-oldest",
 			Usage: "What to do at a bound of the queue. One of: [drop-oldest, reject]; reject answers pushes with 503.",
+		},
+		&cli.StringFlag{
+			Name: flagDeadLetters, Category: category, Value: "64MiB",
+			Usage: "Bound of what receivers have refused for good, which is kept to be sent once more; the oldest goes first. 0 keeps nothing.",
 		},
 		&cli.StringFlag{
 			Name: flagOrphans, Category: category, Value: "7d",

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/pushbridge/pushbridge/deadletter"
 	"github.com/pushbridge/pushbridge/queue/disk"
 	"github.com/pushbridge/pushbridge/remotewrite"
 )
@@ -112,7 +113,7 @@ func (i *inspection) show(now, before *looked) error {
 // keptBeside reports whether a file of the directory is not the log's but ours all
 // the same.
 func keptBeside(name string) bool {
-	return name == namingsName || name == hashesName || name == notesName
+	return name == namingsName || name == hashesName || name == notesName || name == deadletter.Dir
 }
 
 func printReportJSON(w io.Writer, now, before *looked) error {
@@ -147,6 +148,9 @@ func booksOf(r *disk.Report, c *disk.CursorReport) *remotewrite.Books {
 		return nil
 	}
 	b := remotewrite.BooksOf(c.Ledger, r.Total)
+	if s, err := deadletter.View(r.Dir); err == nil { // else what was delivered late counts as dropped
+		b.Redeem(s.Redeemed(c.ID))
+	}
 	return &b
 }
 

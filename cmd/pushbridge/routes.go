@@ -32,6 +32,8 @@ func (s *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 		{"/api/v1/status", "api/v1/status", views.APIStatus()},
 		{ingest.GroupsPath, "", groupsRoute(push, counted(requests, route{name: "api/v1/groups", handler: views.APIGroups()}))},
 		{"/api/v1/destinations", "api/v1/destinations", views.APIDestinations()},
+		{lettersPath, "api/v1/dead-letters", views.APIDeadLetters()},
+		{lettersPath + "/export", "api/v1/dead-letters/export", views.APIDeadLettersExport()},
 		{"/api/v1/jobs", "api/v1/jobs", views.APIJobs()},
 		{"/api/v1/refused", "api/v1/refused", views.APIRefused()},
 		{destinationsPath, "api/v1/destinations", s.pauseRoute()},
@@ -60,6 +62,7 @@ func (s *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 	if prefix != "" {
 		mux.Handle(quitPath, push.DecodeBody(web.GetOnly(http.HandlerFunc(wrongMethod))))
 	}
+	mux.Handle(prefix+lettersPath+"/replay", web.Preflight(http.HandlerFunc(s.replayCommand)))
 	mux.Handle(prefix+apiPath, web.Preflight(&missedAPI))
 	// The mux would send these to their trees whatever the method.
 	for _, path := range []string{prefix + "/static", prefix + "/debug/pprof", "/"} {

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/common/version"
 
 	"github.com/pushbridge/pushbridge/config"
+	"github.com/pushbridge/pushbridge/deadletter"
 	"github.com/pushbridge/pushbridge/gateway"
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/ingest"
@@ -42,7 +43,8 @@ type server struct {
 
 	frontend     *frontend
 	gateway      *gateway.Gateway
-	storageDir   string // of the log; empty when everything is in memory
+	storageDir   string            // of the log; empty when everything is in memory
+	letters      *deadletter.Store // nil: none are kept
 	destinations *destinations
 	deliveries   *deliveries
 	persistence  *pgfile.Keeper
@@ -207,6 +209,9 @@ func (s *server) wire(c *config.Config) error {
 	})
 	s.gateway.SetRules(s.settings.rulesOf(c))
 	s.gateway.SetJobs(c.Jobs)
+	if err := s.openLetters(); err != nil {
+		return err
+	}
 	s.destinations = newDestinations(s, intake)
 	if err := s.destinations.prepare(c); err != nil {
 		return err
@@ -261,6 +266,7 @@ func (s *server) webOptions(push *ingest.Handler) web.Options {
 		History:      s.history,
 		Settings:     s.destinations.settings,
 		ExternalPath: externalPath(s.settings.externalURL),
+		DeadLetters:  web.DeadLetters{Store: s.letters, Export: remotewrite.ExportLetter},
 		MaxScrapes:   s.settings.maxScrapes,
 		AdminAPI:     s.settings.enableAdminAPI,
 		Logger:       s.log.With("component", "web"),
@@ -291,6 +297,7 @@ func (s *server) run(ctx context.Context) error {
 		{"memory", new(trimmer).run},
 		{"queue", s.gateway.Log().Run},
 		{"destinations", s.destinations.run},
+		{"dead letters", s.replayWhenAsked},
 		{"persistence", s.persistence.Run},
 		{"upkeep", func(ctx context.Context) error { return s.gateway.Run(ctx, s.destinations.any) }},
 		{"history", s.history.Run},
@@ -304,7 +311,7 @@ func (s *server) run(ctx context.Context) error {
 			return s.frontend.run(ctx, s.handler)
 		}},
 	})
-	err = errors.Join(err, s.gateway.Close())
+	err = errors.Join(err, s.gateway.Close(), s.closeLetters())
 	if err == nil {
 		s.log.Info("stopped", "seq", s.gateway.Log().Head())
 	}

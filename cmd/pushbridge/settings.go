@@ -63,6 +63,7 @@ type settings struct {
 	fsync           disk.FsyncMode
 	fsyncInterval   time.Duration
 	maxBytes        int64 // -1: no bound
+	deadLetters     int64 // 0: none
 	minFreeBytes    int64 // -1: no bound, 0: the queue's default
 	onFull          queue.OnFull
 	orphanRetention time.Duration // 0: none
@@ -173,6 +174,7 @@ func (s *settings) readStorage(r *flagReader) {
 	})
 	s.fsyncInterval = r.duration(flagFsyncInterval, time.Millisecond)
 	s.maxBytes = r.bound(flagMaxBytes)
+	s.deadLetters = r.bytes(flagDeadLetters, 0)
 	if s.minFreeBytes = r.bound(flagMinFreeBytes); !r.c.IsSet(flagMinFreeBytes) {
 		s.minFreeBytes = 0 // the queue asks for less on a small file system
 	}

@@ -246,7 +246,8 @@ func (in *inspector) missing(v segmentView) {
 			Samples: minus(total, in.r.Total), Problem: "the records before this segment are missing",
 		})
 	}
-	in.begun, in.next, in.r.Total = true, v.last+1, v.total
+	// Of a segment whose header was not written yet nothing is known.
+	in.begun, in.next, in.r.Total = true, max(in.next, v.last+1), max(in.r.Total, v.total)
 }
 
 // pending counts a record for the cursors that have not passed it.
@@ -277,6 +278,8 @@ func (in *inspector) snapshot(info fileInfo) error {
 	}
 	if err != nil {
 		in.problem(info.name, info.size, err)
+	} else {
+		in.r.Total = max(in.r.Total, h.total) // where every segment was passed and removed
 	}
 	in.r.Snapshots = append(in.r.Snapshots, SnapshotReport{
 		File: info.name, Seq: h.seq, Bytes: info.size, Created: h.time().UTC(), Floor: millis(h.floor), Good: err == nil,

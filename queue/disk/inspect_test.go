@@ -154,3 +154,23 @@ func TestInspectDir(t *testing.T) {
 		t.Errorf("no directory: %v", err)
 	}
 }
+
+// TestInspectOfAnUnbegunSegment: a process that is killed while it makes a segment leaves
+// one without a header, which knows nothing of what was before.
+func TestInspectOfAnUnbegunSegment(t *testing.T) {
+	s := newStored(t)
+	f, err := s.sim.Create("/store/" + numbered(7, segmentSuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := inspect(s.sim, "/store")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Total != 66 || got.Last != 12 || len(got.Damage) != 1 || !got.Damage[0].Torn {
+		t.Errorf("report %+v", got)
+	}
+}

@@ -1,0 +1,102 @@
+package deadletter
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Summary is what a destination has in letters.
+type Summary struct {
+	Destination string            `json:"destination"`
+	Letters     int               `json:"letters"`
+	Samples     map[string]uint64 `json:"samples"`            // by reason
+	Redeemed    map[string]uint64 `json:"redeemed,omitempty"` // delivered after all, by the reason for which they were lost
+	Evicted     uint64            `json:"evicted"`            // samples that had to go because of the bound
+}
+
+// Summaries returns those of all destinations that have, or had, letters, by name.
+func (s *Store) Summaries() []Summary {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.index.summaries()
+}
+
+func (x *index) summaries() []Summary {
+	by := map[string]*Summary{}
+	for name, a := range x.Accounts {
+		by[name] = &Summary{Destination: name, Samples: map[string]uint64{}, Redeemed: maps.Clone(a.Redeemed), Evicted: a.Evicted}
+	}
+	for _, e := range x.letters {
+		by[e.destination].Letters++
+		by[e.destination].Samples[e.reason] += e.samples
+	}
+	out := make([]Summary, 0, len(by))
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		out = append(out, *by[name])
+	}
+	return out
+}
+
+// Redeemed returns how many samples of a destination were delivered after all, by the
+// reason for which they had been lost.
+func (s *Store) Redeemed(destination string) map[string]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.index.Accounts[destination].Redeemed)
+}
+
+// Bytes returns how much all files take, and how often one could not be written.
+func (s *Store) Bytes() (size, failures int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.sizes {
+		size += n
+	}
+	return size, s.failures
+}
+
+// Damage returns what could not be read at the start.
+func (s *Store) Damage() []Range { return slices.Clone(s.damaged) }
+
+// Each calls each for the letters of a destination, of all for none, in order, with their
+// samples, until it returns an error.
+func (s *Store) Each(destination string, each func(Letter) error) error {
+	s.mu.Lock()
+	entries := s.index.inOrder(of(destination))
+	s.mu.Unlock()
+	for _, e := range entries {
+		l, err := s.Read(e.id)
+		if err != nil {
+			continue // it has gone since
+		}
+		if err := each(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// View reads the letters in a storage directory and changes nothing: it may belong to a
+// running process, whose newest letter can then be missing.
+func View(storage string) (*Store, error) {
+	s := &Store{dir: filepath.Join(storage, Dir), index: newIndex(), sizes: map[uint64]int64{}}
+	numbers, err := list(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range numbers {
+		data, err := os.ReadFile(s.path(n))
+		if err != nil {
+			continue // removed a moment ago
+		}
+		s.damaged = append(s.damaged, read(s.index, n, data)...)
+		s.sizes[n] = int64(len(data))
+	}
+	s.index.removeBefore(s.index.Oldest)
+	return s, nil
+}
+
+// Empty says whether there was never a letter.
+func (s *Store) Empty() bool { return len(s.sizes) == 0 }
