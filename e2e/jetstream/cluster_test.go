@@ -153,15 +153,15 @@ func (c *cluster) do(f func(jetstream.JetStream) error) error {
 	return f(js)
 }
 
-// leading returns the server that leads the stream.
-func (c *cluster) leading(stream string) *natsServer {
+// leading returns the server that leads the stream of the gateways.
+func (c *cluster) leading() *natsServer {
 	c.t.Helper()
 	for range 200 {
 		name := ""
 		_ = c.do(func(js jetstream.JetStream) error {
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 			defer cancel()
-			st, err := js.Stream(ctx, stream)
+			st, err := js.Stream(ctx, "gateway")
 			if err == nil && st.CachedInfo().Cluster != nil {
 				name = st.CachedInfo().Cluster.Leader
 			}

@@ -72,7 +72,7 @@ func TestTakeOver(t *testing.T) {
 			eventually(t, "it knows that it was fenced", func() bool { return g.metric("pushbridge_queue_leads ") == 0 })
 		}},
 		{"kill -9 of the leading server", 12 * time.Second, func(*gateway) {
-			s := r.leading("gateway")
+			s := r.leading()
 			s.kill()
 			time.Sleep(time.Second)
 			s.start()

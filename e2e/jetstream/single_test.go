@@ -21,14 +21,14 @@ func TestOneGateway(t *testing.T) {
 		{"kill -9 of the gateway", func() { g.kill(); g.start() }},
 		{"a proper stop", func() { g.stop(); g.start() }},
 		{"kill -9 of the server that leads", func() {
-			s := c.leading("gateway")
+			s := c.leading()
 			s.kill()
 			time.Sleep(time.Second)
 			s.start()
 		}},
-		{"SIGTERM of the server that leads", func() { s := c.leading("gateway"); s.term(); s.start() }},
+		{"SIGTERM of the server that leads", func() { s := c.leading(); s.term(); s.start() }},
 		{"a server that stands still", func() {
-			s := c.leading("gateway")
+			s := c.leading()
 			s.signal(syscall.SIGSTOP, false)
 			time.Sleep(3 * time.Second)
 			s.signal(syscall.SIGCONT, false)
