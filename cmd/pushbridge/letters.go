@@ -115,7 +115,7 @@ func (s *server) replayCommand(w http.ResponseWriter, r *http.Request) {
 		failed(http.StatusMethodNotAllowed, "bad_data", "only POST and PUT")
 		return
 	case !s.settings.enableAdminAPI:
-		failed(http.StatusForbidden, "unavailable", "the admin API is not enabled: --"+flagEnableAdminAPI)
+		failed(http.StatusForbidden, "forbidden", "the admin API is not enabled: --"+flagEnableAdminAPI)
 		return
 	}
 	n, err := s.destinations.replay(r.URL.Query().Get("destination"))
