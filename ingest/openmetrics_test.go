@@ -206,7 +206,7 @@ func TestOpenMetricsRefusals(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newRig(t, Options{})
-			r := httptest.NewRequest(http.MethodPut, "/metrics/job/j", strings.NewReader(tt.body))
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/metrics/job/j", strings.NewReader(tt.body))
 			r.Header.Set("Content-Type", openMetricsType)
 			w := httptest.NewRecorder()
 			g.ServeHTTP(w, r)
@@ -225,7 +225,7 @@ func TestOpenMetricsByContentType(t *testing.T) {
 		openMetricsType: "counter c_total", "application/openmetrics-text": "counter c_total",
 	} {
 		g := newRig(t, Options{})
-		r := httptest.NewRequest(http.MethodPut, "/metrics/job/j", strings.NewReader(body))
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/metrics/job/j", strings.NewReader(body))
 		r.Header.Set("Content-Type", contentType)
 		w := httptest.NewRecorder()
 		g.ServeHTTP(w, r)

@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -62,6 +61,7 @@ func (f *omFamily) build() []*dto.MetricFamily {
 		return f.counter()
 	case model.MetricTypeGauge, model.MetricTypeInfo, model.MetricTypeStateset:
 		return f.plain(dto.MetricType_GAUGE)
+	case model.MetricTypeGaugeHistogram, model.MetricTypeUnknown:
 	}
 	return f.plain(dto.MetricType_UNTYPED)
 }
@@ -104,7 +104,7 @@ func (s *omSample) metric(without string) *dto.Metric {
 	m := &dto.Metric{TimestampMs: s.time}
 	s.labels.Range(func(l labels.Label) {
 		if l.Name != without {
-			m.Label = append(m.Label, &dto.LabelPair{Name: proto.String(l.Name), Value: proto.String(l.Value)})
+			m.Label = append(m.Label, &dto.LabelPair{Name: new(l.Name), Value: new(l.Value)})
 		}
 	})
 	return m
@@ -122,7 +122,7 @@ func (f *omFamily) counter() []*dto.MetricFamily {
 			continue
 		}
 		m := s.metric("")
-		m.Counter = &dto.Counter{Value: proto.Float64(s.value), Exemplar: s.dtoExemplar()}
+		m.Counter = &dto.Counter{Value: new(s.value), Exemplar: s.dtoExemplar()}
 		total.Metric, at[s.labels.String()] = append(total.Metric, m), m.Counter
 	}
 	rest.samples = slices.DeleteFunc(rest.samples, func(s omSample) bool {
@@ -153,7 +153,7 @@ func (s *omSample) dtoExemplar() *dto.Exemplar {
 	}
 	x := &dto.Exemplar{Value: &s.exemplar.Value}
 	s.exemplar.Labels.Range(func(l labels.Label) {
-		x.Label = append(x.Label, &dto.LabelPair{Name: proto.String(l.Name), Value: proto.String(l.Value)})
+		x.Label = append(x.Label, &dto.LabelPair{Name: new(l.Name), Value: new(l.Value)})
 	})
 	if s.exemplar.HasTs {
 		x.Timestamp = &timestamppb.Timestamp{Seconds: s.exemplar.Ts / 1000, Nanos: int32(s.exemplar.Ts % 1000 * 1e6)}
@@ -269,9 +269,9 @@ func (p *omParts) compose(label string, t dto.MetricType) (*dto.Metric, bool) {
 }
 
 func (p *omParts) summary() *dto.Summary {
-	s := &dto.Summary{SampleSum: p.sum, SampleCount: proto.Uint64(uint64(*p.count))}
+	s := &dto.Summary{SampleSum: p.sum, SampleCount: new(uint64(*p.count))}
 	for _, q := range p.steps {
-		s.Quantile = append(s.Quantile, &dto.Quantile{Quantile: proto.Float64(q.bound), Value: proto.Float64(q.value)})
+		s.Quantile = append(s.Quantile, &dto.Quantile{Quantile: new(q.bound), Value: new(q.value)})
 	}
 	if p.created != nil {
 		s.CreatedTimestamp = created(*p.created)
@@ -281,13 +281,13 @@ func (p *omParts) summary() *dto.Summary {
 
 // histogram is nil without a bucket for all, as the text format would add one.
 func (p *omParts) histogram() *dto.Histogram {
-	h := &dto.Histogram{SampleSum: p.sum, SampleCount: proto.Uint64(uint64(*p.count))}
+	h := &dto.Histogram{SampleSum: p.sum, SampleCount: new(uint64(*p.count))}
 	for _, b := range p.steps {
 		if !isCount(&b.value) {
 			return nil
 		}
 		h.Bucket = append(h.Bucket, &dto.Bucket{
-			UpperBound: proto.Float64(b.bound), CumulativeCount: proto.Uint64(uint64(b.value)), Exemplar: b.dtoExemplar(),
+			UpperBound: new(b.bound), CumulativeCount: new(uint64(b.value)), Exemplar: b.dtoExemplar(),
 		})
 	}
 	if n := len(p.steps); n == 0 || !math.IsInf(p.steps[n-1].bound, 1) {

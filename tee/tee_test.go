@@ -57,7 +57,7 @@ func newRig(t *testing.T, maxBytes int64) *rig {
 }
 
 func (r *rig) push(method, path, body string, header ...string) int {
-	req := httptest.NewRequest(method, path, strings.NewReader(body))
+	req := httptest.NewRequestWithContext(context.Background(), method, path, strings.NewReader(body))
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}

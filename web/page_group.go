@@ -63,7 +63,7 @@ func (h *site) viewOneGroup(r *http.Request) (any, error) {
 	}
 	v.Deliveries = h.deliveries(g, now)
 	v.Pushes = h.o.History.pushesOf(g.Labels, pushesShown, now)
-	v.Curl, v.CurlCut = curl(g, v.Path)
+	v.Curl, v.CurlCut = curl(g)
 	return v, nil
 }
 
@@ -97,7 +97,7 @@ var deliveryLevels = map[string]level{
 }
 
 // curl is a command that pushes what the group has, up to its address.
-func curl(g *group.Group, path string) (text string, cut bool) {
+func curl(g *group.Group) (text string, cut bool) {
 	var b strings.Builder
 	for _, m := range g.Members {
 		mf := m.DTO(g.Labels)

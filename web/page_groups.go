@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -117,10 +118,7 @@ func one(b bool) string {
 // for those that this page counts.
 func (v *groupsView) sorts(base string, asked url.Values) {
 	for _, s := range sorts {
-		q := url.Values{}
-		for k, values := range asked {
-			q[k] = values
-		}
+		q := maps.Clone(asked)
 		q.Set("sort", s.value)
 		if s.value == "name" {
 			q.Del("sort")

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -84,10 +85,7 @@ func pagingOf(name string, query url.Values, rows, perPage int) paging {
 	p.To = min(first+perPage, rows)
 	p.From = first + min(1, p.To-first)
 	to := func(page int) string {
-		q := url.Values{}
-		for k, v := range query {
-			q[k] = v
-		}
+		q := maps.Clone(query)
 		q.Set("page", strconv.Itoa(page))
 		return link("", name, q)
 	}

@@ -52,8 +52,13 @@ type server struct {
 	tee          *tee.Tee
 	answering
 
-	quit     chan struct{} // closed by the quit endpoint
-	quitOnce sync.Once
+	quit quit
+}
+
+// quit is whether the quit endpoint was called.
+type quit struct {
+	once sync.Once
+	off  chan struct{} // closed then
 }
 
 // answering is what answers requests, and what it remembers for that.
@@ -95,7 +100,7 @@ func newServer(ctx context.Context, s *settings, log *slog.Logger) (*server, err
 // build makes the components in the order of the data flow, and reads the state back
 // from disk.
 func (s *server) build(ctx context.Context, c *config.Config) (err error) {
-	s.now, s.quit = newClock(s.settings.clockOffsetFile), make(chan struct{})
+	s.now, s.quit.off = newClock(s.settings.clockOffsetFile), make(chan struct{})
 	if s.frontend, err = listen(ctx, s.settings, s.log.With("component", "web")); err != nil {
 		return err
 	}
@@ -288,7 +293,7 @@ func (s *server) run(ctx context.Context) error {
 	defer stop()
 	go func() {
 		select {
-		case <-s.quit:
+		case <-s.quit.off:
 			stop()
 		case <-ctx.Done():
 		}
@@ -323,4 +328,4 @@ func (s *server) run(ctx context.Context) error {
 const stopReserve = 20 * time.Second
 
 // requestQuit ends run. It may be called more than once.
-func (s *server) requestQuit() { s.quitOnce.Do(func() { close(s.quit) }) }
+func (s *server) requestQuit() { s.quit.once.Do(func() { close(s.quit.off) }) }
