@@ -34,7 +34,8 @@ func TestCrashLetters(t *testing.T) {
 			defer srv.Close()
 			defer srv.CloseClientConnections()
 			c.config = filepath.Join(c.dir, "config.yml")
-			text := fmt.Sprintf("remote_write: [{name: it, url: %q, protobuf_message: %s, metadata_config: {send: false}}]\n", srv.URL, message)
+			// Small batches: 64 requests always tell which samples of one are refused.
+			text := fmt.Sprintf("remote_write: [{name: it, url: %q, protobuf_message: %s, metadata_config: {send: false}, queue_config: {max_samples_per_send: 20}}]\n", srv.URL, message)
 			if err := os.WriteFile(c.config, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -249,7 +250,7 @@ func (c *lettersCrash) refusedAll(t *testing.T) {
 	}
 	c.letters = len(seen)
 	if uint64(c.letters) != b.Dropped["refused"] || len(b.Dropped) > 1 || c.letters == 0 {
-		t.Errorf("%d samples in letters, books %+v", c.letters, b)
+		t.Errorf("%d samples in letters, books %+v\n%s", c.letters, b, c.command(t, "dead-letters", "list", c.data()))
 	}
 	if got := len(seen) + int(b.InDoubt); got < c.acked {
 		t.Errorf("%d bad samples are accounted for, %d were pushed", got, c.acked)
