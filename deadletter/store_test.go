@@ -11,9 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func open(t *testing.T, dir string, maxBytes int64) *Store {
+// testBytes bounds the stores of these tests.
+const testBytes = 1 << 20
+
+func open(t *testing.T, dir string) *Store {
 	t.Helper()
-	s, err := Open(dir, maxBytes)
+	s, err := Open(dir, testBytes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,11 +61,11 @@ func same(t *testing.T, want, got any) {
 // reads it all, in the order of the records.
 func TestLettersSurvive(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir, 1<<20)
+	s := open(t, dir)
 	put(t, s, letter("a", 0, 7, 2, "second"), letter("b", 0, 3, 1, "first"))
 	put(t, s, letter("a", 1, 9, 5, "third"))
 	for range 2 {
-		s = open(t, dir, 1<<20)
+		s = open(t, dir)
 		same(t, []string{"b 1 first", "a 2 second", "a 5 third"}, held(t, s))
 		same(t, []uint64{1, 3}, s.IDs("a"))
 	}
@@ -80,15 +83,15 @@ func TestLettersSurvive(t *testing.T) {
 // TestUnsettledLettersAreTakenBack is promise 2.
 func TestUnsettledLettersAreTakenBack(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir, 1<<20)
+	s := open(t, dir)
 	put(t, s, letter("a", 0, 5, 1, "settled"), letter("a", 1, 5, 1, "not"), letter("b", 0, 5, 1, "another"))
-	s = open(t, dir, 1<<20)
+	s = open(t, dir)
 	if err := s.Settle("a", []uint64{5, 4}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
 		same(t, []string{"a 1 settled", "b 1 another"}, held(t, s))
-		s = open(t, dir, 1<<20)
+		s = open(t, dir)
 	}
 	// Once settled they stay so, whatever becomes of the shards.
 	if err := s.Settle("a", []uint64{0}); err != nil {
@@ -105,7 +108,7 @@ func TestUnsettledLettersAreTakenBack(t *testing.T) {
 // TestRedeem is promise 3: letters that are done with, and what is left of one.
 func TestRedeem(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir, 1<<20)
+	s := open(t, dir)
 	put(t, s, letter("a", 0, 1, 2, "one"), letter("a", 0, 2, 3, "two"), letter("a", 0, 3, 1, "three"))
 	rest := letter("a", 0, 2, 1, "rest of two")
 	for _, r := range []Redeemed{
@@ -119,7 +122,7 @@ func TestRedeem(t *testing.T) {
 	for range 2 {
 		same(t, []string{"a 1 rest of two", "a 1 three"}, held(t, s))
 		same(t, map[string]uint64{"refused": 4}, s.Redeemed("a"))
-		s = open(t, dir, 1<<20)
+		s = open(t, dir)
 		if err := s.Settle("a", []uint64{3}); err != nil {
 			t.Fatal(err)
 		}
@@ -133,8 +136,7 @@ func TestRedeem(t *testing.T) {
 // before is still known when the files that said so are gone.
 func TestBound(t *testing.T) {
 	dir := t.TempDir()
-	const bound = 1 << 20
-	s := open(t, dir, bound)
+	s := open(t, dir)
 	put(t, s, letter("a", 0, 1, 1, "redeemed"))
 	if err := s.Redeem(Redeemed{IDs: []uint64{1}, Destination: "a", Samples: map[string]uint64{"refused": 1}}); err != nil {
 		t.Fatal(err)
@@ -143,13 +145,13 @@ func TestBound(t *testing.T) {
 	const letters = 500
 	for i := range letters {
 		put(t, s, letter("a", 0, uint64(i+2), 1, body))
-		if size, _ := s.Bytes(); size > bound {
+		if size, _ := s.Bytes(); size > testBytes {
 			t.Fatalf("%d bytes after %d letters", size, i)
 		}
 	}
 	for range 2 {
 		sum := s.Summaries()[0]
-		if sum.Evicted == 0 || uint64(sum.Letters)+sum.Evicted != letters || sum.Letters < bound/2/10_000 {
+		if sum.Evicted == 0 || uint64(sum.Letters)+sum.Evicted != letters || sum.Letters < testBytes/2/10_000 {
 			t.Errorf("%d letters, %d evicted", sum.Letters, sum.Evicted)
 		}
 		same(t, map[string]uint64{"refused": 1}, s.Redeemed("a"))
@@ -157,8 +159,8 @@ func TestBound(t *testing.T) {
 		if ids[len(ids)-1] != letters+1 || ids[0] == 2 {
 			t.Errorf("letters %d to %d are left", ids[0], ids[len(ids)-1])
 		}
-		s = open(t, dir, bound)
-		if got := onDisk(t, dir); got > bound {
+		s = open(t, dir)
+		if got := onDisk(t, dir); got > testBytes {
 			t.Errorf("%d bytes on disk", got)
 		}
 	}
@@ -183,7 +185,7 @@ func onDisk(t *testing.T, dir string) (size int64) {
 // TestFilesWithoutLettersGo: what was all redeemed takes no room.
 func TestFilesWithoutLettersGo(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir, 1<<20)
+	s := open(t, dir)
 	body := strings.Repeat("x", 10_000)
 	for i := range 50 {
 		put(t, s, letter("a", 0, uint64(i), 1, body))
@@ -194,14 +196,14 @@ func TestFilesWithoutLettersGo(t *testing.T) {
 	if size := onDisk(t, dir); size > 200_000 {
 		t.Errorf("%d bytes on disk, and no letter", size)
 	}
-	same(t, map[string]uint64{"refused": 50}, open(t, dir, 1<<20).Redeemed("a"))
+	same(t, map[string]uint64{"refused": 50}, open(t, dir).Redeemed("a"))
 }
 
 // TestDamage is promise 5: each flipped byte costs one frame at most, and each torn end
 // what was not all there.
 func TestDamage(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir, 1<<20)
+	s := open(t, dir)
 	for i := range 5 {
 		put(t, s, letter("a", 0, uint64(i), 1, fmt.Sprint("body", i)))
 	}
@@ -216,7 +218,7 @@ func TestDamage(t *testing.T) {
 		if err := os.WriteFile(file, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s := open(t, dir, 1<<20)
+		s := open(t, dir)
 		if n := len(held(t, s)); n < 4 || len(s.Damage()) != 1 {
 			t.Fatalf("byte %d: %d letters, damage %v", at, n, s.Damage())
 		}
@@ -226,14 +228,14 @@ func TestDamage(t *testing.T) {
 		if err := os.WriteFile(file, whole[:end], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s := open(t, dir, 1<<20)
+		s := open(t, dir)
 		n := len(held(t, s))
 		if n < last || n > 5 {
 			t.Fatalf("cut at %d: %d letters, %d before", end, n, last)
 		}
 		last = n
 		put(t, s, letter("a", 0, 99, 1, "after"))
-		if got := held(t, open(t, dir, 1<<20)); len(got) != n+1 || got[n] != "a 1 after" {
+		if got := held(t, open(t, dir)); len(got) != n+1 || got[n] != "a 1 after" {
 			t.Fatalf("cut at %d: then %q", end, got)
 		}
 		if err := os.Remove(s.path(s.number)); err != nil {
@@ -245,7 +247,7 @@ func TestDamage(t *testing.T) {
 // TestWriteFailure: what cannot be written is an error, and the next letter finds a file.
 func TestWriteFailure(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir, 1<<20)
+	s := open(t, dir)
 	put(t, s, letter("a", 0, 1, 1, "one"))
 	if err := s.file.Close(); err != nil { // every write fails from now on
 		t.Fatal(err)
@@ -254,7 +256,7 @@ func TestWriteFailure(t *testing.T) {
 		t.Error("no error")
 	}
 	put(t, s, letter("a", 0, 3, 1, "three"))
-	same(t, []string{"a 1 one", "a 1 three"}, held(t, open(t, dir, 1<<20)))
+	same(t, []string{"a 1 one", "a 1 three"}, held(t, open(t, dir)))
 	if _, failures := s.Bytes(); failures != 1 {
 		t.Errorf("%d failures", failures)
 	}
@@ -263,7 +265,7 @@ func TestWriteFailure(t *testing.T) {
 // TestView changes nothing, and sees what a running store has.
 func TestView(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir, 1<<20)
+	s := open(t, dir)
 	v, err := View(dir)
 	if err != nil || !v.Empty() {
 		t.Errorf("of nothing: %v, %v", v, err)

@@ -112,7 +112,7 @@ func openMetricsSeries(p textparse.Parser) (series []string, err error) {
 		}
 		var l labels.Labels
 		p.Labels(&l)
-		if strings.HasSuffix(l.Get(labels.MetricName), "_created") {
+		if strings.HasSuffix(l.Get("__name__"), "_created") {
 			continue // times of creation belong to their metrics; alone they are series
 		}
 		_, _, v := p.Series()

@@ -24,7 +24,7 @@ type eventful struct {
 	refuses *atomic.Bool // whether the second destination does
 }
 
-func startEventful(t *testing.T, args ...string) *eventful {
+func startEventful(t *testing.T) *eventful {
 	t.Helper()
 	refuses := &atomic.Bool{}
 	refuses.Store(true)
@@ -55,7 +55,7 @@ pushbridge:
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := &eventful{startPushbridge(t, append([]string{"--config.file=" + file, "--web.enable-admin-api"}, args...)...), refuses}
+	g := &eventful{startPushbridge(t, "--config.file="+file, "--web.enable-admin-api"), refuses}
 	g.put(t, "nightly/instance/db1", nightly)
 	for i := range 12 {
 		g.put(t, fmt.Sprintf("ci-%d/branch/main", i), fmt.Sprintf("# TYPE ci_builds_total counter\nci_builds_total %d\n", i*1000))

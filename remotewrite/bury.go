@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/golang/snappy"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
@@ -140,7 +139,7 @@ func seriesOfRequest(ts *writev2.TimeSeries, symbols []string) (x convert.Series
 		x.Labels = append(x.Labels, group.Label{Name: text(ts.LabelsRefs[i]), Value: text(ts.LabelsRefs[i+1])})
 	}
 	x.Family = convert.FamilyInfo{
-		Name: labelOf(x.Labels, labels.MetricName), Help: text(ts.Metadata.HelpRef), Unit: text(ts.Metadata.UnitRef),
+		Name: labelOf(x.Labels, nameLabel), Help: text(ts.Metadata.HelpRef), Unit: text(ts.Metadata.UnitRef),
 		Type: typeOfMetadata2(ts.Metadata.Type),
 	}
 	if len(ts.Samples) == 1 {

@@ -20,7 +20,7 @@ func (w *delivery) refused(ctx, hard context.Context, series []convert.Series, r
 	switch {
 	case c.exemplars > 0 && w.budget > reserved && (told == len(series) && len(older) == 0 || len(series) == 1):
 		return w.settle(ctx, hard, withoutExemplars(series), reserved) // are they alone at fault?
-	case told > 0 && told < len(series) && len(w.batch.parts) == 1 && !(w.wantsToKnow() && w.mayCut(reserved)): // the group is known, and the number
+	case told > 0 && told < len(series) && len(w.batch.parts) == 1 && (!w.wantsToKnow() || !w.mayCut(reserved)): // the group is known, and the number
 		w.giveUpRefused(series, told, a)
 		return nil
 	case len(series) == 1 || !w.mayCut(reserved):
