@@ -45,10 +45,22 @@ func TestScript(t *testing.T) {
 		Dir:                 "testdata/script",
 		Cmds:                scriptCommands,
 		Setup:               setUpScript,
+		Condition:           condition,
 		UpdateScripts:       *updateScripts,
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
 	})
+}
+
+// underRace is whether the race detector is built in, which takes several times the memory.
+var underRace bool
+
+// condition is what scripts may ask beside what testscript knows.
+func condition(name string) (bool, error) {
+	if name == "race" {
+		return underRace, nil
+	}
+	return false, fmt.Errorf("%q is no condition", name)
 }
 
 // setUpScript says where the file is that a real Pushgateway has written.
