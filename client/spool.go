@@ -82,10 +82,8 @@ func (s *Spool) Add(p Push) (dropped int, err error) {
 	if len(files) > 0 {
 		next = files[len(files)-1].number + 1
 	}
-	return dropped, wholefile.Write(filepath.Join(s.dir, fmt.Sprintf("%020d%s", next, pushSuffix)), func(w io.Writer) error {
-		_, err := w.Write(slices.Concat(line, []byte("\n"), p.Body))
-		return err
-	}, nil)
+	name := filepath.Join(s.dir, fmt.Sprintf("%020d%s", next, pushSuffix))
+	return dropped, wholefile.WriteBytes(name, slices.Concat(line, []byte("\n"), p.Body))
 }
 
 // removeUnfinished removes what processes left that were killed while they wrote; nobody

@@ -168,10 +168,7 @@ func (k *Keeper) remember(hashes ...string) error {
 	if k.o.Hashes == "" {
 		return nil
 	}
-	return wholefile.Write(k.o.Hashes, func(w io.Writer) error {
-		_, err := fmt.Fprintln(w, strings.Join(hashes, "\n"))
-		return err
-	}, nil)
+	return wholefile.WriteBytes(k.o.Hashes, []byte(strings.Join(hashes, "\n")+"\n"))
 }
 
 // keepOld keeps a file beside that has what the state has not.

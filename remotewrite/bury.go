@@ -139,7 +139,7 @@ func seriesOfRequest(ts *writev2.TimeSeries, symbols []string) (x convert.Series
 		x.Labels = append(x.Labels, group.Label{Name: text(ts.LabelsRefs[i]), Value: text(ts.LabelsRefs[i+1])})
 	}
 	x.Family = convert.FamilyInfo{
-		Name: labelOf(x.Labels, nameLabel), Help: text(ts.Metadata.HelpRef), Unit: text(ts.Metadata.UnitRef),
+		Name: group.Labels(x.Labels).Get(nameLabel), Help: text(ts.Metadata.HelpRef), Unit: text(ts.Metadata.UnitRef),
 		Type: typeOfMetadata2(ts.Metadata.Type),
 	}
 	if len(ts.Samples) == 1 {
@@ -155,15 +155,6 @@ func seriesOfRequest(ts *writev2.TimeSeries, symbols []string) (x convert.Series
 		x.Hist = h.ToIntHistogram()
 	}
 	return x, true
-}
-
-func labelOf(l []group.Label, name string) string {
-	for i := range l {
-		if l[i].Name == name {
-			return l[i].Value
-		}
-	}
-	return ""
 }
 
 // typeOfMetadata2 is metadataType2 backwards.

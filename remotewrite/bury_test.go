@@ -48,7 +48,7 @@ func inLetters(t *testing.T, s *deadletter.Store) (out []string) {
 			if series[i].Stale {
 				v = "stale"
 			}
-			out = append(out, labelOf(series[i].Labels, nameLabel)+" "+v)
+			out = append(out, group.Labels(series[i].Labels).Get(nameLabel)+" "+v)
 		}
 		return nil
 	}); err != nil {

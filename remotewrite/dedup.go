@@ -60,13 +60,8 @@ func (s *sampleSet) compact(series []convert.Series, from int) []convert.Series 
 	s.grow(len(series) - from)
 	kept := series[:from]
 	for i := from; i < len(series); i++ {
-		if !s.add(series, kept, i) {
-			continue
-		}
-		if len(kept) < i {
-			kept = append(kept, series[i])
-		} else {
-			kept = series[:i+1]
+		if s.add(series, kept, i) {
+			kept = keep(kept, series, i)
 		}
 	}
 	return kept

@@ -204,11 +204,7 @@ func (x *face) dress(series []convert.Series, from int, dropped *outcome) []conv
 			dropped[s.why]++
 			continue
 		}
-		if len(kept) < from+i {
-			kept = append(kept, series[from+i])
-		} else {
-			kept = series[:from+i+1]
-		}
+		kept = keep(kept, series, from+i)
 		last := &kept[len(kept)-1]
 		last.Labels, last.Known = s.labels, &s.Known
 	}

@@ -3,7 +3,6 @@ package remotewrite
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -157,10 +156,7 @@ func (n *Namings) writeLocked() {
 	}
 	text, err := yaml.Marshal(n.known)
 	if err == nil {
-		err = wholefile.Write(n.file, func(w io.Writer) error {
-			_, err := w.Write(text)
-			return err
-		}, nil)
+		err = wholefile.WriteBytes(n.file, text)
 	}
 	if err != nil {
 		n.log.Warn("cannot write down under which names series are sent", "file", n.file, "err", err)

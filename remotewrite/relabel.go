@@ -51,14 +51,19 @@ func (r *relabeler) all(series []convert.Series, dropped *outcome) []convert.Ser
 			dropped[why]++
 			continue
 		}
-		if len(kept) < i {
-			kept = append(kept, series[i])
-		} else {
-			kept = series[:i+1]
-		}
+		kept = keep(kept, series, i)
 		kept[len(kept)-1].Labels = l
 	}
 	return kept
+}
+
+// keep moves series[i] to the end of kept, which is what is kept of those before it, in the
+// same memory.
+func keep(kept, series []convert.Series, i int) []convert.Series {
+	if len(kept) < i {
+		return append(kept, series[i])
+	}
+	return series[:i+1]
 }
 
 // reset takes back the memory of all labels handed out.

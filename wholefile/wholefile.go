@@ -39,6 +39,14 @@ func Write(file string, write func(io.Writer) error, ready func() error) (err er
 	return syncDir(dir)
 }
 
+// WriteBytes puts a file with content in place.
+func WriteBytes(file string, content []byte) error {
+	return Write(file, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	}, nil)
+}
+
 // unfinished stands behind the name of a file, and before a number, while it is
 // written.
 const unfinished = ".in_progress."

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pushbridge/pushbridge/deadletter"
+	"github.com/pushbridge/pushbridge/gateway"
 )
 
 const lettersPath = "/api/v1/dead-letters"
@@ -84,19 +85,14 @@ func (s *server) replayWhenAsked(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	tick := time.NewTicker(askedEvery)
-	defer tick.Stop()
-	for {
+	look := func() {
 		if destination, asked := s.letters.Asked(); asked {
 			n, err := s.destinations.replay(destination)
 			s.log.Info("asked to send dead letters once more", "component", "deadletter", "destination", destination, "letters", n, "err", err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
 	}
+	look()
+	return gateway.Every(ctx, askedEvery, look)
 }
 
 // replayCommand answers POST …/dead-letters/replay?destination=NAME.

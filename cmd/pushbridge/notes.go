@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -130,10 +129,7 @@ func (n *notes) writeLocked() error {
 	}
 	text, err := yaml.Marshal(n.of)
 	if err == nil {
-		err = wholefile.Write(n.file, func(w io.Writer) error {
-			_, err := w.Write(text)
-			return err
-		}, nil)
+		err = wholefile.WriteBytes(n.file, text)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", n.file, err)
