@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -97,27 +97,19 @@ func (s *server) replayWhenAsked(ctx context.Context) error {
 
 // replayCommand answers POST …/dead-letters/replay?destination=NAME.
 func (s *server) replayCommand(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	answer := func(status int, v any) {
-		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(v) // the client has gone, and that is all
-	}
-	failed := func(status int, kind, text string) {
-		answer(status, map[string]string{"status": "error", "errorType": kind, "error": text})
-	}
 	switch {
 	case r.Method != http.MethodPost && r.Method != http.MethodPut:
 		w.Header().Set("Allow", "OPTIONS, POST, PUT")
-		failed(http.StatusMethodNotAllowed, "bad_data", "only POST and PUT")
+		answerError(w, http.StatusMethodNotAllowed, "bad_data", errors.New("only POST and PUT"))
 		return
 	case !s.settings.enableAdminAPI:
-		failed(http.StatusForbidden, "forbidden", "the admin API is not enabled: --"+flagEnableAdminAPI)
+		answerError(w, http.StatusForbidden, "forbidden", errors.New("the admin API is not enabled: --"+flagEnableAdminAPI))
 		return
 	}
 	n, err := s.destinations.replay(r.URL.Query().Get("destination"))
 	if err != nil {
-		failed(http.StatusNotFound, "not_found", err.Error())
+		answerError(w, http.StatusNotFound, "not_found", err)
 		return
 	}
-	answer(http.StatusAccepted, map[string]any{"status": "success", "data": map[string]int{"letters": n}})
+	answerJSON(w, http.StatusAccepted, map[string]any{"status": "success", "data": map[string]int{"letters": n}})
 }
