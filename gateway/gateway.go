@@ -94,6 +94,7 @@ type Options struct {
 type Gateway struct {
 	state *state.Store
 	log   *Log
+	store string // its identity, as far as push ids have it
 
 	logger  *slog.Logger
 	now     func() time.Time
@@ -116,7 +117,7 @@ func Open(s queue.Store, o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		state: state.New(o.state()), log: log,
+		state: state.New(o.state()), log: log, store: storeOf(log),
 		logger: o.Logger.With("component", "gateway"), now: o.Now,
 		kept: func(*group.Record) {}, changed: make(chan struct{}, 1),
 		samples: prometheus.NewCounter(prometheus.CounterOpts{

@@ -1,8 +1,9 @@
 package gateway
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -27,7 +28,12 @@ const (
 )
 
 // String returns the id as clients hear it.
-func (p PushID) String() string { return fmt.Sprintf("%s-%d-%08x", p.Store, p.Seq, p.Job) }
+func (p PushID) String() string {
+	b := append(make([]byte, 0, MaxPushID), p.Store...)
+	b = strconv.AppendUint(append(b, '-'), p.Seq, 10)
+	job := binary.BigEndian.AppendUint32(make([]byte, 0, jobDigits/2), p.Job)
+	return string(hex.AppendEncode(append(b, '-'), job))
+}
 
 // errPushID says how an id looks.
 var errPushID = errors.New("not a push id: take it as it is from the header X-Pushbridge-Push-Id")
@@ -50,12 +56,12 @@ func ParsePushID(text string) (PushID, error) {
 
 // pushID names the record seq, of a group of job.
 func (g *Gateway) pushID(seq uint64, job string) PushID {
-	return PushID{Store: g.storeID(), Seq: seq, Job: group.HashJob(job)}
+	return PushID{Store: g.store, Seq: seq, Job: group.HashJob(job)}
 }
 
-func (g *Gateway) storeID() string {
-	id := g.log.Identity()
-	return fmt.Sprintf("%x", id[:storeDigits/2])
+func storeOf(l *Log) string {
+	id := l.Identity()
+	return hex.EncodeToString(id[:storeDigits/2])
 }
 
 // The errors of Find.
@@ -70,7 +76,7 @@ func (g *Gateway) Find(text string) (PushID, error) {
 	switch {
 	case err != nil:
 		return p, err
-	case p.Store != g.storeID():
+	case p.Store != g.store:
 		return p, ErrOtherStore
 	case p.Seq > g.log.Head():
 		return p, ErrNoRecord

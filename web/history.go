@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"hash/maphash"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -73,7 +74,7 @@ type event struct {
 func NewHistory(o HistoryOptions) *History {
 	h := &History{o: o, destinations: map[string]*destinationHistory{}}
 	h.traffic.size = historyPoints
-	h.pushes.seed = maphash.MakeSeed()
+	h.pushes.seed, h.pushes.latest.size = maphash.MakeSeed(), pushesKept
 	if o.Registerer != nil {
 		o.Registerer.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "pushbridge_web_history_bytes",
@@ -222,3 +223,15 @@ func (r *ring[T]) add(v T) {
 
 // all returns the points, the oldest first.
 func (r *ring[T]) all() []T { return slices.Concat(r.points[r.next:], r.points[:r.next]) }
+
+// backwards goes over the points, the latest first.
+func (r *ring[T]) backwards() iter.Seq[*T] {
+	return func(yield func(*T) bool) {
+		n := len(r.points)
+		for i := range n {
+			if !yield(&r.points[(r.next-1-i+2*n)%n]) {
+				return
+			}
+		}
+	}
+}

@@ -12,10 +12,9 @@ import (
 type pushLog struct {
 	seed maphash.Seed
 
-	mu    sync.Mutex
-	ring  []pushEntry
-	next  int
-	count trafficPoint
+	mu     sync.Mutex
+	latest ring[pushEntry]
+	count  trafficPoint
 }
 
 // pushEntry is one push. The group is known by a hash: its labels would keep a group
@@ -63,15 +62,7 @@ func (l *pushLog) hash(labels group.Labels) uint64 {
 func (l *pushLog) add(e pushEntry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ring == nil {
-		l.ring = make([]pushEntry, 0, pushesKept)
-	}
-	if len(l.ring) < pushesKept {
-		l.ring = append(l.ring, e)
-	} else {
-		l.ring[l.next] = e
-		l.next = (l.next + 1) % pushesKept
-	}
+	l.latest.add(e)
 	if e.kind == group.KindPut || e.kind == group.KindPost {
 		l.count.pushes++
 		l.count.samples += uint64(e.samples)
@@ -93,8 +84,7 @@ func (h *History) pushesOf(labels group.Labels, most int, now time.Time) []pushV
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var out []pushView
-	for i := range l.ring {
-		e := &l.ring[(l.next-1-i+2*len(l.ring))%len(l.ring)]
+	for e := range l.latest.backwards() {
 		if e.group != of {
 			continue
 		}
