@@ -21,6 +21,7 @@ type entry struct {
 	destination string // shared by all of a destination
 	reason      string // shared, too
 	samples     uint64
+	given       int64 // when they were given up, in ms
 	file        uint64
 	at, length  int
 	shard       int32
@@ -91,7 +92,8 @@ func (x *index) apply(file uint64, f frame) bool {
 func (x *index) put(l *Letter, file uint64, f frame) *entry {
 	x.remove([]uint64{l.ID})
 	e := &entry{
-		id: l.ID, seq: l.Seq, samples: l.Samples, shard: int32(l.Shard), file: file, at: f.at, length: f.end - f.at,
+		id: l.ID, seq: l.Seq, samples: l.Samples, shard: int32(l.Shard), given: l.Time.UnixMilli(),
+		file: file, at: f.at, length: f.end - f.at,
 		destination: x.shared(l.Destination), reason: x.shared(l.Reason),
 	}
 	if _, ok := x.Accounts[e.destination]; !ok {
@@ -168,7 +170,9 @@ func (x *index) inOrder(ok func(*entry) bool) []*entry {
 	return out
 }
 
-// of picks the letters of a destination, or all.
-func of(destination string) func(*entry) bool {
-	return func(e *entry) bool { return destination == "" || e.destination == destination }
+// of picks the letters of a destination, and of those the ones for a reason; none picks all.
+func of(destination, reason string) func(*entry) bool {
+	return func(e *entry) bool {
+		return (destination == "" || e.destination == destination) && (reason == "" || e.reason == reason)
+	}
 }

@@ -106,7 +106,7 @@ func (s *Store) Leave(destination string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.index.Accounts[destination]
-	if len(a.Redeemed) == 0 && a.Evicted == 0 && len(s.index.inOrder(of(destination))) == 0 {
+	if len(a.Redeemed) == 0 && a.Evicted == 0 && len(s.index.inOrder(of(destination, ""))) == 0 {
 		delete(s.index.Accounts, destination)
 	}
 }
@@ -351,13 +351,13 @@ func (s *Store) removeOld() error {
 	return nil
 }
 
-// IDs returns those of the letters of a destination, of all for none, in the order of
-// their records.
-func (s *Store) IDs(destination string) []uint64 {
+// IDs returns those of the letters of a destination that were lost for a reason, of all for
+// none, in the order of their records.
+func (s *Store) IDs(destination, reason string) []uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var ids []uint64
-	for _, e := range s.index.inOrder(of(destination)) {
+	for _, e := range s.index.inOrder(of(destination, reason)) {
 		ids = append(ids, e.id)
 	}
 	return ids

@@ -67,7 +67,7 @@ func TestLettersSurvive(t *testing.T) {
 	for range 2 {
 		s = open(t, dir)
 		same(t, []string{"b 1 first", "a 2 second", "a 5 third"}, held(t, s))
-		same(t, []uint64{1, 3}, s.IDs("a"))
+		same(t, []uint64{1, 3}, s.IDs("a", ""))
 	}
 	l, err := s.Read(1)
 	want := letter("a", 0, 7, 2, "second")
@@ -77,7 +77,43 @@ func TestLettersSurvive(t *testing.T) {
 	}
 	same(t, want, l)
 	put(t, s, letter("a", 0, 10, 1, "fourth"))
-	same(t, []uint64{1, 3, 4}, s.IDs("a"))
+	same(t, []uint64{1, 3, 4}, s.IDs("a", ""))
+}
+
+// TestPiles sums letters up by destination and reason, and finds them by both.
+func TestPiles(t *testing.T) {
+	at := func(seconds int64, reason string, l Letter) Letter {
+		l.Time, l.Reason = time.Unix(seconds, 0).UTC(), reason
+		return l
+	}
+	dir := t.TempDir()
+	s := open(t, dir)
+	put(t, s, at(30, "refused", letter("a", 0, 7, 2, "second")), at(20, "rejected", letter("a", 0, 8, 1, "")),
+		at(10, "refused", letter("a", 1, 6, 5, "first")), at(40, "refused", letter("b", 0, 9, 1, "another's")))
+	for range 2 {
+		all := s.Summaries()
+		for i := range all {
+			for j := range all[i].Piles {
+				if p := &all[i].Piles[j]; p.Bytes < 150 || p.Bytes > 500 {
+					t.Errorf("%s %s: %d bytes", all[i].Destination, p.Reason, p.Bytes)
+				}
+				all[i].Piles[j].Bytes = 0
+			}
+		}
+		moment := func(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }
+		same(t, []Summary{
+			{Destination: "a", Letters: 3, Samples: map[string]uint64{"refused": 7, "rejected": 1}, Piles: []Pile{
+				{Reason: "refused", Letters: 2, Samples: 7, Oldest: moment(10), Newest: moment(30), Latest: 1},
+				{Reason: "rejected", Letters: 1, Samples: 1, Oldest: moment(20), Newest: moment(20), Latest: 2},
+			}},
+			{Destination: "b", Letters: 1, Samples: map[string]uint64{"refused": 1}, Piles: []Pile{
+				{Reason: "refused", Letters: 1, Samples: 1, Oldest: moment(40), Newest: moment(40), Latest: 4},
+			}},
+		}, all)
+		same(t, []uint64{3, 1}, s.IDs("a", "refused"))
+		same(t, []uint64{3, 1, 4}, s.IDs("", "refused"))
+		s = open(t, dir)
+	}
 }
 
 // TestUnsettledLettersAreTakenBack is promise 2.
@@ -127,9 +163,11 @@ func TestRedeem(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	sums := s.Summaries()
+	sums[0].Piles = nil // TestPiles has those
 	same(t, []Summary{{
 		Destination: "a", Letters: 2, Samples: map[string]uint64{"refused": 2}, Redeemed: map[string]uint64{"refused": 4},
-	}}, s.Summaries())
+	}}, sums)
 }
 
 // TestBound is promise 4: the oldest go first and are counted, and what was redeemed
@@ -155,7 +193,7 @@ func TestBound(t *testing.T) {
 			t.Errorf("%d letters, %d evicted", sum.Letters, sum.Evicted)
 		}
 		same(t, map[string]uint64{"refused": 1}, s.Redeemed("a"))
-		ids := s.IDs("a")
+		ids := s.IDs("a", "")
 		if ids[len(ids)-1] != letters+1 || ids[0] == 2 {
 			t.Errorf("letters %d to %d are left", ids[0], ids[len(ids)-1])
 		}
@@ -322,7 +360,7 @@ func FuzzRead(f *testing.F) {
 				t.Errorf("range %+v of %d bytes", r, len(data))
 			}
 		}
-		for _, e := range x.inOrder(of("")) {
+		for _, e := range x.inOrder(of("", "")) {
 			fr, ok := frameAt(data, e.at)
 			if !ok {
 				t.Fatalf("no frame at %d", e.at)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 )
 
 // Summary is what a destination has in letters.
@@ -12,8 +14,42 @@ type Summary struct {
 	Destination string            `json:"destination"`
 	Letters     int               `json:"letters"`
 	Samples     map[string]uint64 `json:"samples"`            // by reason
+	Piles       []Pile            `json:"piles"`              // by reason, too
 	Redeemed    map[string]uint64 `json:"redeemed,omitempty"` // delivered after all, by the reason for which they were lost
 	Evicted     uint64            `json:"evicted"`            // samples that had to go because of the bound
+}
+
+// Pile is the letters of a destination for one reason.
+type Pile struct {
+	Reason  string    `json:"reason"`
+	Letters int       `json:"letters"`
+	Samples uint64    `json:"samples"`
+	Bytes   int64     `json:"bytes"`
+	Oldest  time.Time `json:"oldest"` // when the first of them was given up
+	Newest  time.Time `json:"newest"`
+	Latest  uint64    `json:"latest"` // the letter of then
+}
+
+// pile returns the one for a reason, a new one where there is none.
+func (s *Summary) pile(reason string) *Pile {
+	i, ok := slices.BinarySearchFunc(s.Piles, reason, func(p Pile, r string) int { return strings.Compare(p.Reason, r) })
+	if !ok {
+		s.Piles = slices.Insert(s.Piles, i, Pile{Reason: reason})
+	}
+	return &s.Piles[i]
+}
+
+func (p *Pile) add(e *entry) {
+	given := time.UnixMilli(e.given).UTC()
+	p.Letters++
+	p.Samples += e.samples
+	p.Bytes += int64(e.length)
+	if p.Oldest.IsZero() || given.Before(p.Oldest) {
+		p.Oldest = given
+	}
+	if newer := given.Compare(p.Newest); newer > 0 || newer == 0 && e.id > p.Latest {
+		p.Newest, p.Latest = given, e.id
+	}
 }
 
 // Summaries returns those of all destinations that have, or had, letters, by name.
@@ -26,11 +62,15 @@ func (s *Store) Summaries() []Summary {
 func (x *index) summaries() []Summary {
 	by := map[string]*Summary{}
 	for name, a := range x.Accounts {
-		by[name] = &Summary{Destination: name, Samples: map[string]uint64{}, Redeemed: maps.Clone(a.Redeemed), Evicted: a.Evicted}
+		by[name] = &Summary{
+			Destination: name, Samples: map[string]uint64{}, Piles: []Pile{}, Redeemed: maps.Clone(a.Redeemed), Evicted: a.Evicted,
+		}
 	}
 	for _, e := range x.letters {
-		by[e.destination].Letters++
-		by[e.destination].Samples[e.reason] += e.samples
+		s := by[e.destination]
+		s.Letters++
+		s.Samples[e.reason] += e.samples
+		s.pile(e.reason).add(e)
 	}
 	out := make([]Summary, 0, len(by))
 	for _, name := range slices.Sorted(maps.Keys(by)) {
@@ -57,6 +97,9 @@ func (s *Store) Bytes() (size, failures int64) {
 	return size, s.failures
 }
 
+// MaxBytes is the bound of that size.
+func (s *Store) MaxBytes() int64 { return s.maxBytes }
+
 // Damage returns what could not be read at the start.
 func (s *Store) Damage() []Range { return slices.Clone(s.damaged) }
 
@@ -64,7 +107,7 @@ func (s *Store) Damage() []Range { return slices.Clone(s.damaged) }
 // samples, until it returns an error.
 func (s *Store) Each(destination string, each func(Letter) error) error {
 	s.mu.Lock()
-	entries := s.index.inOrder(of(destination))
+	entries := s.index.inOrder(of(destination, ""))
 	s.mu.Unlock()
 	for _, e := range entries {
 		l, err := s.Read(e.id)

@@ -123,7 +123,7 @@ func TestLettersHoldWhatWasRefused(t *testing.T) {
 				if !row.stores {
 					mended.Store(true)
 					b.d.Replay()
-					await(t, "replayed", func() bool { return len(letters.IDs("")) == 0 })
+					await(t, "replayed", func() bool { return len(letters.IDs("", "")) == 0 })
 					same(t, []string{"bad{job=j} 0", "bad{job=j} 1", "bad{job=j} 2", "bad{job=j} stale"}, b.r.gotOf("bad"))
 				}
 				status := b.d.Status().Books
@@ -171,7 +171,7 @@ func TestWhatIsStillRefusedStays(t *testing.T) {
 				same(t, map[string]uint64{"refused": 3}, b.d.Status().Books.Dropped)
 				worse.Store(true)
 				b.d.Replay()
-				await(t, "replayed", func() bool { return len(letters.IDs("")) == 0 })
+				await(t, "replayed", func() bool { return len(letters.IDs("", "")) == 0 })
 				same(t, []string{"worse{job=j} 0", "worse{job=j} 1", "worse{job=j} 2"}, b.r.gotOf("worse"))
 				checkBooks(t, b.d.Status().Books)
 			})
@@ -198,11 +198,11 @@ func TestReplayWaitsForTheReceiver(t *testing.T) {
 		away.Store(true)
 		b.d.Replay()
 		time.Sleep(time.Minute)
-		if len(letters.IDs("")) != 1 {
+		if len(letters.IDs("", "")) != 1 {
 			t.Error("the letter is gone")
 		}
 		away.Store(false)
-		await(t, "replayed", func() bool { return len(letters.IDs("")) == 0 })
+		await(t, "replayed", func() bool { return len(letters.IDs("", "")) == 0 })
 		same(t, []string{"bad{job=j} 1"}, b.r.gotOf("bad"))
 	})
 }
@@ -229,7 +229,7 @@ func TestWhatIsSetAsideBecomesALetter(t *testing.T) {
 		same(t, []string{"poison 1"}, inLetters(t, letters))
 		mended.Store(true)
 		b.d.Replay()
-		await(t, "replayed", func() bool { return len(letters.IDs("")) == 0 })
+		await(t, "replayed", func() bool { return len(letters.IDs("", "")) == 0 })
 		same(t, map[string]uint64{}, b.d.Status().Books.Dropped)
 	})
 }
@@ -273,7 +273,7 @@ func TestLettersOfGuesses(t *testing.T) {
 		}
 		mended.Store(true)
 		b.d.Replay()
-		await(t, "replayed", func() bool { return len(letters.IDs("")) == 0 })
+		await(t, "replayed", func() bool { return len(letters.IDs("", "")) == 0 })
 		if n := len(b.r.got()); n != 200 {
 			t.Errorf("%d stored", n)
 		}

@@ -37,7 +37,7 @@ func (r *replayer) run(ctx context.Context) {
 			return
 		case <-r.more:
 		}
-		ids := r.d.o.Letters.IDs(r.d.ID())
+		ids := r.d.o.Letters.IDs(r.d.ID(), "")
 		before := sumOf(r.d.o.Letters.Redeemed(r.d.ID()))
 		err := r.all(ctx, ids)
 		r.d.report.answered(replaying, false)
@@ -49,7 +49,7 @@ func (r *replayer) run(ctx context.Context) {
 		}
 		after := r.d.o.Letters.Redeemed(r.d.ID())
 		r.d.log.Info("dead letters were sent once more", "letters", len(ids), "delivered", sumOf(after)-before,
-			"left", len(r.d.o.Letters.IDs(r.d.ID())))
+			"left", len(r.d.o.Letters.IDs(r.d.ID(), "")))
 	}
 }
 

@@ -56,7 +56,7 @@ func (h *Handler) serveLetters(w http.ResponseWriter, r *http.Request) {
 	list.Kept = true
 	list.Bytes, _ = s.Bytes()
 	list.Destinations = s.Summaries()
-	ids := s.IDs(r.URL.Query().Get("destination"))
+	ids := s.IDs(r.URL.Query().Get("destination"), "")
 	list.Matching = len(ids)
 	for _, id := range ids[:min(limit, len(ids))] {
 		if l, err := s.Read(id); err == nil { // else it has gone since

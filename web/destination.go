@@ -23,6 +23,8 @@ type Destination struct {
 	Requests Requests `json:"requests"`
 	Shards   []Shard  `json:"shards"`
 
+	DeadLetters Letters `json:"dead_letters"`
+
 	LastSuccess   time.Time `json:"last_success,omitzero"` // zero for never
 	LastError     string    `json:"last_error,omitempty"`
 	LastErrorTime time.Time `json:"last_error_time,omitzero"`
@@ -61,6 +63,12 @@ type Books struct {
 type Requests struct {
 	Count   uint64  `json:"count"`
 	Seconds float64 `json:"seconds"` // all of them together
+}
+
+// Letters is what of the dropped samples can be sent once more.
+type Letters struct {
+	Count   int    `json:"letters"`
+	Samples uint64 `json:"samples"`
 }
 
 // dropped are the samples that were dropped, whatever the reason.

@@ -28,12 +28,13 @@ var pages = []page{
 	{"jobs", "Jobs", (*site).viewJobs},
 	{"destinations", "Destinations", (*site).viewDestinations},
 	{"refused", "Refused", (*site).viewRefused},
+	{"dead-letters", "Dead letters", (*site).viewLetters},
 	{"status", "Status", (*site).viewStatus},
 	{"group", "Group", (*site).viewOneGroup},
 	{"destination", "Destination", (*site).viewOneDestination},
 }
 
-const menuLength = 6
+const menuLength = 7
 
 // site makes the pages.
 type site struct {

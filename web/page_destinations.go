@@ -34,6 +34,8 @@ type oneDestinationView struct {
 	CanPause bool
 
 	PausePath string // of the API, to pause it or to resume it
+
+	Kept, LettersLink string // of the dropped samples
 }
 
 type eventView struct {
@@ -94,6 +96,8 @@ func (h *site) viewOneDestination(r *http.Request) (any, error) {
 	if v.Paused {
 		v.PausePath = strings.TrimSuffix(v.PausePath, "pause") + "resume"
 	}
+	v.Kept = plural(int(v.DeadLetters.Samples), "sample")
+	v.LettersLink = link(h.o.ExternalPath, "dead-letters", queryOf("destination", name))
 	points, errors, states := h.o.History.of(name)
 	v.History = []sparkline{
 		deliveredSpark(points),

@@ -40,7 +40,12 @@ type groupRow struct {
 	Push, Fail       stampView
 	Expires          stampView
 	Failed, Overdue  bool
+	Deliveries       []deliveryView // of the latest push, those that did not go well first
+	MoreDeliveries   int
 }
+
+// deliveriesShown bounds the destinations in a row.
+const deliveriesShown = 3
 
 // sortLink is an order that the list can have.
 type sortLink struct {
@@ -144,6 +149,10 @@ func (h *site) viewRow(g *group.Group, now time.Time) groupRow {
 	if t, ok := g.Expires(); ok {
 		r.Expires = moment(t, now)
 	}
+	all := h.deliveries(g, now)
+	slices.SortStableFunc(all, func(a, b deliveryView) int { return rank[b.Level] - rank[a.Level] })
+	r.Deliveries = all[:min(deliveriesShown, len(all))]
+	r.MoreDeliveries = len(all) - len(r.Deliveries)
 	return r
 }
 

@@ -108,6 +108,7 @@ func (h *site) examine() health {
 	jobs := h.o.Jobs()
 	e.jobs(jobs)
 	groups := e.groups(h)
+	e.letters(h)
 	if h.o.Process.InMemory {
 		e.add(levelNote, "status", "Everything is in memory only: what was pushed is lost when the process ends.")
 	}
@@ -195,6 +196,20 @@ func destinationMore(d *Destination) string {
 		more = append(more, strings.ToUpper(d.Hint[:1])+strings.TrimSuffix(d.Hint[1:], ".")+".")
 	}
 	return strings.Join(more, " ")
+}
+
+// letters tells of what can be sent once more: nothing is wrong for as long as it lies there.
+func (e *health) letters(h *site) {
+	if h.o.DeadLetters.Store == nil {
+		return
+	}
+	samples := int64(0)
+	for _, s := range h.o.DeadLetters.Store.Summaries() {
+		samples += sum(s.Samples)
+	}
+	if samples > 0 {
+		e.add(levelNote, "dead-letters", "%s that receivers have refused for good can be sent once more.", plural(int(samples), "sample"))
+	}
 }
 
 func (e *health) jobs(all []Job) {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/pushbridge/pushbridge/deadletter"
 	"github.com/pushbridge/pushbridge/group"
 	"github.com/pushbridge/pushbridge/state"
 )
@@ -81,11 +82,36 @@ func busyHandler(t *testing.T) *Handler {
 		Key: KeyOf(keyOf("job=failed").ID()), Status: 400, Reason: "body", Text: "line 1 is <odd>",
 	}
 	h.o.Refusals = refusedOnce{refusal, {Time: testTime, Method: "PUT", Path: "/metrics/job", Status: 404, Reason: "path", Text: "404"}}
+	h.o.DeadLetters.Store = lettersOf(t,
+		deadletter.Letter{Destination: "far", Seq: 7, Group: `{job="batch"}`, Reason: "refused", Status: 400, Text: "out of <b>order</b>", Time: testTime, Samples: 1000, Series: 1000},
+		deadletter.Letter{Destination: "far", Seq: 8, Group: `{job="long…"}`, Reason: "refused", Status: 422, Text: "odd", Time: testTime.Add(time.Minute), Samples: 1, Series: 3, Guess: true},
+		deadletter.Letter{Destination: "near", Seq: 8, Reason: "not_written", Time: testTime.Add(time.Minute), Samples: 2, Series: 2},
+	)
+	if err := h.o.DeadLetters.Store.Try([]uint64{3}, true); err != nil {
+		t.Fatal(err)
+	}
 	h.o.History = NewHistory(HistoryOptions{
 		Destinations: h.o.Destinations, Refused: func() uint64 { return 2 }, Now: h.o.Now,
 	})
 	h.assets.version = "VERSION"
 	return h
+}
+
+// lettersOf is a store with letters, and one that was delivered after all.
+func lettersOf(t *testing.T, letters ...deadletter.Letter) *deadletter.Store {
+	t.Helper()
+	s, err := deadletter.Open(t.TempDir(), 64<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	if err := s.Append(append(letters, deadletter.Letter{Destination: "mended", Reason: "refused", Samples: 5})); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Redeem(deadletter.Redeemed{IDs: s.IDs("mended", ""), Destination: "mended", Samples: map[string]uint64{"refused": 5}}); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // refusedOnce has its first as the latest of a group.
@@ -105,7 +131,7 @@ func TestPages_Golden(t *testing.T) {
 	h := busyHandler(t)
 	for name, target := range map[string]string{
 		"overview": "/", "groups": "/groups", "jobs": "/jobs", "destinations": "/destinations", "destination": "/destination?name=far",
-		"refused": "/refused", "status": "/status", "group": "/group?key=" + KeyOf(keyOf("job=batch,instance=i<1").ID()),
+		"refused": "/refused", "dead-letters": "/dead-letters", "status": "/status", "group": "/group?key=" + KeyOf(keyOf("job=batch,instance=i<1").ID()),
 		"failed": "/group?key=" + KeyOf(keyOf("job=failed").ID()),
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, "page-"+name+".html", pageOf(t, h, target)) })
@@ -150,10 +176,11 @@ func TestPages_Escape(t *testing.T) {
 	}
 	h.o.Settings = func(string) string { return evil }
 	h.o.Jobs = func() []Job { return []Job{{Labels: map[string]string{"job": evil}, When: evil, Overdue: true}} }
+	h.o.DeadLetters.Store = lettersOf(t, deadletter.Letter{Destination: evil, Group: evil, Reason: evil, Text: evil})
 	h.o.Refusals = refusedOnce{{Client: evil, Method: evil, Path: evil, Key: KeyOf(keyOf(key).ID()), Reason: evil, Text: evil}}
 	for _, target := range []string{
 		"/", "/groups?q=" + url.QueryEscape("script>"), "/groups?q=" + url.QueryEscape(evil+"{"), "/group?key=" + KeyOf(keyOf(key).ID()),
-		"/jobs?q=script", "/destinations", "/destination?name=" + url.QueryEscape(evil), "/refused?q=script", "/status",
+		"/jobs?q=script", "/destinations", "/destination?name=" + url.QueryEscape(evil), "/refused?q=script", "/status", "/dead-letters",
 	} {
 		page := pageOf(t, h, target)
 		for _, bad := range []string{"<script>", "<img", "onerror='", "<style", "style=", "onclick"} {
@@ -458,7 +485,12 @@ func TestPages_Large(t *testing.T) {
 		refused[i] = Refusal{Client: "10.0.0.1:12345", Path: "/metrics/job/a", Key: "x", Text: strings.Repeat("reason ", 100)}
 	}
 	h.o.Refusals = refused
-	for _, target := range []string{"/", "/groups", "/groups?q=batch&page=7", "/refused", "/status", "/jobs", "/destinations"} {
+	letters := make([]deadletter.Letter, 1000)
+	for i := range letters {
+		letters[i] = deadletter.Letter{Destination: "far", Group: keyOf("job=batch,instance=host-1.example.net").Brief(), Reason: "refused", Text: strings.Repeat("reason ", 100), Samples: 1}
+	}
+	h.o.DeadLetters.Store = lettersOf(t, letters...)
+	for _, target := range []string{"/", "/groups", "/groups?q=batch&page=7", "/refused", "/status", "/jobs", "/destinations", "/dead-letters"} {
 		if n := len(pageOf(t, h, target)); n > 200<<10 {
 			t.Errorf("%s has %d bytes", target, n)
 		}

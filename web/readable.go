@@ -73,6 +73,14 @@ func readableBytes(v float64) string {
 	return strconv.FormatFloat(v, 'f', 1, 64) + " " + units[i]
 }
 
+// bytesText is a size, however small.
+func bytesText(n int64) string {
+	if text := readableBytes(float64(n)); text != "" {
+		return text
+	}
+	return grouped(n) + " B"
+}
+
 // grouped prints a number with spaces between thousands.
 func grouped(n int64) string {
 	s := strconv.FormatInt(n, 10)

@@ -15,6 +15,7 @@ func (d *destinations) status() []web.Destination {
 	for _, c := range d.queue.Cursors() {
 		places[c.ID] = c.Shards
 	}
+	kept := d.kept()
 	out := make([]web.Destination, len(current))
 	for i, one := range current {
 		s := one.sender.Status()
@@ -26,7 +27,7 @@ func (d *destinations) status() []web.Destination {
 			Books:       web.Books(s.Books),
 			Requests:    web.Requests(s.Requests),
 			LastSuccess: s.LastSuccess, LastError: s.LastError, LastErrorTime: s.LastErrorAt,
-			Hint: s.LastErrorMeans,
+			Hint: s.LastErrorMeans, DeadLetters: kept[s.Name],
 		}
 		if s.Pace.CatchUp != nil {
 			seconds := s.Pace.CatchUp.Seconds()
@@ -34,7 +35,19 @@ func (d *destinations) status() []web.Destination {
 		}
 		d.showPlace(&out[i], places[one.section.ID()])
 	}
-	return append(out, d.orphans()...)
+	return append(out, d.orphans(kept)...)
+}
+
+// kept is what each destination has in dead letters.
+func (d *destinations) kept() map[string]web.Letters {
+	out := map[string]web.Letters{}
+	if d.o.Letters == nil {
+		return out
+	}
+	for _, s := range d.o.Letters.Summaries() {
+		out[s.Destination] = web.Letters{Count: s.Letters, Samples: total(s.Samples)}
+	}
+	return out
 }
 
 // showPlace shows where the shards of a destination are, and what of the log lies behind.
@@ -66,13 +79,15 @@ func (d *destinations) refused() map[string]web.Refused {
 }
 
 // orphans describes the destinations that are not configured, for the page.
-func (d *destinations) orphans() []web.Destination {
+func (d *destinations) orphans(kept map[string]web.Letters) []web.Destination {
 	var out []web.Destination
 	for _, c := range d.queue.Cursors() {
 		if c.Orphaned.IsZero() {
 			continue
 		}
-		out = append(out, d.viewOrphan(c))
+		one := d.viewOrphan(c)
+		one.DeadLetters = kept[c.ID]
+		out = append(out, one)
 	}
 	return out
 }

@@ -65,7 +65,7 @@ func (d *destinations) replay(destination string) (letters int, err error) {
 	for _, one := range d.list() {
 		if id := one.sender.ID(); destination == "" || destination == id {
 			known = true
-			letters += len(d.o.Letters.IDs(id))
+			letters += len(d.o.Letters.IDs(id, ""))
 			one.sender.Replay()
 		}
 	}
@@ -104,6 +104,8 @@ func (s *server) replayCommand(w http.ResponseWriter, r *http.Request) {
 		return
 	case !s.settings.enableAdminAPI:
 		answerError(w, http.StatusForbidden, "forbidden", errors.New("the admin API is not enabled: --"+flagEnableAdminAPI))
+		return
+	case foreign(w, r):
 		return
 	}
 	n, err := s.destinations.replay(r.URL.Query().Get("destination"))

@@ -52,9 +52,8 @@ const (
 )
 
 // pauseRoute answers POST to …/destinations/NAME/pause and …/resume, when the admin API is
-// on. A page of another origin must not do that, though browsers would let it ask.
+// on.
 func (s *server) pauseRoute() http.Handler {
-	var foreign http.CrossOriginProtection
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, rest, _ := strings.Cut(r.URL.Path, destinationsPath)
 		name, pause := strings.CutSuffix(rest, pauseSuffix)
@@ -70,12 +69,22 @@ func (s *server) pauseRoute() http.Handler {
 		case r.Method != http.MethodPost:
 			w.Header().Set("Allow", "OPTIONS, POST")
 			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
-		case foreign.Check(r) != nil:
-			answerError(w, http.StatusForbidden, "forbidden", errors.New("asked for by a page of another origin"))
+		case foreign(w, r):
 		default:
 			s.answerPause(w, name, pause)
 		}
 	})
+}
+
+// foreign answers what a page of another origin asks for: it must change nothing here, though
+// browsers let it ask.
+func foreign(w http.ResponseWriter, r *http.Request) bool {
+	var protection http.CrossOriginProtection
+	if protection.Check(r) == nil {
+		return false
+	}
+	answerError(w, http.StatusForbidden, "forbidden", errors.New("asked for by a page of another origin"))
+	return true
 }
 
 func (s *server) answerPause(w http.ResponseWriter, name string, pause bool) {

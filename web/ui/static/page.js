@@ -1,7 +1,7 @@
 "use strict";
 
-// Everything on the pages works without this file, except for deleting, copying and
-// pausing. It keeps what is shown up to date.
+// Everything on the pages works without this file, except for deleting, copying, pausing and
+// sending once more. It keeps what is shown up to date.
 
 const byId = (id) => document.getElementById(id);
 const dialog = byId("confirm");
@@ -134,8 +134,22 @@ async function pause(button) {
   }
 }
 
+async function replay(button) {
+  if (!await ask("Send these once more?", button.dataset.text, { yes: "Send" })) {
+    return;
+  }
+  try {
+    const { data } = await (await request("POST", button.dataset.path)).json();
+    button.disabled = true;
+    button.textContent = "Being sent";
+    say(`${data.letters} dead letters are being sent once more.`);
+  } catch (err) {
+    fail("Nothing is sent", err);
+  }
+}
+
 async function copy(button) {
-  const text = byId(button.dataset.copy).textContent;
+  const text = byId(button.dataset.copy).textContent.trim();
   try {
     await navigator.clipboard.writeText(text);
   } catch { // not in pages without TLS
@@ -149,7 +163,7 @@ async function copy(button) {
   say("Copied.");
 }
 
-const actions = { "button.delete": deleteGroup, "#delete-matching": deleteMatching, "#wipe": deleteAll, "button.pause": pause, "button.copy": copy };
+const actions = { "button.delete": deleteGroup, "#delete-matching": deleteMatching, "#wipe": deleteAll, "button.pause": pause, "button.replay": replay, "button.copy": copy };
 
 // dress gives what was loaded its actions.
 function dress(part) {
