@@ -26,7 +26,7 @@ LDFLAGS    := -s -w -X $(INFO).Version=$(VERSION) -X $(INFO).BuildUser=make -X $
 with = $(sort $(dir $(shell grep -rlE --include='*_test.go' --exclude-dir=e2e --exclude-dir=tools '$(1)' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build release demo test lint size fmt golden fuzz bench cover e2e cluster crash check clean
+.PHONY: help build release demo test lint size fmt golden docs fuzz bench cover e2e cluster crash check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ fmt: ## format the code
 
 golden: ## rewrite golden files from what the code does now: review the diff
 	go test $(call with,flag.Bool."update") -update
+
+docs: ## rewrite the references of flags, configuration and metrics from the code
+	go test $(call with,docstest\.Page) -run Reference -docs
 
 fuzz: ## every fuzz test for FUZZTIME (30s)
 	@for dir in $(call with,^func Fuzz); do \

@@ -19,15 +19,25 @@ import (
 
 // jobSchema is one job that is expected.
 type jobSchema struct {
-	Labels     map[string]string `yaml:"labels"`
-	Every      *durationText     `yaml:"every"`
-	Schedule   string            `yaml:"schedule"`
-	TimeZone   string            `yaml:"time_zone"`
-	Grace      *durationText     `yaml:"grace"`
-	MaxRuntime *durationText     `yaml:"max_runtime"`
-	Success    string            `yaml:"success"`
-	Started    string            `yaml:"started"`
-	Ended      string            `yaml:"ended"`
+	// The grouping labels that its pushes have, job among them.
+	Labels map[string]string `yaml:"labels"`
+	// How often it has to succeed. Either this or schedule.
+	Every *durationText `yaml:"every"`
+	// When it has to succeed, as in a crontab: minute, hour, day, month, weekday.
+	Schedule string `yaml:"schedule"`
+	// Time zone of the schedule, by its IANA name. UTC without one.
+	TimeZone string `yaml:"time_zone"`
+	// How late it may be before it is overdue. 5m without one.
+	Grace *durationText `yaml:"grace"`
+	// How long a run may take, by what started says.
+	MaxRuntime *durationText `yaml:"max_runtime"`
+	// Metric that says when it succeeded, or NAME == NUMBER that says that it did.
+	// Without one every push is a success.
+	Success string `yaml:"success"`
+	// Metric that holds when a run began, as a Unix time.
+	Started string `yaml:"started"`
+	// Metric that holds when it ended.
+	Ended string `yaml:"ended"`
 }
 
 // DefaultGrace is how late a job may be that does not say it.

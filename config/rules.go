@@ -11,18 +11,25 @@ import (
 
 // ownSchema are the settings that are not Prometheus'.
 type ownSchema struct {
-	Rules        []item[ruleSchema]   `yaml:"rules"`
-	Jobs         []item[jobSchema]    `yaml:"jobs"`
+	// What some groups do differently. The first rule that matches counts.
+	Rules []item[ruleSchema] `yaml:"rules"`
+	// Jobs that are expected to succeed in time.
+	Jobs []item[jobSchema] `yaml:"jobs"`
+	// What remote_write has no field for.
 	Destinations []item[traitsSchema] `yaml:"destinations"`
 }
 
 // ruleSchema is one rule: what the groups that all of match selects do
 // differently.
 type ruleSchema struct {
-	Match           matchList     `yaml:"match"`
-	TTL             *durationText `yaml:"ttl"`
+	// A selector of grouping labels, or a list of which all must match.
+	Match matchList `yaml:"match"`
+	// In place of --push.ttl.
+	TTL *durationText `yaml:"ttl"`
+	// In place of --refresh.interval.
 	RefreshInterval *durationText `yaml:"refresh_interval"`
-	ExpectEvery     *durationText `yaml:"expect_every"`
+	// A group that was not pushed for this long is overdue.
+	ExpectEvery *durationText `yaml:"expect_every"`
 }
 
 // matchList is one selector or several, all of which must match.

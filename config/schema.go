@@ -12,10 +12,14 @@ import (
 // fileSchema is the file, field by field. Prometheus' own keys stand in it so
 // that a misspelled key is an error, and not a key to ignore.
 type fileSchema struct {
-	Global      globalSchema   `yaml:"global"`
-	RemoteWrite sectionList    `yaml:"remote_write"`
-	Own         ownSchema      `yaml:"pushbridge"`
-	Prometheus  prometheusKeys `yaml:",inline"`
+	// What goes for the whole gateway.
+	Global globalSchema `yaml:"global"`
+	// The destinations, as Prometheus has them. [] says that there are none.
+	RemoteWrite sectionList `yaml:"remote_write"`
+	// What Prometheus has no fields for.
+	Own ownSchema `yaml:"pushbridge"`
+
+	Prometheus prometheusKeys `yaml:",inline"`
 }
 
 // prometheusKeys are the top-level keys that only Prometheus has a use for.
@@ -32,6 +36,8 @@ type prometheusKeys struct {
 }
 
 type globalSchema struct {
+	// Labels that every series gets unless it has them. $NAME and ${NAME} are replaced
+	// from the environment.
 	ExternalLabels item[map[string]string] `yaml:"external_labels"`
 	Prometheus     prometheusGlobal        `yaml:",inline"`
 }

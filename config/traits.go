@@ -13,11 +13,20 @@ import (
 // traitsSchema is what pushbridge.destinations says about one remote_write
 // section, named by its name: what Prometheus' own section has no field for.
 type traitsSchema struct {
-	Name           string `yaml:"name"`
+	// The name of the section of remote_write.
+	Name string `yaml:"name"`
+	// For a receiver without UTF-8 names: underscores, dots or values. allow-utf-8
+	// without one.
 	EscapingScheme string `yaml:"metric_name_escaping_scheme"`
-	AlwaysClassic  *bool  `yaml:"always_send_classic_histograms"`
-	LeaveNatives   bool   `yaml:"leave_out_native_histograms"`
-	Misconfigured  string `yaml:"on_misconfiguration"`
+	// Of a histogram that has both forms: true sends the classic one beside the native
+	// one, false the native one alone. Without it both, unless send_native_histograms
+	// says that the receiver keeps native ones.
+	AlwaysClassic *bool `yaml:"always_send_classic_histograms"`
+	// Send the classic form only, in 2.0 too.
+	LeaveNatives bool `yaml:"leave_out_native_histograms"`
+	// What becomes of samples while the receiver refuses how it is reached, as by 401 or
+	// 404: hold, the default, or drop.
+	Misconfigured string `yaml:"on_misconfiguration"`
 }
 
 // traits are those of the file, by the name of the section.

@@ -17,28 +17,44 @@ import (
 // that a section can be pasted from a prometheus.yml. Take its zero value from
 // DefaultConfig, or unmarshal it from YAML.
 type Config struct {
-	URL                  *promconfig.URL   `yaml:"url"`
-	Name                 string            `yaml:"name,omitempty"`
-	ProtobufMessage      ProtobufMessage   `yaml:"protobuf_message,omitempty"`
-	RemoteTimeout        model.Duration    `yaml:"remote_timeout,omitempty"`
-	Headers              map[string]string `yaml:"headers,omitempty"`
-	WriteRelabelConfigs  []*relabel.Config `yaml:"write_relabel_configs,omitempty"`
-	SendExemplars        bool              `yaml:"send_exemplars,omitempty"`
-	SendNativeHistograms bool              `yaml:"send_native_histograms,omitempty"`
-	RoundRobinDNS        bool              `yaml:"round_robin_dns,omitempty"`
+	// Where to send to. The only field that must be given.
+	URL *promconfig.URL `yaml:"url"`
+	// Name in logs, metrics, the API and of the position on disk. Without one it is
+	// made of the url; with one a new url keeps the position.
+	Name string `yaml:"name,omitempty"`
+	// prometheus.WriteRequest is remote write 1.0, io.prometheus.write.v2.Request 2.0.
+	// Absent: 2.0, and 1.0 where the receiver does not understand it.
+	ProtobufMessage ProtobufMessage `yaml:"protobuf_message,omitempty"`
+	// Bound of one request, from connecting to the end of the answer.
+	RemoteTimeout model.Duration `yaml:"remote_timeout,omitempty"`
+	// Further headers, as X-Scope-OrgID for a tenant.
+	Headers map[string]string `yaml:"headers,omitempty"`
+	// Rules that change or leave out series.
+	WriteRelabelConfigs []*relabel.Config `yaml:"write_relabel_configs,omitempty"`
+	// Send exemplars.
+	SendExemplars bool `yaml:"send_exemplars,omitempty"`
+	// The receiver keeps native histograms: send them alone, in 1.0 too.
+	SendNativeHistograms bool `yaml:"send_native_histograms,omitempty"`
+	// Look the name up at each connection and use its addresses in turn.
+	RoundRobinDNS bool `yaml:"round_robin_dns,omitempty"`
 
-	// Accepted, without effect: see Unused.
+	// Without effect: there are no such histograms here.
 	ConvertNHCBToClassic bool `yaml:"convert_nhcb_to_classic,omitempty"`
+	// Without effect: requests that fail are always logged.
 	FailedRequestLogging bool `yaml:"failed_request_logging,omitempty"`
 
-	Queue    QueueConfig    `yaml:"queue_config,omitempty"`
+	// Batches, shards and retries.
+	Queue QueueConfig `yaml:"queue_config,omitempty"`
+	// Metadata in remote write 1.0.
 	Metadata MetadataConfig `yaml:"metadata_config,omitempty"`
 
 	HTTPClient promconfig.HTTPClientConfig `yaml:",inline"`
-	SigV4      *sigv4.SigV4Config          `yaml:"sigv4,omitempty"`
+	// Signatures for Amazon's managed Prometheus.
+	SigV4 *sigv4.SigV4Config `yaml:"sigv4,omitempty"`
 
-	// Known, and refused with a clear error: this build has neither.
-	AzureAD   any `yaml:"azuread,omitempty"`
+	// Refused: not part of this build. Use oauth2 with the token_url of the tenant.
+	AzureAD any `yaml:"azuread,omitempty"`
+	// Refused: not part of this build. Put a proxy that authenticates in front.
 	GoogleIAM any `yaml:"google_iam,omitempty"`
 
 	// given notes which of the fields without effect the user wrote, former what earlier
@@ -53,27 +69,38 @@ const DefaultBatchSendDeadline = model.Duration(10 * time.Millisecond)
 
 // QueueConfig is the queue_config of a section.
 type QueueConfig struct {
-	Capacity          int            `yaml:"capacity,omitempty"`
-	MaxShards         int            `yaml:"max_shards,omitempty"`
-	MinShards         int            `yaml:"min_shards,omitempty"`
-	MaxSamplesPerSend int            `yaml:"max_samples_per_send,omitempty"`
+	// Samples that a shard holds in memory; the rest waits in the log.
+	Capacity int `yaml:"capacity,omitempty"`
+	// Bound of the number of shards, which is 4 where the two bounds allow it.
+	MaxShards int `yaml:"max_shards,omitempty"`
+	// Least number of shards: more help where each request takes long.
+	MinShards int `yaml:"min_shards,omitempty"`
+	// Largest number of samples in a request.
+	MaxSamplesPerSend int `yaml:"max_samples_per_send,omitempty"`
+	// How long after a request the next one leaves at the latest, full or not.
 	BatchSendDeadline model.Duration `yaml:"batch_send_deadline,omitempty"`
-	MinBackoff        model.Duration `yaml:"min_backoff,omitempty"`
-	MaxBackoff        model.Duration `yaml:"max_backoff,omitempty"`
+	// Wait before the first retry, doubled for each further one.
+	MinBackoff model.Duration `yaml:"min_backoff,omitempty"`
+	// Longest wait between two tries.
+	MaxBackoff model.Duration `yaml:"max_backoff,omitempty"`
 
-	// RetryOnRateLimit is true unless it was set to false: with a durable queue
+	// Try again after 429. It is true unless it was set to false: with a durable queue
 	// there is no reason to throw away what a receiver asks to get later.
 	RetryOnRateLimit bool `yaml:"retry_on_http_429"`
 
+	// Drop samples that are older than this before a try. 0 is no limit.
 	SampleAgeLimit model.Duration `yaml:"sample_age_limit,omitempty"`
 }
 
 // MetadataConfig is the metadata_config of a section. It governs remote write
 // 1.0 only: 2.0 carries metadata with every series.
 type MetadataConfig struct {
-	Send              bool           `yaml:"send"`
-	SendInterval      model.Duration `yaml:"send_interval"`
-	MaxSamplesPerSend int            `yaml:"max_samples_per_send,omitempty"`
+	// Send type, help and unit of families.
+	Send bool `yaml:"send"`
+	// How often to send all of them again; new ones go at once.
+	SendInterval model.Duration `yaml:"send_interval"`
+	// Largest number of families in a request.
+	MaxSamplesPerSend int `yaml:"max_samples_per_send,omitempty"`
 }
 
 // ProtobufMessage names the message that a destination is sent.

@@ -23,27 +23,12 @@ var (
 func TestReservedNames(t *testing.T) {
 	reserved := readReserved(t)
 	left := maps.Clone(reserved)
-	dir := t.TempDir()
-	config := filepath.Join(dir, "config.yml")
-	err := os.WriteFile(config, []byte(`remote_write:
-- {name: one, url: "http://127.0.0.1:1/write"}
-- {name: two, url: "http://127.0.0.1:1/write", protobuf_message: io.prometheus.write.v2.Request, send_native_histograms: true, send_exemplars: true}
-pushbridge:
-  rules:
-  - match: ['{job="x"}']
-    expect_every: 1h
-  jobs:
-  - {labels: {job: y}, every: 1h, started: y_start_time_seconds}
-`), 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, args := range map[string][]string{
 		"bare":      {"--storage.path="},
 		"on disk":   {"--storage.path=data"},
 		"sending":   {"--storage.path=data", "--remote-write.url=http://127.0.0.1:1/write"},
 		"in memory": {"--storage.path=", "--remote-write.url=http://127.0.0.1:1/write"},
-		"all":       {"--storage.path=data", "--config.file=" + config, "--persistence.file=pushed", "--push.accept-timestamps", "--web.enable-lifecycle"},
+		"all":       everythingOn(t),
 	} {
 		for shown, typ := range shownTypes(t, name == "sending" || name == "all" || name == "in memory", name == "all", args...) {
 			if strings.HasPrefix(shown, "go_") || strings.HasPrefix(shown, "process_") || strings.HasPrefix(shown, "push_") {
@@ -58,6 +43,26 @@ pushbridge:
 	for name := range left {
 		t.Errorf("%s is reserved, and no configuration shows it", name)
 	}
+}
+
+// everythingOn are the flags of a gateway that shows every metric there is.
+func everythingOn(t *testing.T) []string {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "config.yml")
+	err := os.WriteFile(config, []byte(`remote_write:
+- {name: one, url: "http://127.0.0.1:1/write"}
+- {name: two, url: "http://127.0.0.1:1/write", protobuf_message: io.prometheus.write.v2.Request, send_native_histograms: true, send_exemplars: true}
+pushbridge:
+  rules:
+  - match: ['{job="x"}']
+    expect_every: 1h
+  jobs:
+  - {labels: {job: y}, every: 1h, started: y_start_time_seconds}
+`), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"--storage.path=data", "--config.file=" + config, "--persistence.file=pushed", "--push.accept-timestamps", "--web.enable-lifecycle"}
 }
 
 // readReserved reads the list from the source: the test looks at the binary from outside.
@@ -81,20 +86,27 @@ func readReserved(t *testing.T) map[string]string {
 	return out
 }
 
-// shownTypes runs a gateway and returns what its /metrics shows after a push and a refusal.
+// shownTypes are the types of what a gateway shows, by name.
 func shownTypes(t *testing.T, sends, expects bool, args ...string) map[string]string {
+	t.Helper()
+	shown := map[string]string{}
+	for _, m := range typeLine.FindAllStringSubmatch(shownMetrics(t, sends, expects, args...), -1) {
+		shown[m[1]] = m[2]
+	}
+	return shown
+}
+
+// shownMetrics runs a gateway and returns its /metrics after a push and a refusal.
+func shownMetrics(t *testing.T, sends, expects bool, args ...string) string {
 	t.Helper()
 	s := startServer(t, serverBinary(t), t.TempDir(), args...)
 	url := s.ready(t)
 	put(t, http.DefaultClient, url+"/metrics/job/x", "push_test 1\n")
 	put(t, http.DefaultClient, url+"/metrics/job/x", "push_test 1\n1")
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		shown := map[string]string{}
-		for _, m := range typeLine.FindAllStringSubmatch(string(fetch(t, url+"/metrics")), -1) {
-			shown[m[1]] = m[2]
-		}
-		_, sending := shown["pushbridge_remotewrite_samples_pending"]
-		_, expecting := shown["pushbridge_job_overdue"]
+		shown := string(fetch(t, url+"/metrics"))
+		sending := strings.Contains(shown, "# TYPE pushbridge_remotewrite_samples_pending ")
+		expecting := strings.Contains(shown, "# TYPE pushbridge_job_overdue ")
 		if sending == sends && expecting == expects {
 			return shown
 		}
