@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/pushbridge/pushbridge/bigslice"
 )
 
 // Builder makes a Part, family by family and metric by metric. It may be used
@@ -24,7 +26,7 @@ func NewBuilder() *Builder { return &Builder{numbers: map[string]uint32{}} }
 // Family begins a family. Its name must differ from those of the part's other
 // families.
 func (b *Builder) Family(name string, t Type) {
-	b.shape.families = append(b.shape.families, Family{Name: name, Type: t, first: uint32(len(b.shape.metrics))})
+	b.shape.families = bigslice.Append(b.shape.families, Family{Name: name, Type: t, first: uint32(len(b.shape.metrics))})
 }
 
 // Help sets the help of the family that was begun last.
@@ -44,15 +46,16 @@ func (b *Builder) Metric(form Form, labels []Label, bounds []float64, values ...
 	m := Metric{Form: form, valueAt: uint32(len(b.part.Values))}
 	m.labelAt, m.labelN = uint32(len(b.shape.refs)/2), uint16(len(labels))
 	for _, l := range labels {
-		b.shape.refs = append(b.shape.refs, b.symbol(l.Name), b.symbol(l.Value))
+		b.shape.refs = bigslice.Append(b.shape.refs, b.symbol(l.Name))
+		b.shape.refs = bigslice.Append(b.shape.refs, b.symbol(l.Value))
 	}
 	m.boundAt, m.boundN = b.boundsAt(bounds), uint32(len(bounds))
-	b.part.Values = append(b.part.Values, values...)
+	b.part.Values = bigslice.AppendAll(b.part.Values, values)
 	cleanFloats(form, b.part.Values[m.valueAt:])
-	b.shape.metrics = append(b.shape.metrics, m)
+	b.shape.metrics = bigslice.Append(b.shape.metrics, m)
 	b.shape.families[len(b.shape.families)-1].count++
 	if b.times {
-		b.part.Times = append(b.part.Times, NoTime)
+		b.part.Times = bigslice.Append(b.part.Times, NoTime)
 	}
 }
 
@@ -60,7 +63,7 @@ func (b *Builder) Metric(form Form, labels []Label, bounds []float64, values ...
 func (b *Builder) Native(n Native) {
 	m := b.last()
 	m.Native, m.nativeAt = true, uint32(len(b.part.Natives))
-	b.part.Natives = append(b.part.Natives, n)
+	b.part.Natives = bigslice.Append(b.part.Natives, n)
 }
 
 // Exemplar adds e to the last metric. The slots of one metric are added in
@@ -68,12 +71,12 @@ func (b *Builder) Native(n Native) {
 func (b *Builder) Exemplar(e Exemplar) {
 	e.Metric = uint32(len(b.shape.metrics) - 1)
 	e.Value = math.Float64frombits(cleanFloat(math.Float64bits(e.Value)))
-	b.part.Exemplars = append(b.part.Exemplars, e)
+	b.part.Exemplars = bigslice.Append(b.part.Exemplars, e)
 }
 
 // Created sets the created timestamp of the last metric.
 func (b *Builder) Created(seconds int64, nanos int32) {
-	b.part.Created = append(b.part.Created,
+	b.part.Created = bigslice.Append(b.part.Created,
 		Created{Metric: uint32(len(b.shape.metrics) - 1), Seconds: seconds, Nanos: nanos})
 }
 
@@ -89,15 +92,15 @@ func (b *Builder) Time(ms int64) {
 // Part returns what was built, in memory of its own and of the right size.
 func (b *Builder) Part() *Part {
 	s := &Shape{
-		families: slices.Clone(b.shape.families), metrics: slices.Clone(b.shape.metrics),
-		refs: slices.Clone(b.shape.refs), bounds: slices.Clone(b.shape.bounds),
+		families: bigslice.Clone(b.shape.families), metrics: bigslice.Clone(b.shape.metrics),
+		refs: bigslice.Clone(b.shape.refs), bounds: bigslice.Clone(b.shape.bounds),
 	}
 	s.pack(b.symbols)
 	s.finish()
 	s.hash = s.computeHash()
 	p := &Part{
-		Shape: s, Values: slices.Clone(b.part.Values), Natives: slices.Clone(b.part.Natives),
-		Exemplars: slices.Clone(b.part.Exemplars), Created: slices.Clone(b.part.Created), Times: b.part.Times,
+		Shape: s, Values: bigslice.Clone(b.part.Values), Natives: bigslice.Clone(b.part.Natives),
+		Exemplars: bigslice.Clone(b.part.Exemplars), Created: bigslice.Clone(b.part.Created), Times: b.part.Times,
 	}
 	b.reset()
 	return p
@@ -131,7 +134,7 @@ func (b *Builder) symbol(s string) uint32 {
 	if !ok {
 		n = uint32(len(b.symbols))
 		b.numbers[s] = n
-		b.symbols = append(b.symbols, s)
+		b.symbols = bigslice.Append(b.symbols, s)
 	}
 	return n
 }
@@ -149,7 +152,7 @@ func (b *Builder) boundsAt(bounds []float64) uint32 {
 		}
 	}
 	at := uint32(len(b.shape.bounds))
-	b.shape.bounds = append(b.shape.bounds, bounds...)
+	b.shape.bounds = bigslice.AppendAll(b.shape.bounds, bounds)
 	return at
 }
 

@@ -191,6 +191,7 @@ func appendEnded(dst []byte, ended []Ended) []byte {
 	var sym symbolWriter
 	for i := range ended {
 		e := &ended[i]
+		dst = room(dst)
 		dst = sym.append(dst, e.Family)
 		typ := byte(e.Type)
 		if e.Float {

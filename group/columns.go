@@ -24,6 +24,7 @@ func appendColumns(dst []byte, p *Part) []byte {
 func appendValues(dst []byte, p *Part) []byte {
 	for i := range p.Shape.metrics {
 		m := &p.Shape.metrics[i]
+		dst = room(dst)
 		for j, v := range p.ValuesOf(m) {
 			if m.Form.floatSlot(j) {
 				dst = appendFloat(dst, v)

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pushbridge/pushbridge/bigslice"
 )
 
 // Group is one version of a group. It never changes: a change makes another.
@@ -137,7 +139,7 @@ func merge(old, pushed []Member) []Member {
 			out, old, pushed = append(out, pushed[0]), old[1:], pushed[1:]
 		}
 	}
-	return append(append(out, old...), pushed...)
+	return bigslice.AppendAll(bigslice.AppendAll(out, old), pushed)
 }
 
 // compact replaces the parts of which less than half of the values are still

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"math"
+
+	"github.com/pushbridge/pushbridge/bigslice"
 )
 
 // Bits of a family's and a metric's first byte.
@@ -34,6 +36,7 @@ func appendShape(dst []byte, s *Shape) []byte {
 		dst = binary.AppendUvarint(dst, uint64(f.count))
 		for j := range s.Metrics(f) {
 			m := &s.metrics[int(f.first)+j]
+			dst = room(dst)
 			dst = s.appendMetric(dst, m, &prev)
 			prev = *m
 		}
@@ -46,20 +49,22 @@ func appendShape(dst []byte, s *Shape) []byte {
 func (s *Shape) appendStrings(dst []byte) []byte {
 	for i := range s.families {
 		f := &s.families[i]
+		dst = room(dst)
 		for _, v := range [...]string{f.Name, f.Help, f.Unit} {
 			dst = binary.AppendUvarint(dst, uint64(len(v)))
 		}
 	}
 	start := uint32(0)
 	for _, end := range s.ends {
+		dst = room(dst)
 		dst = binary.AppendUvarint(dst, uint64(end-start))
 		start = end
 	}
 	for i := range s.families {
 		f := &s.families[i]
-		dst = append(append(append(dst, f.Name...), f.Help...), f.Unit...)
+		dst = append(append(append(room(dst), f.Name...), f.Help...), f.Unit...)
 	}
-	return append(dst, s.text...)
+	return bigslice.AppendString(dst, s.text)
 }
 
 func (f *Family) flags() byte {

@@ -6,11 +6,28 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+
+	"github.com/pushbridge/pushbridge/bigslice"
 )
 
 // errCorrupt is the cause of every error of decoding that is not about the
 // version.
 var errCorrupt = errors.New("corrupt")
+
+// roomFrom is from how many bytes on room is made in dst, and elementRoom how many a
+// metric takes as a rule.
+const (
+	roomFrom    = 64 << 10
+	elementRoom = 1024
+)
+
+// room makes room for one more metric in dst, if that has become large.
+func room(dst []byte) []byte {
+	if len(dst) < roomFrom || cap(dst)-len(dst) >= elementRoom {
+		return dst
+	}
+	return bigslice.Grow(dst, elementRoom)
+}
 
 func appendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/pushbridge/pushbridge/bigslice"
 	"github.com/pushbridge/pushbridge/group"
 )
 
@@ -79,7 +80,9 @@ func (c *checker) checkAll(t *transition) error {
 func (c *checker) hashPart(t *transition) {
 	shape := t.part.Shape
 	c.view, c.claim, c.empty, c.empties = c.view[:0], c.claim[:0], c.empty[:0], false
-	c.unsent = slices.Grow(c.unsent[:0], len(shape.All()))[:len(shape.All())]
+	n := len(shape.All())
+	c.view, c.claim, c.empty = slices.Grow(c.view, n), slices.Grow(c.claim, n), slices.Grow(c.empty, n)
+	c.unsent = slices.Grow(c.unsent[:0], n)[:n]
 	clear(c.unsent)
 	for i := range shape.Families() {
 		t.hash.each(group.Member{Part: t.part, Family: uint32(i)}, func(_ int, s seriesHash) {
@@ -128,7 +131,7 @@ func (c *checker) checkSeries(t *transition, from, to int) error {
 
 // findTwice returns a metric that equals one before it in the push.
 func (c *checker) findTwice(t *transition) (int, bool) {
-	c.sorted = append(c.sorted[:0], c.view...)
+	c.sorted = bigslice.AppendAll(c.sorted[:0], c.view)
 	slices.Sort(c.sorted)
 	for i := 1; i < len(c.sorted); i++ {
 		if c.sorted[i] != c.sorted[i-1] {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/pushbridge/pushbridge/bigslice"
 	"github.com/pushbridge/pushbridge/group"
 )
 
@@ -144,12 +145,12 @@ func (c *components) addMetric(x *familyHasher, s *group.Shape, m *group.Metric)
 	what := s.Components(m)
 	for _, one := range singles {
 		if what&one != 0 {
-			c.live = append(c.live, x.single(one, sum))
+			c.live = bigslice.Append(c.live, x.single(one, sum))
 		}
 	}
 	if what&group.ComponentBounds != 0 {
 		for _, b := range s.Bounds(m) {
-			c.live = append(c.live, x.bound(b, sum))
+			c.live = bigslice.Append(c.live, x.bound(b, sum))
 		}
 	}
 }
@@ -202,7 +203,7 @@ func (c *components) appendEnded(dst []group.Ended, members []group.Member) []gr
 				continue
 			}
 			if e := c.ended(&x, m, &metrics[i]); e.What != 0 {
-				dst = append(dst, e)
+				dst = bigslice.Append(dst, e)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/pushbridge/pushbridge/bigslice"
 	"github.com/pushbridge/pushbridge/group"
 )
 
@@ -162,7 +163,7 @@ func (g *groupHash) symbols(s *group.Shape) *symbols {
 	if at.shape != s {
 		at.hashes = at.hashes[:0]
 		for n := range s.Symbols() {
-			at.hashes = append(at.hashes, g.string(s.Symbol(uint32(n))))
+			at.hashes = bigslice.Append(at.hashes, g.string(s.Symbol(uint32(n))))
 		}
 	}
 	at.names = slices.Grow(at.names[:0], s.Symbols())[:s.Symbols()]

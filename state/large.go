@@ -2,9 +2,9 @@ package state
 
 import (
 	"runtime"
-	"slices"
 	"time"
 
+	"github.com/pushbridge/pushbridge/bigslice"
 	"github.com/pushbridge/pushbridge/group"
 )
 
@@ -145,10 +145,10 @@ func (l *largeChange) prepare(hides bool) error {
 func (l *largeChange) mark() {
 	c, t := l.c, &l.t
 	l.come.names = l.r.Members
-	l.come.series = slices.Clone(c.view)
+	l.come.series = bigslice.Clone(c.view)
 	for n, empty := range c.empty {
 		if empty {
-			l.come.claims = append(l.come.claims, c.claim[n])
+			l.come.claims = bigslice.Append(l.come.claims, c.claim[n])
 		}
 	}
 	l.come.addOwn(&t.hash, t.shows, 0)
@@ -237,7 +237,7 @@ func (l *largeChange) forsake() {
 	}
 	for _, n := range l.t.unsent {
 		if l.c.empty[n] {
-			l.gone.claims = append(l.gone.claims, l.c.claim[n])
+			l.gone.claims = bigslice.Append(l.gone.claims, l.c.claim[n])
 		}
 	}
 	var hidden marks

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pushbridge/pushbridge/bigslice"
 	"github.com/pushbridge/pushbridge/group"
 )
 
@@ -19,12 +20,12 @@ func (m *marks) len() int { return len(m.names) + len(m.series) + len(m.claims) 
 
 // add adds all that members have in the index.
 func (m *marks) add(h *groupHash, members []group.Member) {
-	m.names = append(m.names, members...)
+	m.names = bigslice.AppendAll(m.names, members)
 	for _, mem := range members {
 		h.each(mem, func(n int, s seriesHash) {
-			m.series = append(m.series, s.view)
+			m.series = bigslice.Append(m.series, s.view)
 			if s.empty && !mem.Part.IsUnsent(uint32(n)) {
-				m.claims = append(m.claims, s.claim)
+				m.claims = bigslice.Append(m.claims, s.claim)
 			}
 		})
 	}
@@ -54,6 +55,10 @@ func (m *marks) cancel(o *marks) {
 // cancelNames returns the families that only a, and only b, has by name and type. Both
 // are sorted by name.
 func cancelNames(a, b []group.Member) (onlyA, onlyB []group.Member) {
+	if len(a) == 0 || len(b) == 0 {
+		return a, b
+	}
+	onlyA, onlyB = make([]group.Member, 0, len(a)), make([]group.Member, 0, len(b))
 	for len(a) > 0 && len(b) > 0 {
 		x, y := a[0].Of(), b[0].Of()
 		order := strings.Compare(x.Name, y.Name)
@@ -70,14 +75,15 @@ func cancelNames(a, b []group.Member) (onlyA, onlyB []group.Member) {
 			b = b[1:]
 		}
 	}
-	return append(onlyA, a...), append(onlyB, b...)
+	return bigslice.AppendAll(onlyA, a), bigslice.AppendAll(onlyB, b)
 }
 
-// cancelHashes returns what only a, and only b, has; of what occurs more often in one
-// of them, the difference.
+// cancelHashes returns what only a, and only b, has, in their memory; of what occurs more
+// often in one of them, the difference.
 func cancelHashes(a, b []uint64) (onlyA, onlyB []uint64) {
 	slices.Sort(a)
 	slices.Sort(b)
+	onlyA, onlyB = a[:0], b[:0] // what is appended there was read
 	for len(a) > 0 && len(b) > 0 {
 		switch {
 		case a[0] < b[0]:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pushbridge/pushbridge/bigslice"
 	"github.com/pushbridge/pushbridge/group"
 )
 
@@ -35,7 +36,7 @@ func newTransition(of groupHash, kind group.Kind, old *group.Group, part *group.
 	if old != nil {
 		for _, m := range old.Members {
 			if t.replaces(m.Of().Name) {
-				t.replaced = append(t.replaced, m)
+				t.replaced = bigslice.Append(t.replaced, m)
 			} else if m.Of().Name == group.FailTimeName {
 				t.shows = group.OwnPushTime
 			}

@@ -3,6 +3,7 @@ package state
 import (
 	"slices"
 
+	"github.com/pushbridge/pushbridge/bigslice"
 	"github.com/pushbridge/pushbridge/group"
 )
 
@@ -12,7 +13,7 @@ func (c *checker) findUnsent(t *transition, from, to int) {
 	for n := from; n < to; n++ {
 		c.unsent[n] = c.unsent[n] || c.claimed(t, n) || c.claimedBefore(t, n)
 		if c.unsent[n] {
-			t.unsent = append(t.unsent, uint32(n))
+			t.unsent = bigslice.Append(t.unsent, uint32(n))
 		}
 	}
 }
@@ -41,7 +42,7 @@ func (c *checker) findTwins() {
 	if c.on.strict && !c.empties {
 		return
 	}
-	c.sorted = append(c.sorted[:0], c.claim...)
+	c.sorted = bigslice.AppendAll(c.sorted[:0], c.claim)
 	slices.Sort(c.sorted)
 	for i := 1; i < len(c.sorted); i++ {
 		if c.sorted[i] == c.sorted[i-1] {
