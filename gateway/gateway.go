@@ -102,6 +102,8 @@ type Gateway struct {
 	kept    func(*group.Record) // see OnKept
 	jobs    jobs
 
+	doubtful doubtful
+
 	// outdated: groups that are not pushed to may go by other rules than the state.
 	outdated atomic.Bool
 	changed  chan struct{} // the rules are other ones
@@ -127,7 +129,7 @@ func Open(s queue.Store, o Options) (*Gateway, error) {
 	}
 	log.Follow(queue.Follower[*group.Record]{
 		Outdated: func() { g.state.Abort(g.log.Generation()) },
-		Fold:     g.state.Fold,
+		Fold:     g.fold,
 	})
 	g.outdated.Store(true) // the rules may be others than before the start
 	if err := g.restore(o.ResetClock); err != nil {
@@ -137,6 +139,12 @@ func Open(s queue.Store, o Options) (*Gateway, error) {
 		o.Registerer.MustRegister(metrics, g.samples)
 	}
 	return g, nil
+}
+
+// fold takes in a record of somebody else, and returns what that has emitted behind it.
+func (g *Gateway) fold(r *group.Record, seq uint64) []*group.Record {
+	g.state.Fold(r, seq)
+	return g.state.Refreshed(r, seq)
 }
 
 func (o Options) withDefaults() Options {
@@ -185,10 +193,13 @@ func (g *Gateway) readBack() (floor int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("read snapshot: %w", err)
 	}
+	g.doubtful.cursors = g.log.Cursors()
 	err = g.log.Replay(seq, func(r *group.Record, seq uint64) error {
 		g.state.Fold(r, seq)
+		g.doubtful.readBack(g, r, seq)
 		return nil
 	})
+	g.doubtful.cursors = nil
 	if err != nil {
 		return 0, fmt.Errorf("read log: %w", err)
 	}

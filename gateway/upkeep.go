@@ -23,7 +23,9 @@ const expireInterval = time.Second
 func (g *Gateway) Run(ctx context.Context, sends func() bool) error {
 	var work errgroup.Group
 	work.Go(func() error { return g.snapshots(ctx) })
-	work.Go(func() error { return Every(ctx, expireInterval, func() { g.expire(); g.tellJobs() }) })
+	work.Go(func() error {
+		return Every(ctx, expireInterval, func() { g.expire(); g.tellJobs(); g.doubtful.forget(g.now()) })
+	})
 	work.Go(func() error { return g.followRules(ctx, sends) })
 	return work.Wait()
 }

@@ -185,23 +185,30 @@ func (c *committer[R]) items(batch []queued[R], entries []Entry) []ringItem[R] {
 	items := make([]ringItem[R], 0, len(batch))
 	for _, q := range batch {
 		samples := uint64(0)
-		if q.ephemeral {
-			samples = uint64(c.l.codec.Samples(q.record))
-			c.skipped = c.skipped.plus(skips{1, samples})
-		} else {
+		if !q.ephemeral {
 			e := entries[0]
 			entries = entries[1:]
 			c.at, samples = Place{Seq: e.Seq, Total: e.Total, Exact: true}, e.Samples
 		}
-		items = append(items, ringItem[R]{
-			Item:    Item[R]{Record: q.record, Seq: c.at.Seq, Ephemeral: q.ephemeral},
-			size:    q.size,
-			total:   c.at.Total,
-			samples: samples,
-			skipped: c.skipped,
-		})
+		items = append(items, c.item(q, samples))
 	}
 	return items
+}
+
+// item makes an item of what stands at the end of the log, or, if it is not stored, behind
+// that.
+func (c *committer[R]) item(q queued[R], samples uint64) ringItem[R] {
+	if q.ephemeral {
+		samples = uint64(c.l.codec.Samples(q.record))
+		c.skipped = c.skipped.plus(skips{1, samples})
+	}
+	return ringItem[R]{
+		Item:    Item[R]{Record: q.record, Seq: c.at.Seq, Ephemeral: q.ephemeral},
+		size:    q.size,
+		total:   c.at.Total,
+		samples: samples,
+		skipped: c.skipped,
+	}
 }
 
 // finish commits what is left and seals the store. From then on the log is closed.

@@ -14,6 +14,11 @@ type Shared interface {
 	// Leads says whether this process is the one that may write, as far as it knows.
 	Leads() bool
 
+	// Held returns nil while no other process can lead, and otherwise why one may: when
+	// this one was heard of last is too long ago. It is cheap, and asked before anything
+	// leaves for a receiver.
+	Held() error
+
 	// Moved receives when there may be such records, or when it is worth while to try
 	// whether the store is ready.
 	Moved() <-chan struct{}
@@ -25,8 +30,9 @@ type Follower[R any] struct {
 	// than what the log has: its generation has passed.
 	Outdated func()
 
-	// Fold gets each such record, in order, before readers do.
-	Fold func(r R, seq uint64)
+	// Fold gets each such record, in order, before readers do. It returns what whoever
+	// committed it has emitted behind it, as far as that follows from the log.
+	Fold func(r R, seq uint64) (emitted []R)
 }
 
 // Follow makes the log tell f of records that others commit. It must be called before
@@ -110,12 +116,19 @@ func (c *committer[R]) outdate() {
 // adopt makes a record of somebody else the newest.
 func (c *committer[R]) adopt(r R, e Entry) {
 	raise(&c.l.maxTime, e.Time)
+	var emitted []R
 	if c.follower.Fold != nil {
-		c.follower.Fold(r, e.Seq)
+		emitted = c.follower.Fold(r, e.Seq)
 	}
 	c.at = Place{Seq: e.Seq, Total: e.Total, Exact: true}
 	c.l.head.Store(e.Seq)
-	c.l.ring.publish([]ringItem[R]{{
-		Item: Item[R]{Record: r, Seq: e.Seq}, size: int64(c.l.codec.Size(r)), total: e.Total, samples: e.Samples, skipped: c.skipped,
-	}})
+	items := []ringItem[R]{c.item(queued[R]{record: r, size: int64(c.l.codec.Size(r))}, e.Samples)}
+	for _, r := range emitted {
+		items = append(items, c.item(c.ephemeral(r), 0))
+	}
+	c.l.ring.publish(items)
+}
+
+func (c *committer[R]) ephemeral(r R) queued[R] {
+	return queued[R]{record: r, size: int64(c.l.codec.Size(r)), ephemeral: true}
 }

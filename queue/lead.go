@@ -42,6 +42,16 @@ func (l *Log[R]) Leads() bool {
 	return leads
 }
 
+// Held returns nil while nobody else can lead, and otherwise why that may be. A process that
+// was stopped for a while, and has not noticed yet that others went on without it, hears of it
+// here.
+func (l *Log[R]) Held() error {
+	if s, shared := l.store.(Shared); shared {
+		return s.Held()
+	}
+	return nil
+}
+
 // Lead waits until this process leads, or ctx ends. What it returns ends when the
 // process leads no longer, or ctx does: whatever sends for a cursor lives in it. Cursors
 // are opened in it, KeepOrphans follows them, and Forfeit ends them.

@@ -114,7 +114,7 @@ func (l *Log[R]) Append(r R, generation uint64, done func(seq uint64, err error)
 // sequence of the record before it. When that record fails, its generation has
 // passed, or the log takes no records, r is dropped.
 func (l *Log[R]) Emit(r R, generation uint64) {
-	if l.intake.add(queued[R]{record: r, size: int64(l.codec.Size(r)), ephemeral: true}, generation) != nil {
+	if l.intake.add(l.commit.ephemeral(r), generation) != nil {
 		l.metrics.emitDropped.Inc()
 	}
 }

@@ -44,7 +44,7 @@ type part struct {
 // part of it is noted with the rest.
 func (b *batch) done() (seq, total uint64) {
 	last := &b.parts[len(b.parts)-1]
-	if !last.whole || last.item.kind == ephemeral {
+	if !last.whole || last.item.kind.unstored() {
 		return 0, 0
 	}
 	return last.item.seq, last.item.total

@@ -93,7 +93,7 @@ func newLedger(c *queue.Cursor, total func() uint64) *ledger {
 func (l *ledger) accept(k kind, n uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if k == ephemeral {
+	if k.unstored() {
 		l.unstored.accepted += n
 		return
 	}
@@ -111,7 +111,7 @@ func (l *ledger) at(shard int) *stretch {
 func (l *ledger) settle(s *stretch, k kind, o *outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if k == ephemeral {
+	if k.unstored() {
 		l.unstored.settled.Add(o)
 		return
 	}

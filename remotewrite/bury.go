@@ -17,7 +17,7 @@ import (
 // on disk before the cursor passes the record that they are from.
 
 // wantsToKnow says whether it matters which samples were refused, not only how many.
-func (s *settlement) wantsToKnow() bool { return s.d.o.Letters != nil && s.batch.kind != ephemeral }
+func (s *settlement) wantsToKnow() bool { return s.d.o.Letters != nil && !s.batch.kind.unstored() }
 
 // bury makes letters of what was lost, while its series are there. What the log never
 // had is not in the books, and no loss.

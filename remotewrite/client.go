@@ -60,6 +60,7 @@ type client struct {
 	headers http.Header
 	timeout time.Duration
 	now     func() time.Time
+	may     func() error  // whether anything may leave at present; nil: it may
 	renewed atomic.Uint32 // how often connections were given up
 }
 
@@ -278,7 +279,7 @@ func (c *client) renew() {
 // H-6). attempt is how many tries were answered before.
 func (c *client) post(ctx context.Context, body *buffer, p Protocol, attempt int) answer {
 	renewed := c.renewed.Load()
-	d := &departure{note: body.leave}
+	d := &departure{note: body.leave, may: c.may}
 	a := c.exchange(d.watch(ctx), body, p, attempt)
 	a.left = d.left()
 	if c.renewed.Load() != renewed {

@@ -13,7 +13,8 @@ import (
 // proxy that fails: all of that comes before the first byte of the body is read,
 // and a receiver stores nothing without a body.
 type departure struct {
-	note   func() // called before the first byte leaves; may be nil
+	note   func()       // called before the first byte leaves; may be nil
+	may    func() error // asked before each byte leaves; may be nil
 	latest *departing
 }
 
@@ -33,7 +34,7 @@ func (d *departure) left() bool {
 
 // body returns b, watched.
 func (d *departure) body(b io.ReadCloser) io.ReadCloser {
-	d.latest = &departing{ReadCloser: b, note: d.note}
+	d.latest = &departing{ReadCloser: b, note: d.note, may: d.may}
 	return d.latest
 }
 
@@ -41,6 +42,7 @@ func (d *departure) body(b io.ReadCloser) io.ReadCloser {
 type departing struct {
 	io.ReadCloser
 	note  func()
+	may   func() error
 	state atomic.Int32
 }
 
@@ -52,15 +54,30 @@ const (
 
 var errWithdrawn = errors.New("the request was given up")
 
-// Read notes the departure before it reads.
+// Read notes the departure before it reads. What may not leave does not: whoever has stood
+// still for a while and leads no longer sends no more of a request, and the receiver
+// stores none that is not whole.
 func (b *departing) Read(p []byte) (int, error) {
+	if err := b.allowed(); err != nil {
+		return 0, err
+	}
 	if b.state.CompareAndSwap(waiting, leaving) && b.note != nil {
 		b.note()
+		if err := b.allowed(); err != nil { // to write that down may have taken long
+			return 0, err
+		}
 	}
 	if b.state.Load() == withdrawn {
 		return 0, errWithdrawn
 	}
 	return b.ReadCloser.Read(p)
+}
+
+func (b *departing) allowed() error {
+	if b.may == nil {
+		return nil
+	}
+	return b.may()
 }
 
 // doorway is the last thing before a request leaves, behind whatever reads its

@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -60,6 +61,38 @@ func TestWhatMayHaveLeft(t *testing.T) {
 			a := post(t, c, Protocol1, 0)
 			if a.err == nil || !strings.Contains(a.err.Error(), row.err) || a.left != row.left {
 				t.Errorf("answer %+v, want %q, left %t", a, row.err, row.left)
+			}
+		})
+	}
+}
+
+// TestNothingLeavesWithoutLeave: what may not be sent is not, also the rest of a request
+// that began while it might, and a try that never began is no departure.
+func TestNothingLeavesWithoutLeave(t *testing.T) {
+	errNo := errors.New("somebody else may lead")
+	for _, row := range []struct {
+		name  string
+		after int64 // how often it may
+		left  bool
+	}{{"at first", 0, false}, {"once that it leaves was written down", 1, true}, {"in the middle", 2, true}} {
+		t.Run(row.name, func(t *testing.T) {
+			got := newRecorder(t, nil)
+			cl, err := newClient(new(configFor(t, got.URL)), nil, time.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var asked atomic.Int64
+			cl.may = func() error {
+				if asked.Add(1) > row.after {
+					return errNo
+				}
+				return nil
+			}
+			body := &buffer{leave: func() {}}
+			body.fill(func([]byte) []byte { return bytes.Repeat([]byte("x"), 1<<20) })
+			a := cl.post(t.Context(), body, Protocol1, 0)
+			if !errors.Is(a.err, errNo) || a.left != row.left {
+				t.Errorf("answer %+v", a)
 			}
 		})
 	}

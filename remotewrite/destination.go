@@ -37,6 +37,11 @@ type Options struct {
 	Former      []Naming
 	FormerEnded func()
 
+	// Refreshed returns what was sent by a refresh, by the clock mark that defines it, as
+	// far as it is still known: see gateway.Gateway. It is called for those that whoever sent
+	// before may have sent, and that the log's memory does not have any more.
+	Refreshed func(mark *group.Record, seq uint64) []*group.Record
+
 	Traits
 	External      group.Labels          // labels that every series gets, unless it has them
 	FlushDeadline time.Duration         // 5 s: how long Run goes on after ctx has ended
@@ -131,6 +136,7 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 		metrics: newMetrics(&c, o.Intake),
 		cut:     cut{off: make(chan struct{})},
 	}
+	d.line.client.may = o.Log.Held
 	d.report = newReporter(d.log, o.Now)
 	d.metadata = newMetadataSender(d)
 	d.troubled = newTroubled(d)

@@ -3,6 +3,7 @@ package remotewrite
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/pushbridge/pushbridge/group"
@@ -13,7 +14,8 @@ import (
 type dispatcher struct {
 	d      *Destination
 	reader *queue.Reader[*group.Record]
-	at     uint64 // sequence up to which everything was handed out
+	at     uint64 // sequence up to which everything was handed out, but for a refresh
+	safe   uint64 // the same, with refreshes
 	total  uint64 // samples of all records up to at
 	known  bool   // whether total is known
 	since  int    // records since idle shards were moved along
@@ -115,7 +117,7 @@ func (x *dispatcher) gap(g *queue.GapError) {
 
 // moveTo notes that everything up to seq, where the reader is, was handed out.
 func (x *dispatcher) moveTo(seq uint64) {
-	x.at = seq
+	x.at, x.safe = seq, seq
 	x.total, x.known = x.reader.Total()
 	if !x.audited {
 		x.d.report.drop(refusal{why: x.why, samples: x.audit()})
@@ -161,12 +163,16 @@ func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) e
 	if x.follow(it.Record, it.Ephemeral) {
 		return nil
 	}
+	if it.Ephemeral {
+		return x.refresh(ctx, it)
+	}
+	if _, _, refreshes := it.Record.Refreshes(); refreshes {
+		return x.mark(ctx, it)
+	}
 	out := item{record: it.Record, seq: it.Seq, samples: it.Record.Samples()}
 	out.total, _ = x.reader.Total()
 	s := x.d.shardOf(it.Record.Labels.Job())
 	switch {
-	case it.Ephemeral:
-		out.kind = ephemeral
 	case out.samples == 0:
 		x.moveTo(it.Seq)
 		return nil
@@ -179,9 +185,6 @@ func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) e
 	if err := x.put(ctx, s, out); err != nil {
 		return err
 	}
-	if it.Ephemeral {
-		return nil
-	}
 	x.moveTo(it.Seq)
 	if !x.renaming {
 		return nil
@@ -189,6 +192,48 @@ func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) e
 	return x.put(ctx, s, item{
 		record: it.Record, seq: it.Seq, kind: ephemeral, aside: endedAside, samples: x.d.samplesAside(it.Record, endedAside),
 	})
+}
+
+// mark notes that a refresh follows. What is not handed out yet is behind the position of
+// every shard until something else comes. Those that the log's memory does not have any
+// more are gone, but for what may be with the receiver already.
+func (x *dispatcher) mark(ctx context.Context, it queue.Item[*group.Record]) error {
+	before := x.at
+	x.moveTo(it.Seq)
+	x.safe = before
+	if !x.reader.Lagging() || x.d.o.Refreshed == nil || !x.perhapsSent(it.Seq) {
+		return nil
+	}
+	for _, r := range x.d.o.Refreshed(it.Record, it.Seq) {
+		if x.d.shardOf(r.Labels.Job()).doubtful != it.Seq {
+			continue
+		}
+		if err := x.refresh(ctx, queue.Item[*group.Record]{Record: r, Seq: it.Seq, Ephemeral: true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// perhapsSent says whether the refresh behind a clock mark may have been sent before this
+// destination began.
+func (x *dispatcher) perhapsSent(seq uint64) bool {
+	return slices.ContainsFunc(x.d.shards, func(s *shard) bool { return seq > s.acked && seq == s.doubtful })
+}
+
+// refresh hands out a group that is sent again, unless whoever sent before was done with
+// that, or has left it out. What was on its way then, which was one request, goes out as it did, with
+// the same time, before anything newer: however late that arrives, it is a repeat.
+func (x *dispatcher) refresh(ctx context.Context, it queue.Item[*group.Record]) error {
+	s := x.d.shardOf(it.Record.Labels.Job())
+	out := item{record: it.Record, seq: it.Seq, samples: it.Record.Samples(), kind: ephemeral}
+	switch {
+	case it.Seq <= s.acked || it.Seq < s.doubtful:
+		return nil
+	case it.Seq == s.doubtful:
+		out.kind = repeated
+	}
+	return x.put(ctx, s, out)
 }
 
 // put puts it into the inbox of s and waits while that is full.
@@ -199,7 +244,7 @@ func (x *dispatcher) put(ctx context.Context, s *shard, it item) error {
 	it.bytes = it.record.Size()
 	s.unsettled.Add(1)
 	x.d.ledger.accept(it.kind, uint64(it.samples))
-	if it.kind != ephemeral {
+	if !it.kind.unstored() {
 		x.d.metrics.highest.raise(it.record.Time)
 	}
 	if s.in.tryPut(it) {
@@ -228,7 +273,7 @@ func (x *dispatcher) moveIdle() {
 		if s.unsettled.Load() > 0 {
 			continue
 		}
-		x.noted(s.acknowledge(x.at, x.total))
+		x.noted(s.acknowledge(x.safe, x.total))
 		x.d.fates.pass(s.n, x.at)
 	}
 }

@@ -105,7 +105,7 @@ func newFates(shards []*shard) *fates {
 
 // settle notes what became of the records that end in b.
 func (f *fates) settle(shard int, b *batch, now time.Time) {
-	if b.kind == ephemeral {
+	if b.kind.unstored() {
 		return
 	}
 	f.mu.Lock()
@@ -281,7 +281,7 @@ func (f *fates) size() int {
 
 // lose notes samples of b that were not delivered, by the mark of their record.
 func (b *batch) lose(place uint8, by map[uint32]suspect, text string) {
-	if b.kind == ephemeral {
+	if b.kind.unstored() {
 		return
 	}
 	if len(text) > maxFateText {

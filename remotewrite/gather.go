@@ -58,7 +58,7 @@ func (g *gatherer) next(ctx context.Context) *batch {
 	defer cancel()
 	for g.fill(b, &f) {
 		it, ok := g.peek()
-		if !ok && b.kind != careful && f.samples < f.max {
+		if !ok && !b.kind.doubtful() && f.samples < f.max {
 			it, ok = g.in.wait(soon)
 		}
 		if !ok || !mixes(first, it) || f.samples+it.samples > f.max {
@@ -79,8 +79,11 @@ func (g *gatherer) soon(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithDeadline(ctx, g.left.Add(time.Duration(g.d.config.Queue.BatchSendDeadline)))
 }
 
-// mixes says whether two records may share a request.
-func mixes(a, b item) bool { return a.kind == b.kind && a.set == b.set && a.kind != careful }
+// mixes says whether two records may share a request. Those of two refreshes may not, so that
+// the position of what is on its way says which of them it is.
+func mixes(a, b item) bool {
+	return a.kind == b.kind && a.set == b.set && !a.kind.doubtful() && (!a.kind.unstored() || a.seq == b.seq)
+}
 
 // filling is how full a batch is.
 type filling struct {
@@ -164,7 +167,7 @@ func (b *batch) add(r *loaded, at int) {
 // dropped notes what of the record never made it into series.
 func (p *part) dropped(drops *outcome) {
 	n := int(drops.Sum())
-	if n == 0 || p.item.kind == ephemeral {
+	if n == 0 || p.item.kind.unstored() {
 		return
 	}
 	p.quiet = 0

@@ -15,7 +15,14 @@ const (
 	stored    kind = iota // from the log
 	ephemeral             // never stored: a refresh, or a state that is sent again
 	careful               // perhaps sent before a restart: alone, and a refusal proves nothing
+	repeated              // both: a refresh that was perhaps sent by whoever led before
 )
+
+// unstored says that the log has no such records: their samples are in other books.
+func (k kind) unstored() bool { return k == ephemeral || k == repeated }
+
+// doubtful says that the receiver may have it already.
+func (k kind) doubtful() bool { return k == careful || k == repeated }
 
 // item is a record on its way through a shard.
 type item struct {

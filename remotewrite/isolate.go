@@ -74,7 +74,7 @@ func (w *delivery) hopeless() bool {
 	switch {
 	case w.stored > 0:
 		return false
-	case w.batch.kind == careful:
+	case w.batch.kind.doubtful():
 		return w.pieces >= hopelessReplay
 	}
 	return w.batch.small() && w.pieces >= hopelessAfter

@@ -1,12 +1,15 @@
 package remotewrite
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -55,6 +58,81 @@ func (l *life) killed(t *testing.T) string {
 func (l *life) end() {
 	l.stop()
 	l.rig.stop()
+}
+
+// holding is a network that holds up requests, as somebody may who has read them whole.
+type holding struct {
+	to *receiver
+
+	mu   sync.Mutex
+	on   bool
+	held [][]byte
+}
+
+var errHeld = errors.New("held up")
+
+func (h *holding) RoundTrip(req *http.Request) (*http.Response, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.on {
+		return h.to.RoundTrip(req)
+	}
+	b, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	h.held = append(h.held, b)
+	return nil, errHeld
+}
+
+func (h *holding) hold(on bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.on = on
+}
+
+func (h *holding) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.held)
+}
+
+// TestRefreshHeldOverARestart: a refresh that was on its way when the process ended is sent
+// again, as it was, before anything newer is. So it is nothing new when it arrives at last.
+func TestRefreshHeldOverARestart(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		h := &holding{to: &receiver{}}
+		l := newLife(t, filepath.Join(dir, "a"), h, nil)
+		settled(t, l.d)
+		l.put("a 1", "job", "j")
+		settled(t, l.d)
+		time.Sleep(time.Minute)
+		h.hold(true)
+		l.refresh()
+		await(t, "the refresh is on its way", func() bool { return h.count() > 0 })
+		left := l.killed(t)
+		h.hold(false)
+		time.Sleep(time.Second)
+		l = newLife(t, left, h, nil)
+		l.put("a 2", "job", "j")
+		settled(t, l.d)
+		for _, b := range h.held {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://receiver/", bytes.NewReader(b))
+			if err != nil {
+				t.Fatal(err)
+			}
+			(&client{headers: http.Header{"Content-Encoding": {"snappy"}, "User-Agent": {userAgent()}}}).setHeaders(req, Protocol1, 0)
+			if _, err := h.to.RoundTrip(req); err != nil { // which it may refuse, since it has it
+				t.Error(err)
+			}
+		}
+		l.end()
+		noProblems(t, h.to)
+		if got := h.to.got(); len(got) != 3 {
+			t.Errorf("got %q, want the push, the refresh and the next push", got)
+		}
+	})
 }
 
 func TestNewDestinationGetsTheStateFirst(t *testing.T) {

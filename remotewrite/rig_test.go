@@ -181,7 +181,7 @@ func (g *rig) destination(c Config, o Options) *Destination {
 		g.t.Fatal(err)
 	}
 	o.Log, o.Cursor, o.Now = g.log, cursor, g.now
-	o.State = g.current
+	o.State, o.Refreshed = g.current, g.Refreshed
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

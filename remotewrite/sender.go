@@ -43,7 +43,7 @@ func (s *sender) send(ctx, hard context.Context, b *batch) error {
 		w.decided()
 		return nil
 	}
-	if b.kind == careful {
+	if b.kind.doubtful() {
 		s.d.metrics.doubtful.Inc()
 	}
 	defer s.d.metrics.atHand(countSeries(series))()

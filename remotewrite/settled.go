@@ -169,7 +169,7 @@ func (s *settlement) assign(g given, behind func(*convert.Series) bool, lost, do
 	perhaps := func(x convert.Series) bool {
 		return g.why == refusedSamples && (behind(&x) || s.ambiguous && s.old(&x))
 	}
-	all := s.batch.kind == careful && g.answer.status/100 == 4 ||
+	all := s.batch.kind.doubtful() && g.answer.status/100 == 4 ||
 		g.unsure && s.ambiguous && slices.ContainsFunc(g.series, perhaps) // refused for those, perhaps
 	choose := func(doubt bool) *blame {
 		if doubt {
@@ -191,7 +191,7 @@ func (s *settlement) assign(g given, behind func(*convert.Series) bool, lost, do
 // where the receiver took such samples again.
 func (s *settlement) behind() func(*convert.Series) bool {
 	none := func(*convert.Series) bool { return false }
-	if len(s.gone) == 0 || s.batch.kind == careful {
+	if len(s.gone) == 0 || s.batch.kind.doubtful() {
 		return none
 	}
 	newest := s.newestStored()

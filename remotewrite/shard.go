@@ -82,12 +82,10 @@ func (s *shard) settle(ctx, hard context.Context, b *batch) error {
 }
 
 // noteSent returns what writes down, before a request of b leaves, that the
-// records in it may have arrived. Sending goes on where that cannot be written:
-// what it costs is told in docs/remote-write.md.
+// records in it may have arrived; of a refresh, that its clock mark may be of use to the
+// receiver already. Sending goes on where that cannot be written: what it costs is told in
+// docs/remote-write.md.
 func (s *shard) noteSent(b *batch) func() {
-	if b.kind == ephemeral {
-		return nil
-	}
 	n, last := s.n, b.last
 	return func() {
 		if err := s.d.cursor.Sent(n, last); err != nil {

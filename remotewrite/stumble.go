@@ -110,7 +110,7 @@ func (w *delivery) isolate(ctx, hard context.Context, f failing, reserved int) (
 // setAside takes f out of the way of what comes after it. It returns false if it has
 // to wait here.
 func (w *delivery) setAside(f failing) bool {
-	if w.batch.kind == ephemeral || w.d.troubled.known(f.series) {
+	if w.batch.kind.unstored() || w.d.troubled.known(f.series) {
 		w.refuse(f.series, f.answer, serverError)
 		return true
 	}

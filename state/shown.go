@@ -40,6 +40,14 @@ func (s *shown) pass(seq uint64) {
 	s.tree.Store(&same)
 }
 
+// asOf returns the last sequence that was taken in.
+func (s *shown) asOf() uint64 {
+	if s.bulk {
+		return s.seq
+	}
+	return s.tree.Load().seq
+}
+
 func (s *shown) begin() { s.bulk, s.seq = true, s.tree.Load().seq }
 
 // end shows what is committed.

@@ -403,8 +403,8 @@ func TestRefresh(t *testing.T) {
 	refresh()
 	want := []string{
 		"clock 61001", `{job="a"} 61001 [m]`, // n was pushed just now
-		"clock 61000", `{job="b"} 61000 [n]`, // m has a time of its own
 		"clock 61000", `{job="c"} 61000 []`, // its own series only
+		"clock 61000", `{job="b"} 61000 [n]`, // m has a time of its own
 	}
 	if diff := gocmp.Diff(want, emitted); diff != "" {
 		t.Errorf("first round (-want +got):\n%s", diff)

@@ -32,21 +32,30 @@ type entry struct {
 // An entry stays while its group has a pending or a committed version, a record in
 // flight, or a large change at work. Its slot belongs to it for that time.
 //
+// Slot numbers go by refresh slots: the remainder of one is the refresh slot of its group, so
+// that the groups of that are found without a look at the others.
+//
 // The store's lock guards all of it, but for shapes, which have a lock of their own, and
 // samples, which is only written under it.
 type table struct {
 	entries map[string]*entry   // by ID
 	slots   []*entry            // by slot number, nil for free ones; slot 0 stands for the gateway itself
-	free    []uint32            // slots
+	next    [RefreshSlots]slots // by refresh slot: where the next groups go
 	shapes  group.Shapes        // of all pending versions
 	failed  map[*entry]struct{} // pending is failedOnly
 	expiry  expiryHeap
 	samples atomic.Int64 // of all pending versions
 }
 
+// slots are slot numbers with the same remainder.
+type slots struct {
+	free []uint32 // given back
+	used uint32   // ever given out, number 0 among them
+}
+
 func (t *table) reset() {
 	t.entries = map[string]*entry{}
-	t.slots, t.free = []*entry{nil}, nil
+	t.slots, t.next = []*entry{nil}, [RefreshSlots]slots{{used: 1}}
 	t.shapes.Clear()
 	t.failed, t.expiry = map[*entry]struct{}{}, nil
 	t.samples.Store(0)
@@ -94,13 +103,18 @@ func (t *table) place(id string) *entry {
 		return e
 	}
 	e = &entry{id: id, heapAt: -1}
-	if n := len(t.free); n > 0 {
-		e.slot, t.free = t.free[n-1], t.free[:n-1]
-		t.slots[e.slot] = e
+	at := slotOfID(id)
+	s := &t.next[at]
+	if n := len(s.free); n > 0 {
+		e.slot, s.free = s.free[n-1], s.free[:n-1]
 	} else {
-		e.slot = uint32(len(t.slots))
-		t.slots = append(t.slots, e)
+		e.slot = uint32(at) + s.used*RefreshSlots
+		s.used++
 	}
+	if n := int(e.slot) + 1 - len(t.slots); n > 0 {
+		t.slots = append(t.slots, make([]*entry, n)...)
+	}
+	t.slots[e.slot] = e
 	t.entries[id] = e
 	return e
 }
@@ -130,7 +144,8 @@ func (t *table) drop(e *entry) {
 	}
 	delete(t.entries, e.id)
 	t.slots[e.slot] = nil
-	t.free = append(t.free, e.slot)
+	s := &t.next[e.slot%RefreshSlots]
+	s.free = append(s.free, e.slot)
 }
 
 // oldestFailed returns the oldest of the groups that exist only because of refused

@@ -55,6 +55,7 @@ func newDestinations(s *server, intake *remotewrite.Intake) *destinations {
 		o: remotewrite.Options{
 			Log:           s.gateway.Log(),
 			State:         func() *remotewrite.Restatement { return restate(s.gateway) },
+			Refreshed:     s.gateway.Refreshed,
 			FillHoles:     s.settings.refreshBackfill,
 			FlushDeadline: s.settings.shutdownTimeout,
 			Intake:        intake,

@@ -40,8 +40,8 @@ func binary(t *testing.T) string {
 	return path
 }
 
-// gateway starts one with a destination at each of urls.
-func (c *cluster) gateway(id string, urls ...string) *gateway {
+// gateway starts one with a destination at the url to.
+func (c *cluster) gateway(id, to string, args ...string) *gateway {
 	c.t.Helper()
 	port := ports(c.t, 1)[0]
 	g := &gateway{t: c.t, id: id, url: fmt.Sprintf("http://127.0.0.1:%d", port), log: filepath.Join(c.t.TempDir(), "gateway-"+id+".log")}
@@ -49,9 +49,7 @@ func (c *cluster) gateway(id string, urls ...string) *gateway {
 	for _, u := range c.urls() {
 		g.args = append(g.args, "--storage.nats-url="+u)
 	}
-	for _, u := range urls {
-		g.args = append(g.args, "--remote-write.url="+u)
-	}
+	g.args = append(append(g.args, "--remote-write.url="+to), args...)
 	g.start()
 	c.t.Cleanup(func() {
 		g.kill()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/pushbridge/pushbridge/queue"
@@ -29,9 +30,10 @@ type chain struct {
 	ctx      context.Context //nolint:containedctx // of the goroutine, and of what it asks for
 	ended    chan struct{}
 
+	written atomic.Pointer[time.Time] // when the last message was sent that was stored
+
 	// Of the goroutine.
 	standing
-	written time.Time // when the last message was sent that was stored
 	scratch []byte
 }
 
@@ -53,20 +55,23 @@ type writing struct {
 
 // Reasons why nothing is written.
 var (
-	errNeverLed = errors.New("this replica does not lead")
-	errFenced   = fmt.Errorf("another replica leads now: %w", queue.ErrElsewhere)
-	errEnded    = errors.New("the store is closed")
+	errNeverLed  = errors.New("this replica does not lead")
+	errFenced    = fmt.Errorf("another replica leads now: %w", queue.ErrElsewhere)
+	errLeaseOver = fmt.Errorf("this replica has not reached the stream for longer than its lease: %w", queue.ErrElsewhere)
+	errEnded     = errors.New("the store is closed")
 )
 
 // maxShared bounds how many requests share a message.
 const maxShared = 1024
 
 func newChain(ctx context.Context, st stream, v *view, o Options, h queue.Host) *chain {
-	return &chain{
+	c := &chain{
 		st: st, v: v, o: o, log: h.Logger, now: h.Now, standing: standing{lost: errNeverLed},
 		wait:     func(d time.Duration) { h.Metrics.FsyncSeconds.Observe(d.Seconds()) },
 		requests: make(chan *request, maxShared), moved: make(chan struct{}, 1), followed: make(chan message, maxFollowed), ctx: ctx, ended: make(chan struct{}),
 	}
+	c.written.Store(new(time.Time))
+	return c
 }
 
 // write appends items to the log. When it returns nil they are durable.
@@ -167,7 +172,7 @@ func (c *chain) poke() {
 
 // beat tells the others that this replica lives, if nothing else has.
 func (c *chain) beat() {
-	if c.leads && time.Since(c.written) >= c.o.Lease/3 {
+	if c.leads && time.Since(*c.written.Load()) >= c.o.Lease/3 {
 		_ = c.append(func(*writing) {}) // what fails ends the leading, and check says so
 	}
 }
@@ -224,7 +229,7 @@ func (c *chain) publish(m []byte) error {
 		began := time.Now()
 		err := c.attempt(m)
 		if err == nil {
-			c.written = began
+			c.written.Store(&began)
 			return c.v.fold(message{c.v.last() + 1, m})
 		}
 		if errors.Is(err, errFenced) || errors.As(err, new(refusal)) {

@@ -46,7 +46,7 @@ func (f *fakeStream) process(t *testing.T, o Options) *process {
 		t.Fatal(err)
 	}
 	p.steps = p.log.Steps()
-	p.log.Follow(queue.Follower[string]{Fold: func(s string, seq uint64) { p.folded = append(p.folded, fmt.Sprint(seq, " ", s)) }})
+	p.log.Follow(queue.Follower[string]{Fold: func(s string, seq uint64) []string { p.folded = append(p.folded, fmt.Sprint(seq, " ", s)); return nil }})
 	p.steps.Ready()
 	return p
 }

@@ -129,6 +129,20 @@ func (s *Store) Leads() bool {
 	return mine != nil && *mine == claimed{l.epoch, l.nonce} && !l.gone
 }
 
+// Held returns nil while the lease lasts, counted from when the newest message that was
+// stored was sent: the others count from when they heard of it, which is later. Both clocks
+// must say so, since one stands still while a machine sleeps, and the other can be set.
+func (s *Store) Held() error {
+	sent := *s.chain.written.Load()
+	switch {
+	case !s.Leads():
+		return errFenced
+	case max(time.Since(sent), time.Now().Round(0).Sub(sent.Round(0))) >= s.o.Lease:
+		return errLeaseOver
+	}
+	return nil
+}
+
 // Moved receives when the store may have become ready, or others have written.
 func (s *Store) Moved() <-chan struct{} { return s.chain.moved }
 
