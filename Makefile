@@ -22,6 +22,9 @@ INFO       := github.com/prometheus/common/version
 LDFLAGS    := -s -w -X $(INFO).Version=$(VERSION) -X $(INFO).BuildUser=make -X $(INFO).Revision=$(REVISION) -X $(INFO).Branch=$(BRANCH) \
 	-X $(INFO).BuildDate=$(BUILD_DATE)
 
+# Without what cli makes manual pages of, which is not used and costs every start a millisecond.
+TAGS       := urfave_cli_no_docs
+
 # Folders with a test file that holds $(1).
 with = $(sort $(dir $(shell grep -rlE --include='*_test.go' --exclude-dir=e2e --exclude-dir=tools '$(1)' .)))
 
@@ -32,13 +35,13 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## bin/pushbridge
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/pushbridge ./cmd/pushbridge
+	CGO_ENABLED=0 go build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $(BIN)/pushbridge ./cmd/pushbridge
 
 DIST ?= $(CURDIR)/dist
 release: build ## DIST (dist): archives, Debian packages, bills of materials and checksums; the same for the same commit
 	rm -rf $(DIST)
 	@go build -C tools/release -o $(BIN)/release .
-	$(BIN)/release -source $(CURDIR) -dist $(DIST) -host $(BIN)/pushbridge -version $(VERSION) -ldflags '$(LDFLAGS)' \
+	$(BIN)/release -source $(CURDIR) -dist $(DIST) -host $(BIN)/pushbridge -version $(VERSION) -ldflags '$(LDFLAGS)' -tags '$(TAGS)' \
 		-time $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 demo: build ## push, delete, and see what arrives; DEMO=stay keeps it running

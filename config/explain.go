@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v2"
 )
@@ -15,23 +16,29 @@ var errNotURL = errors.New("not a URL")
 
 // plainWords replaces what the decoder says about types of ours, which helps
 // nobody, and leaves out the values that it quotes: one that stands in the wrong
-// place may be a password.
-var plainWords = []struct {
+// place may be a password. They are compiled when the first error is explained: every
+// command would have to wait for them at its start.
+var plainWords = sync.OnceValue(func() []plainWord {
+	return []plainWord{
+		{regexp.MustCompile(`field ([^\s:=]+) not found in type \S+`), `unknown field "$1"`},
+		{regexp.MustCompile(`(?s)field ([^\s:=]*)[\s:=].* not found in type \S+`), `unknown field: "$1" needs a colon and a blank behind it`},
+		{regexp.MustCompile(`(?:field|key) "?([^" ]+)"? already set in (?:type \S+|map)`), `field "$1" is given twice`},
+		{regexp.MustCompile(`(?s)cannot unmarshal (!!\w+) ` + "`.*`" + ` into`), `cannot unmarshal $1 into`},
+		{regexp.MustCompile(`(?s)cannot unmarshal [^!].* into`), `cannot unmarshal a value with a tag into`},
+		{regexp.MustCompile(`(?s)cannot unmarshal !([^!].*|) into`), `cannot unmarshal a value with a tag into`},
+		{regexp.MustCompile(`into \[\]\w+\.\w+$`), "into a list"},
+		{regexp.MustCompile(`cannot unmarshal (!!\w+) into \w+\.\w+$`), "a value of type $1 cannot stand here"},
+		{regexp.MustCompile(`cannot unmarshal (a value with a tag) into \w+\.\w+$`), "$1 cannot stand here"},
+		{regexp.MustCompile(`(?s)cannot decode (!!\w+) ` + "`.*`" + ` as a .*`), `cannot decode $1 as its tag says`},
+		{regexp.MustCompile(`(?s)unknown anchor '.*' referenced`), "a value that begins with * needs quotes"},
+		{regexp.MustCompile(`(?s)invalid map key: .*`), "a name in braces is no text: a value that begins with { needs quotes"},
+	}
+})
+
+// plainWord is what the decoder says, and what is said in its place.
+type plainWord struct {
 	said  *regexp.Regexp
 	plain string
-}{
-	{regexp.MustCompile(`field ([^\s:=]+) not found in type \S+`), `unknown field "$1"`},
-	{regexp.MustCompile(`(?s)field ([^\s:=]*)[\s:=].* not found in type \S+`), `unknown field: "$1" needs a colon and a blank behind it`},
-	{regexp.MustCompile(`(?:field|key) "?([^" ]+)"? already set in (?:type \S+|map)`), `field "$1" is given twice`},
-	{regexp.MustCompile(`(?s)cannot unmarshal (!!\w+) ` + "`.*`" + ` into`), `cannot unmarshal $1 into`},
-	{regexp.MustCompile(`(?s)cannot unmarshal [^!].* into`), `cannot unmarshal a value with a tag into`},
-	{regexp.MustCompile(`(?s)cannot unmarshal !([^!].*|) into`), `cannot unmarshal a value with a tag into`},
-	{regexp.MustCompile(`into \[\]\w+\.\w+$`), "into a list"},
-	{regexp.MustCompile(`cannot unmarshal (!!\w+) into \w+\.\w+$`), "a value of type $1 cannot stand here"},
-	{regexp.MustCompile(`cannot unmarshal (a value with a tag) into \w+\.\w+$`), "$1 cannot stand here"},
-	{regexp.MustCompile(`(?s)cannot decode (!!\w+) ` + "`.*`" + ` as a .*`), `cannot decode $1 as its tag says`},
-	{regexp.MustCompile(`(?s)unknown anchor '.*' referenced`), "a value that begins with * needs quotes"},
-	{regexp.MustCompile(`(?s)invalid map key: .*`), "a name in braces is no text: a value that begins with { needs quotes"},
 }
 
 // Explain puts an error of the YAML decoder in the user's words, without any value
@@ -56,7 +63,7 @@ func Explain(err error) error {
 }
 
 func plain(said string) string {
-	for _, w := range plainWords {
+	for _, w := range plainWords() {
 		said = w.said.ReplaceAllString(said, w.plain)
 	}
 	return said

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // a container from scratch has no time zones
 
@@ -158,11 +159,11 @@ func (s *jobSchema) durations(j *group.Job) error {
 }
 
 // comparison is what success may be beside the name of a metric.
-var comparison = regexp.MustCompile(`^\s*(\S+?)\s*==\s*(\S+)\s*$`)
+var comparison = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*(\S+?)\s*==\s*(\S+)\s*$`) })
 
 func (s *jobSchema) success(j *group.Job) error {
 	j.Success = s.Success
-	if m := comparison.FindStringSubmatch(s.Success); m != nil {
+	if m := comparison().FindStringSubmatch(s.Success); m != nil {
 		v, err := strconv.ParseFloat(m[2], 64)
 		if err != nil {
 			return fmt.Errorf("success: %q is not a number", m[2])

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,16 +75,15 @@ func lineOfError(err error) int {
 	return p.line
 }
 
-var lineSaid = regexp.MustCompile(`^line (\d+): `)
-
 // lineIn takes the line off what the decoder says.
 func lineIn(said string) (line int, rest string) {
-	m := lineSaid.FindStringSubmatch(said)
-	if m == nil {
-		return 0, said
+	if behind, ok := strings.CutPrefix(said, "line "); ok {
+		number, rest, _ := strings.Cut(behind, ": ")
+		if line, err := strconv.Atoi(number); err == nil {
+			return line, rest
+		}
 	}
-	line, _ = strconv.Atoi(m[1])
-	return line, said[len(m[0]):]
+	return 0, said
 }
 
 // item is a piece of the file, and where it begins.

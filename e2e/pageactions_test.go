@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // stubborn is a receiver that refuses for good as long as refuses says so.
@@ -197,4 +199,51 @@ func (p *page) copied(t *testing.T, button css) string {
 	p.do(t, chromedp.Click(button))
 	p.waitFor(t, fmt.Sprintf(`document.querySelector(%q).textContent === "Copied"`, button))
 	return ask(t, p, chromedp.Evaluate[string](`navigator.clipboard.readText()`, chromedp.EvalAwaitPromise))
+}
+
+// TestPageByKeyboard uses no mouse: it skips the menu, filters, opens a group, comes back,
+// thinks better of deleting with Escape, and deletes.
+func TestPageByKeyboard(t *testing.T) {
+	g := startPushbridge(t)
+	g.put(t, "nightly/instance/db1", nightly)
+	g.put(t, "nightly/instance/db2", nightly)
+	g.put(t, "ci", "builds 1\n")
+	p := openPage(t, g.base+"/groups")
+	press := func(keys string) { t.Helper(); p.do(t, chromedp.KeyEvent(keys)) }
+	tabTo := func(what string) {
+		t.Helper()
+		for range 60 {
+			press(kb.Tab)
+			if ask(t, p, chromedp.Evaluate[bool](`document.activeElement.matches(`+strconv.Quote(what)+`)`)) {
+				return
+			}
+		}
+		t.Fatalf("no way to %s with the tabulator", what)
+	}
+	tabTo("a.skip")
+	press(kb.Enter)
+	p.waitFor(t, `location.hash === "#main"`)
+	tabTo("#q")
+	press("nightly")
+	press(kb.Enter)
+	p.waitFor(t, `new URLSearchParams(location.search).get("q") === "nightly"`)
+	p.waitRows(t, 2)
+	tabTo(".group a")
+	press(kb.Enter)
+	p.waitFor(t, `location.pathname.endsWith("/group") && document.readyState === "complete"`)
+	tabTo("button.delete")
+	press(kb.Enter)
+	p.waitFor(t, `document.activeElement.value === "no" && document.getElementById("confirm").open`)
+	press(kb.Escape)
+	p.waitFor(t, `!document.getElementById("confirm").open && document.activeElement.matches("button.delete")`)
+	if n := len(apiGroups(t, g)); n != 3 {
+		t.Errorf("%d groups after Escape", n)
+	}
+	press(kb.Enter)
+	p.waitFor(t, `document.getElementById("confirm").open`)
+	tabTo(`#confirm-yes`)
+	press(kb.Enter)
+	p.waitFor(t, `location.pathname.endsWith("/groups") && document.readyState === "complete"`)
+	p.waitRows(t, 2)
+	p.quiet(t)
 }

@@ -17,11 +17,12 @@ import (
 
 // release is what the flags say.
 type release struct {
-	source, dist     string
-	host             string
-	version, ldflags string
-	platforms        []string
-	time             time.Time
+	source, dist  string
+	host          string
+	version       string
+	ldflags, tags string
+	platforms     []string
+	time          time.Time
 }
 
 func main() {
@@ -33,6 +34,7 @@ func main() {
 	flag.StringVar(&r.host, "host", "bin/pushbridge", "a binary that runs here, for the man page and completions of packages")
 	flag.StringVar(&r.version, "version", "", "version of the release")
 	flag.StringVar(&r.ldflags, "ldflags", "", "flags of the linker, with the version stamp")
+	flag.StringVar(&r.tags, "tags", "", "build tags")
 	flag.StringVar(&platforms, "platforms", "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64", "what to build for")
 	flag.Int64Var(&seconds, "time", 0, "Unix time of all files: that of the commit")
 	flag.Parse()
@@ -65,7 +67,7 @@ func (r *release) platform(platform string) error {
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	binary := filepath.Join(folder, "pushbridge")
-	build := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", r.ldflags, "-o", binary, "./cmd/pushbridge")
+	build := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-buildvcs=false", "-tags", r.tags, "-ldflags", r.ldflags, "-o", binary, "./cmd/pushbridge")
 	build.Dir, build.Stderr = r.source, os.Stderr
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch, "GOFLAGS=")
 	if err := build.Run(); err != nil {
