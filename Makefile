@@ -86,12 +86,15 @@ bench: ## benchmarks: BENCH=regexp, COUNT_BENCH=10, OLD=bench-old.txt to compare
 cover: ## test coverage, across packages: cover.out
 	go test -coverpkg=./... -coverprofile=cover.out ./... && go tool cover -func=cover.out | tail -1
 
-E2E_COMMANDS := prometheus promtool prometheus-alertmanager prometheus-pushgateway victoria-metrics vmagent chromium node npm curl systemd-analyze dpkg-deb unshare
+E2E_COMMANDS := prometheus promtool prometheus-alertmanager prometheus-pushgateway victoria-metrics vmagent chromium node npm curl systemd-analyze dpkg-deb unshare ruby perl g++
 e2e: build $(BIN)/testcount ## tests against real backends, clients and a browser
 	@for c in $(E2E_COMMANDS); do command -v $$c >/dev/null || missing="$$missing $$c"; done; \
 	/usr/bin/python3 -c 'import prometheus_client' 2>/dev/null || missing="$$missing python3-prometheus-client"; \
+	ruby -e 'require "prometheus/client/push"' 2>/dev/null || missing="$$missing ruby-prometheus-client-mmap"; \
+	perl -MNet::Prometheus -e 1 2>/dev/null || missing="$$missing libnet-prometheus-perl"; \
+	[ -e /usr/include/prometheus/gateway.h ] || missing="$$missing prometheus-cpp-dev"; \
 	if [ -n "$$missing" ]; then echo "make e2e needs:$$missing"; \
-		echo "On Debian: apt-get install prometheus prometheus-alertmanager prometheus-pushgateway victoria-metrics chromium python3-prometheus-client nodejs npm curl systemd"; exit 1; fi
+		echo "On Debian: apt-get install prometheus prometheus-alertmanager prometheus-pushgateway victoria-metrics chromium python3-prometheus-client ruby-prometheus-client-mmap ruby libnet-prometheus-perl prometheus-cpp-dev g++ nodejs npm curl systemd"; exit 1; fi
 	cd e2e && PUSHBRIDGE_BINARY=$(BIN)/pushbridge $(COUNT) go test -json ./...
 	cd e2e/jetstream && PUSHBRIDGE_BINARY=$(BIN)/pushbridge $(COUNT) go test -json ./...
 
