@@ -30,6 +30,8 @@ type ruleSchema struct {
 	RefreshInterval *durationText `yaml:"refresh_interval"`
 	// A group that was not pushed for this long is overdue.
 	ExpectEvery *durationText `yaml:"expect_every"`
+	// Pushes are added up, where otherwise each takes the place of the one before: aggregation.md.
+	Aggregate *aggregateSchema `yaml:"aggregate"`
 }
 
 // matchList is one selector or several, all of which must match.
@@ -97,6 +99,12 @@ func (s *ruleSchema) rule() (group.Rule, error) {
 	if r.Refresh != nil && *r.Refresh > 0 && *r.Refresh < MinRefresh {
 		return r, fmt.Errorf("refresh_interval: must be 0 or at least %s, is %s", MinRefresh, *r.Refresh)
 	}
+	if s.Aggregate != nil {
+		var err error
+		if r.Aggregate, err = s.Aggregate.aggregation(); err != nil {
+			return r, fmt.Errorf("aggregate: %w", err)
+		}
+	}
 	return r, nil
 }
 
@@ -106,12 +114,7 @@ const MinRefresh = time.Second
 // describeRule prints a rule as check-config shows it.
 func describeRule(r *group.Rule) string {
 	var text strings.Builder
-	for i, m := range r.Match {
-		if i > 0 {
-			text.WriteString(" and ")
-		}
-		text.WriteString(m.String())
-	}
+	text.WriteString(r.Selects())
 	for _, f := range []struct {
 		name string
 		d    *time.Duration
@@ -119,6 +122,9 @@ func describeRule(r *group.Rule) string {
 		if f.d != nil {
 			fmt.Fprintf(&text, " %s=%s", f.name, *f.d)
 		}
+	}
+	if a := r.Aggregate; a != nil {
+		fmt.Fprintf(&text, " aggregate %s", a)
 	}
 	return text.String()
 }

@@ -190,14 +190,14 @@ func TestOpen_Newer(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	newer := []byte{1, byte(group.KindPut), 0, 0x80, 0x01, 0} // a second byte of flags
+	newer := []byte{1, byte(group.KindPut), 0, 0x80, 0x08, 0} // a second byte of flags
 	err = log.Append(newer, log.Generation(), func(uint64, error) { stop() })
 	if err = errors.Join(err, log.Run(ctx), log.Close()); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
 		_, err = Open(disk.New(disk.Options{Dir: dir}), Options{})
-		if !errors.Is(err, group.ErrNewer) || !strings.HasSuffix(err.Error(), "record 1: decode record: written by a newer version: flags 0x80 are not known") {
+		if !errors.Is(err, group.ErrNewer) || !strings.HasSuffix(err.Error(), "record 1: decode record: written by a newer version: flags 0x400 are not known") {
 			t.Errorf("opened: %v", err)
 		}
 	}

@@ -174,14 +174,14 @@ func cleanFloat(bits uint64) uint64 {
 // cleanFloats cleans the slots of one metric that hold float bits.
 func cleanFloats(form Form, slots []uint64) {
 	for i, v := range slots {
-		if v == staleNaN && form.floatSlot(i) {
+		if v == staleNaN && form.FloatSlot(i) {
 			slots[i] = ordinaryNaN
 		}
 	}
 }
 
-// floatSlot reports whether slot i of a metric of form f holds float bits.
-func (f Form) floatSlot(i int) bool {
+// FloatSlot reports whether slot i of a metric of form f holds float bits.
+func (f Form) FloatSlot(i int) bool {
 	switch f {
 	case FormSingle, FormFloatHistogram:
 		return true

@@ -20,8 +20,12 @@ const (
 	hasPart
 	hasEnded
 	hasExpect
+	hasPushes
+	isSome
+	hasKey
 
-	knownFlags = hasExpect<<1 - 1
+	knownFlags = hasKey<<1 - 1
+	mergeFlags = hasPushes | isSome | hasKey
 )
 
 // EncodeRecord appends r to dst in the form that DecodeRecord reads. Members are
@@ -57,10 +61,35 @@ func appendHead(dst []byte, r *Record) []byte {
 	if flags&hasExpect != 0 {
 		dst = binary.AppendVarint(dst, r.Expect)
 	}
+	dst = r.Merge.append(dst)
 	if flags&hasPart != 0 {
 		dst = binary.AppendVarint(dst, r.Part.Pushed)
 	}
 	return dst
+}
+
+// append appends what the flags announce.
+func (m Merge) append(dst []byte) []byte {
+	if m.Pushes != 0 {
+		dst = binary.AppendUvarint(dst, m.Pushes)
+	}
+	if m.Key != (PushKey{}) {
+		dst = append(dst, m.Key[:]...)
+	}
+	return dst
+}
+
+func readMerge(w *wireReader, flags uint64) Merge {
+	m := Merge{Some: flags&isSome != 0}
+	if flags&hasPushes != 0 {
+		m.Pushes = w.uvarint()
+	}
+	if flags&hasKey != 0 {
+		for i := range m.Key {
+			m.Key[i] = w.byte()
+		}
+	}
+	return m
 }
 
 // appendGrouping appends grouping labels.
@@ -85,7 +114,7 @@ func appendBody(dst []byte, r *Record) []byte {
 }
 
 func (r *Record) flags() uint64 {
-	f := uint64(0)
+	f := r.Merge.flags()
 	for _, o := range []struct {
 		has  bool
 		flag uint64
@@ -128,9 +157,8 @@ func (r *Record) decode(w *wireReader) {
 	if r.Kind < KindPut || r.Kind > KindRefresh {
 		w.fail("unknown kind")
 	}
-	flags := w.uvarint()
-	if unknown := flags &^ knownFlags; unknown != 0 && w.err == nil {
-		w.err = fmt.Errorf("%w: flags %#x are not known", ErrNewer, unknown)
+	flags := w.flags(knownFlags)
+	if w.err != nil {
 		return
 	}
 	r.Labels = readLabels(w)
@@ -149,6 +177,7 @@ func (r *Record) decode(w *wireReader) {
 	if flags&hasExpect != 0 {
 		r.Expect = w.varint()
 	}
+	r.Merge = readMerge(w, flags)
 	if flags&hasPart != 0 {
 		r.Part = &Part{Time: r.Time, Pushed: w.varint()}
 		r.Part.Shape = readShape(w)
@@ -160,6 +189,15 @@ func (r *Record) decode(w *wireReader) {
 	if flags&hasEnded != 0 {
 		r.Ended = readEnded(w)
 	}
+}
+
+// flags reads flags, which must be known.
+func (r *wireReader) flags(known uint64) uint64 {
+	flags := r.uvarint()
+	if unknown := flags &^ known; unknown != 0 && r.err == nil {
+		r.err = fmt.Errorf("%w: flags %#x are not known", ErrNewer, unknown)
+	}
+	return flags
 }
 
 func readLabels(w *wireReader) Labels {

@@ -65,8 +65,20 @@ func records(t testing.TB) map[string]*Record {
 			{Family: "a_seconds", Unit: "seconds", Type: Summary, Labels: []Label{{"a", "1"}}, Bounds: []float64{0.5}, What: ComponentBounds},
 			{Family: "b_seconds", Unit: "seconds", Type: Gauge, What: ComponentValue},
 		}},
-		"fail":  {Kind: KindFail, Labels: l, Time: -3, Push: 1, Fail: 2},
-		"clock": {Kind: KindClock, Time: 9},
+		"fail":       {Kind: KindFail, Labels: l, Time: -3, Push: 1, Fail: 2},
+		"sum":        sumRecord(t, l),
+		"delete-key": {Kind: KindDelete, Labels: l, Time: 8, Merge: Merge{Key: NewPushKey(l, "deleted")}},
+		"clock":      {Kind: KindClock, Time: 9},
+	}
+}
+
+// sumRecord is that of a push that was added to others.
+func sumRecord(t testing.TB, l Labels) *Record {
+	p := part(t, "# TYPE c counter\nc{a=\"1\"} 7\n")
+	p.Time, p.Pushed = 8, 9
+	return &Record{
+		Kind: KindPost, Labels: l, Time: 8, Push: 9, Part: p, Members: p.Members(),
+		Merge: Merge{Pushes: 300, Some: true, Key: NewPushKey(l, "id")},
 	}
 }
 
@@ -157,7 +169,7 @@ func TestDecodeNewer(t *testing.T) {
 		more []byte
 		want string
 	}{
-		{[]byte{0x01}, "decode record: written by a newer version: flags 0x80 are not known"},
+		{[]byte{0x08}, "decode record: written by a newer version: flags 0x400 are not known"},
 		{[]byte{0x80, 0x04}, "decode record: written by a newer version: flags 0x10000 are not known"},
 	} {
 		with := slices.Concat(b[:flagsAt], []byte{b[flagsAt] | 0x80}, row.more, []byte("anything"), b[flagsAt+1:])

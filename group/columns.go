@@ -26,7 +26,7 @@ func appendValues(dst []byte, p *Part) []byte {
 		m := &p.Shape.metrics[i]
 		dst = room(dst)
 		for j, v := range p.ValuesOf(m) {
-			if m.Form.floatSlot(j) {
+			if m.Form.FloatSlot(j) {
 				dst = appendFloat(dst, v)
 			} else {
 				dst = binary.AppendUvarint(dst, v)
@@ -112,7 +112,7 @@ func readValues(w *wireReader, p *Part) {
 	for i := range p.Shape.metrics {
 		m := &p.Shape.metrics[i]
 		for j := range m.slots() {
-			if m.Form.floatSlot(j) {
+			if m.Form.FloatSlot(j) {
 				p.Values = append(p.Values, cleanFloat(w.float()))
 			} else {
 				p.Values = append(p.Values, w.uvarint())

@@ -17,8 +17,9 @@ const (
 	diffPolicy              // TTL, Hide or Expect other than the base's
 	diffPushed              // the part was pushed at another time than the group
 	diffColumns             // columns other than values
+	diffMerge               // flags of a record, and what they announce, about a push that was added to others
 
-	knownDiffFlags = diffColumns<<1 - 1
+	knownDiffFlags = diffMerge<<1 - 1
 )
 
 // Alike returns what r has in common with the records that can be written as their
@@ -52,6 +53,9 @@ func AppendDiff(dst []byte, base, r *Record) []byte {
 	if flags&diffPushed != 0 {
 		dst = binary.AppendVarint(dst, r.Part.Pushed)
 	}
+	if flags&diffMerge != 0 {
+		dst = r.Merge.append(binary.AppendUvarint(dst, r.Merge.flags()))
+	}
 	dst = appendValueDiff(dst, r.Part.Shape, base.Part.Values, r.Part.Values)
 	if flags&diffColumns != 0 {
 		columns := r.Part.columnFlags()
@@ -71,6 +75,7 @@ func (r *Record) diffFlags(base *Record) uint64 {
 		{r.TTL != base.TTL || r.Hide != base.Hide || r.Expect != base.Expect, diffPolicy},
 		{r.Part.Pushed != r.Push, diffPushed},
 		{r.Part.columnFlags() != 0, diffColumns},
+		{r.Merge != Merge{}, diffMerge},
 	} {
 		if o.has {
 			f |= o.flag
@@ -126,6 +131,9 @@ func (r *Record) patch(w *wireReader, base *Record) {
 	r.Part = &Part{Shape: base.Part.Shape, Time: r.Time, Pushed: r.Push}
 	if flags&diffPushed != 0 {
 		r.Part.Pushed = w.varint()
+	}
+	if flags&diffMerge != 0 {
+		r.Merge = readMerge(w, w.flags(mergeFlags))
 	}
 	r.Part.Values = readValueDiff(w, r.Part.Shape, base.Part.Values)
 	columns := byte(0)

@@ -21,7 +21,7 @@ func otherValues(r *Record, f func(slot int, float bool, v uint64) uint64) *Reco
 	at := 0
 	for i := range p.Shape.metrics {
 		for j := range p.Shape.metrics[i].slots() {
-			float := p.Shape.metrics[i].Form.floatSlot(j)
+			float := p.Shape.metrics[i].Form.FloatSlot(j)
 			if p.Values[at] = f(at, float, r.Part.Values[at]); float {
 				p.Values[at] = cleanFloat(p.Values[at])
 			}
@@ -71,7 +71,9 @@ func TestDiff(t *testing.T) {
 				r := otherValues(base, f)
 				back := otherValues(r, f)
 				back.Kind, back.Labels, back.Fail, back.TTL, back.Hide = KindPost, Labels{{"job", "other"}}, 7, 8, OwnFailTime
-				for _, pair := range [][2]*Record{{base, r}, {r, base}, {r, back}, {r, r}} {
+				sum := otherValues(base, f)
+				sum.Merge = Merge{Pushes: 3, Some: true, Key: NewPushKey(sum.Labels, "id")}
+				for _, pair := range [][2]*Record{{base, r}, {r, base}, {r, back}, {r, r}, {base, sum}, {sum, base}, {sum, sum}} {
 					got, err := Patch(AppendDiff(nil, pair[0], pair[1]), pair[0])
 					if err != nil {
 						t.Fatal(err)

@@ -20,6 +20,7 @@ type Group struct {
 	Born    int64    // assigned timestamp in ms of the record that made the group
 	Last    int64    // assigned timestamp in ms of the last record
 	Seq     uint64   // of the last record in the log; set when it is committed
+	Pushes  uint64   // how many were added up, see Merge; 0: each takes the place of the one before
 	Hide    Own      // own series that are not delivered, see Record
 
 	samples int // of Members
@@ -80,7 +81,7 @@ func (g *Group) Next(r *Record, t *Shapes) *Group {
 	if r.Kind == KindDelete {
 		return nil
 	}
-	n := &Group{Push: r.Push, Fail: r.Fail, TTL: r.TTL, Expect: r.Expect, Last: r.Time, Hide: r.Hide}
+	n := &Group{Push: r.Push, Fail: r.Fail, TTL: r.TTL, Expect: r.Expect, Last: r.Time, Hide: r.Hide, Pushes: r.Merge.Pushes}
 	var old []Member
 	if g != nil {
 		n.ID, n.Labels, n.Born, old = g.ID, g.Labels, g.Born, g.Members
@@ -88,7 +89,15 @@ func (g *Group) Next(r *Record, t *Shapes) *Group {
 		n.ID, n.Labels = r.Labels.own()
 		n.Born = r.Time
 	}
-	n.Members = r.fold(old, t)
+	if r.Merge.Some {
+		n.Members = r.foldSome(old, t)
+		if g != nil && sameShapes(old, n.Members) {
+			n.samples = g.samples
+			return n
+		}
+	} else {
+		n.Members = r.fold(old, t)
+	}
 	if len(old) > 0 && len(n.Members) == len(old) && &n.Members[0] == &old[0] {
 		n.samples = g.samples // all stays, however much it is
 		return n
@@ -181,9 +190,7 @@ func replacePart(members []Member, p *Part, t *Shapes) {
 			b.copyFamily(m)
 		}
 	}
-	n := b.Part()
-	n.Time, n.Pushed, n.Unsent, n.Late = p.Time, p.Pushed, slices.Clip(b.unsent), slices.Clip(b.late)
-	b.unsent, b.late = nil, nil
+	n := b.copied(p.Time, p.Pushed)
 	n.Shape = t.Share(n.Shape)
 	family := uint32(0)
 	for i, m := range members {
@@ -194,19 +201,41 @@ func replacePart(members []Member, p *Part, t *Shapes) {
 	}
 }
 
+// copied returns the part that was copied together.
+func (b *Builder) copied(time, pushed int64) *Part {
+	n := b.Part()
+	n.Time, n.Pushed, n.Unsent, n.Late = time, pushed, slices.Clip(b.unsent), slices.Clip(b.late)
+	b.unsent, b.late = nil, nil
+	return n
+}
+
 // copyFamily adds m's family to the part being built.
 func (b *Builder) copyFamily(m Member) {
-	f, s := m.Of(), m.Part.Shape
+	b.beginFamily(m.Of())
+	b.copyMetrics(m, func(uint32) bool { return true })
+}
+
+// beginFamily begins a family as f is.
+func (b *Builder) beginFamily(f *Family) {
 	b.Family(f.Name, f.Type)
 	if f.HasHelp {
 		b.Help(f.Help)
 	}
 	b.Unit(f.Unit)
+}
+
+// copyMetrics adds those metrics of m that are wanted, by their numbers.
+func (b *Builder) copyMetrics(m Member, wanted func(number uint32) bool) {
+	f, s := m.Of(), m.Part.Shape
 	var labels []Label
-	for i, metrics := 0, s.Metrics(f); i < len(metrics); i++ {
-		labels = s.AppendLabels(labels[:0], &metrics[i])
-		b.Metric(metrics[i].Form, labels, s.Bounds(&metrics[i]), m.Part.ValuesOf(&metrics[i])...)
-		b.copyColumns(m.Part, uint32(f.First()+i))
+	for n := f.first; n < f.first+f.count; n++ {
+		if !wanted(n) {
+			continue
+		}
+		metric := &s.metrics[n]
+		labels = s.AppendLabels(labels[:0], metric)
+		b.Metric(metric.Form, labels, s.Bounds(metric), m.Part.ValuesOf(metric)...)
+		b.copyColumns(m.Part, n)
 	}
 }
 
@@ -214,7 +243,7 @@ func (b *Builder) copyColumns(p *Part, number uint32) {
 	if n := p.NativeOf(&p.Shape.metrics[number]); n != nil {
 		b.Native(*n)
 	}
-	for _, e := range p.exemplarsOf(number) {
+	for _, e := range p.ExemplarsOf(number) {
 		b.Exemplar(e)
 	}
 	if c, ok := p.CreatedOf(number); ok {

@@ -12,6 +12,8 @@ import (
 type Shapes struct {
 	mu    sync.Mutex
 	byKey map[uint64]sharedShape // by Shape.hash; of two shapes with one hash the newer
+
+	places places
 }
 
 // sharedShape is a shape, and how often groups have it.
@@ -75,7 +77,7 @@ func (t *Shapes) release(s *Shape) {
 func (t *Shapes) Clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.byKey = nil
+	t.byKey, t.places = nil, places{}
 }
 
 // sameMembers reports whether g and o are versions that have the same members, as far

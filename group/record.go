@@ -65,6 +65,8 @@ type Record struct {
 	// Ended are the components that the group had before and no longer has.
 	Ended []Ended
 
+	Merge Merge // of a push that was added to others
+
 	// Generation is that of the state that the record was made from: the log refuses
 	// it when records of that generation have failed. It is not written.
 	Generation uint64

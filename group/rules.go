@@ -2,6 +2,7 @@ package group
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,6 +20,8 @@ type Rule struct {
 	TTL     *time.Duration
 	Refresh *time.Duration
 	Expect  *time.Duration
+
+	Aggregate *Aggregation // nil: each push takes the place of the one before
 }
 
 // Rules say how each group is treated. They do not change once made.
@@ -46,6 +49,28 @@ func (r *Rules) Of(l Labels) Policy {
 		}
 	}
 	return p
+}
+
+// Aggregation returns how pushes to l are added up, nil when they are not, and the rule
+// that says so.
+func (r *Rules) Aggregation(l Labels) (*Aggregation, *Rule) {
+	if r == nil || l.IsJob() {
+		return nil, nil
+	}
+	i := slices.IndexFunc(r.rules, func(one Rule) bool { return one.matches(l) })
+	if i < 0 {
+		return nil, nil
+	}
+	return r.rules[i].Aggregate, &r.rules[i]
+}
+
+// Selects prints what r matches.
+func (r *Rule) Selects() string {
+	all := make([]string, len(r.Match))
+	for i, m := range r.Match {
+		all[i] = m.String()
+	}
+	return strings.Join(all, " and ")
 }
 
 func (r *Rule) matches(l Labels) bool {

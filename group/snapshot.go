@@ -5,26 +5,46 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 )
 
-// snapshotVersion is the first byte of a snapshot.
-const snapshotVersion = 1
+// snapshotVersion is the first byte of a snapshot. What a state without aggregates is
+// written as can be read by versions that know of none.
+const (
+	snapshotVersion      = 1
+	snapshotVersionMerge = 2 // how many pushes groups are the sum of, and keys of pushes at the end
+)
 
 // View is one consistent state, as a snapshot has it.
 type View struct {
 	Groups []*Group
-	Seq    uint64 // of the last record in it
-	Floor  int64  // no timestamp in it, or given out before, is larger
+	Seq    uint64    // of the last record in it
+	Floor  int64     // no timestamp in it, or given out before, is larger
+	Keys   []KeptKey // of pushes that are in it, the oldest first
+}
+
+// KeptKey is the key of a push that is kept, and the timestamp of its record in ms.
+type KeptKey struct {
+	Key  PushKey
+	Time int64
+}
+
+func (v *View) version() byte {
+	if len(v.Keys) > 0 || slices.ContainsFunc(v.Groups, func(g *Group) bool { return g.Pushes > 0 }) {
+		return snapshotVersionMerge
+	}
+	return snapshotVersion
 }
 
 // EncodeSnapshot writes v in the form that DecodeSnapshot reads, group by group: a
 // version, floor and sequence, then one block for each group behind its length,
-// then a length of 0 and the number of groups. A shape is written where it
+// then a length of 0, the number of groups and, in version 2, the keys of pushes. A shape is written where it
 // occurs first, and referred to by number after that. The caller adds a
 // checksum.
 func EncodeSnapshot(w io.Writer, v View) error {
 	e := snapshotWriter{w: bufio.NewWriterSize(w, 1<<16), shapes: map[*Shape]uint64{}}
-	e.buf = append(e.buf, snapshotVersion)
+	version := v.version()
+	e.buf = append(e.buf, version)
 	e.buf = binary.AppendVarint(e.buf, v.Floor)
 	e.buf = binary.AppendUvarint(e.buf, v.Seq)
 	if _, err := e.w.Write(e.buf); err != nil {
@@ -36,6 +56,9 @@ func EncodeSnapshot(w io.Writer, v View) error {
 		}
 	}
 	end := binary.AppendUvarint([]byte{0}, uint64(len(v.Groups)))
+	if version == snapshotVersionMerge {
+		end = appendKeys(end, v.Keys)
+	}
 	if _, err := e.w.Write(end); err != nil {
 		return fmt.Errorf("write snapshot: %w", err)
 	}
@@ -43,6 +66,14 @@ func EncodeSnapshot(w io.Writer, v View) error {
 		return fmt.Errorf("write snapshot: %w", err)
 	}
 	return nil
+}
+
+func appendKeys(dst []byte, keys []KeptKey) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(keys)))
+	for _, k := range keys {
+		dst = binary.AppendVarint(append(dst, k.Key[:]...), k.Time)
+	}
+	return dst
 }
 
 type snapshotWriter struct {
@@ -77,14 +108,28 @@ func appendGroup(b []byte, g *Group) []byte {
 		b = binary.AppendVarint(b, n)
 	}
 	b = binary.AppendUvarint(b, g.Seq)
-	if g.Expect == 0 {
-		return append(b, byte(g.Hide))
+	flags := byte(g.Hide)
+	if g.Expect != 0 {
+		flags |= groupHasExpect
 	}
-	return binary.AppendVarint(append(b, byte(g.Hide)|groupHasExpect), g.Expect)
+	if g.Pushes != 0 {
+		flags |= groupHasPushes
+	}
+	b = append(b, flags)
+	if g.Expect != 0 {
+		b = binary.AppendVarint(b, g.Expect)
+	}
+	if g.Pushes != 0 {
+		b = binary.AppendUvarint(b, g.Pushes)
+	}
+	return b
 }
 
-// groupHasExpect stands in the byte that holds a group's Hide when Expect follows.
-const groupHasExpect = 0x80
+// These stand in the byte that holds a group's Hide when Expect and Pushes follow.
+const (
+	groupHasExpect = 0x80
+	groupHasPushes = 0x40
+)
 
 // parts returns the parts of g's members, each once.
 func (g *Group) parts() []*Part {
@@ -158,23 +203,46 @@ func DecodeSnapshot(r io.Reader, shapes *Shapes, add func(*Group) error) (View, 
 	if want, err := binary.ReadUvarint(d.r); err != nil || want != groups {
 		return View{}, fmt.Errorf("%w: the number of groups is not right", errCorrupt)
 	}
-	return v, nil
+	if d.version == snapshotVersionMerge {
+		v.Keys, err = d.keys()
+	}
+	return v, err
+}
+
+// keys reads the keys of pushes. It trusts their number only as far as there is input.
+func (d *snapshotReader) keys() ([]KeptKey, error) {
+	n, err := binary.ReadUvarint(d.r)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]KeptKey, 0, min(n, 1<<16))
+	for range n {
+		var k KeptKey
+		if _, err := io.ReadFull(d.r, k.Key[:]); err != nil {
+			return nil, err
+		}
+		if k.Time, err = binary.ReadVarint(d.r); err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
 }
 
 type snapshotReader struct {
-	r      *bufio.Reader
-	shared *Shapes
-	shapes []*Shape // by number, from 1
-	buf    []byte
+	r       *bufio.Reader
+	version byte
+	shared  *Shapes
+	shapes  []*Shape // by number, from 1
+	buf     []byte
 }
 
 func (d *snapshotReader) header() (v View, err error) {
-	version, err := d.r.ReadByte()
-	if err != nil {
+	if d.version, err = d.r.ReadByte(); err != nil {
 		return v, err
 	}
-	if version != snapshotVersion {
-		return v, fmt.Errorf("version %d is not known", version)
+	if d.version != snapshotVersion && d.version != snapshotVersionMerge {
+		return v, fmt.Errorf("version %d is not known", d.version)
 	}
 	if v.Floor, err = binary.ReadVarint(d.r); err != nil {
 		return v, err
@@ -241,6 +309,9 @@ func readGroup(w *wireReader) *Group {
 	g.Hide = Own(flags) & (OwnPushTime | OwnFailTime)
 	if flags&groupHasExpect != 0 {
 		g.Expect = w.varint()
+	}
+	if flags&groupHasPushes != 0 {
+		g.Pushes = w.uvarint()
 	}
 	return g
 }

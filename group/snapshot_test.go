@@ -70,7 +70,7 @@ func printMember(b *strings.Builder, m Member) {
 		if c, ok := p.CreatedOf(n); ok {
 			fmt.Fprintf(b, " created %+v", c)
 		}
-		fmt.Fprintf(b, " exemplars %+v\n", p.exemplarsOf(n))
+		fmt.Fprintf(b, " exemplars %+v\n", p.ExemplarsOf(n))
 	}
 }
 
@@ -98,6 +98,41 @@ func TestSnapshotGolden(t *testing.T) {
 	}
 	if diff := gocmp.Diff(readHex(t, filepath.Join("testdata", "snapshot-v1.hex")), b.Bytes()); diff != "" {
 		t.Errorf("what is written again (-want +got):\n%s", diff)
+	}
+}
+
+// mergeView is a state with what the second version of snapshots has more.
+func mergeView(t testing.TB) View {
+	v := snapshotView(t)
+	v.Groups[0].Pushes, v.Groups[1].Pushes = 1, 300
+	v.Keys = []KeptKey{{NewPushKey(v.Groups[0].Labels, "a"), -1}, {NewPushKey(v.Groups[0].Labels, "b"), 1_700_000_000_000}}
+	return v
+}
+
+// TestSnapshotMergeGolden: snapshots of aggregates have a version of their own.
+func TestSnapshotMergeGolden(t *testing.T) {
+	var b bytes.Buffer
+	if err := EncodeSnapshot(&b, mergeView(t)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("testdata", "snapshot-v2.hex")
+	if *update {
+		writeHex(t, path, b.Bytes())
+	}
+	if diff := gocmp.Diff(readHex(t, path), b.Bytes()); diff != "" {
+		t.Errorf("what is written (-want +got):\n%s", diff)
+	}
+	got, err := decodeSnapshot(bytes.NewReader(readHex(t, path)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := diffViews(mergeView(t), got); diff != "" {
+		t.Errorf("what was read (-want +got):\n%s", diff)
+	}
+	for n := range b.Len() {
+		if _, err := decodeSnapshot(bytes.NewReader(b.Bytes()[:n])); err == nil {
+			t.Fatalf("the first %d of %d bytes were accepted", n, b.Len())
+		}
 	}
 }
 

@@ -104,7 +104,7 @@ func (p *Part) metricDTO(f *Family, number uint32, labels []*dto.LabelPair) *dto
 	switch f.Type {
 	case Counter:
 		d.Counter = &dto.Counter{Value: floatPtr(v[0]), CreatedTimestamp: p.createdDTO(number)}
-		for _, e := range p.exemplarsOf(number) {
+		for _, e := range p.ExemplarsOf(number) {
 			d.Counter.Exemplar = e.dto()
 		}
 	case Gauge:
@@ -145,7 +145,7 @@ func (p *Part) histogramDTO(number uint32) *dto.Histogram {
 	if n := p.NativeOf(m); n != nil {
 		n.addTo(h)
 	}
-	for _, e := range p.exemplarsOf(number) {
+	for _, e := range p.ExemplarsOf(number) {
 		if e.Slot == SlotNative {
 			h.Exemplars = append(h.Exemplars, e.dto())
 		} else if e.Slot >= 0 && int(e.Slot) < len(h.Bucket) {
@@ -206,8 +206,8 @@ func (p *Part) CreatedOf(number uint32) (Created, bool) {
 	return p.Created[i], true
 }
 
-// exemplarsOf returns the exemplars of a metric, by its number in the shape.
-func (p *Part) exemplarsOf(number uint32) []Exemplar {
+// ExemplarsOf returns the exemplars of a metric, by its number in the shape.
+func (p *Part) ExemplarsOf(number uint32) []Exemplar {
 	i, _ := slices.BinarySearchFunc(p.Exemplars, number, func(e Exemplar, n uint32) int { return cmp.Compare(e.Metric, n) })
 	j := i
 	for j < len(p.Exemplars) && p.Exemplars[j].Metric == number {

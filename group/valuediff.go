@@ -29,7 +29,7 @@ func appendValueDiff(dst []byte, s *Shape, base, values []uint64) []byte {
 	for i := range s.metrics {
 		m := &s.metrics[i]
 		for j := range m.slots() {
-			code, diff, n := diffOf(base[at], values[at], m.Form.floatSlot(j))
+			code, diff, n := diffOf(base[at], values[at], m.Form.FloatSlot(j))
 			dst[codes+at/2] |= code << (4 * (at % 2))
 			for range n {
 				dst = append(dst, byte(diff))
@@ -111,7 +111,7 @@ func readValueDiff(w *wireReader, s *Shape, base []uint64) []uint64 {
 		m := &s.metrics[i]
 		for j := range m.slots() {
 			code := codes[at/2] >> (4 * (at % 2)) & 0xf
-			values[at] = w.valueDiff(base[at], code, m.Form.floatSlot(j))
+			values[at] = w.valueDiff(base[at], code, m.Form.FloatSlot(j))
 			at++
 		}
 	}

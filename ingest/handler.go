@@ -100,7 +100,10 @@ func (h *Handler) push(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, c.Labels, err)
 		return
 	}
-	id, err := h.carryOut(r, c)
+	id, before := h.answeredBefore(r, c)
+	if !before {
+		id, err = h.carryOut(r, c)
+	}
 	if err != nil {
 		h.refuse(w, r, c.Labels, err)
 		return
@@ -146,7 +149,7 @@ func (h *Handler) change(r *http.Request) (group.Change, error) {
 		kind = group.KindPut
 	}
 	ttl, err := h.ttlOf(r, key)
-	return group.Change{Kind: kind, Labels: key, TTL: ttl}, err
+	return h.aggregate(r, group.Change{Kind: kind, Labels: key, TTL: ttl}), err
 }
 
 func (h *Handler) groupingKey(r *http.Request) (group.Labels, error) {
@@ -205,7 +208,8 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request) {
 	waiting, werr := h.waitOf(r)
 	var id gateway.PushID
 	if err = cmp.Or(err, werr); err == nil {
-		id, err = h.gateway.Do(carriedOut(r), group.Change{Kind: group.KindDelete, Labels: key}, h.now())
+		c := h.aggregate(r, group.Change{Kind: group.KindDelete, Labels: key})
+		id, err = h.gateway.Do(carriedOut(r), c, h.now())
 	}
 	if err != nil && !errors.Is(err, group.ErrAbsent) {
 		h.refuse(w, r, key, err)

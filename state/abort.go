@@ -20,6 +20,7 @@ func (s *Store) Abort(generation uint64) {
 func (s *Store) takeBackLocked() {
 	s.gate.void(&s.pending.index)
 	entries := s.queue.takeBack()
+	s.keys.takeBack()
 	for _, e := range entries {
 		if e.committed == nil && e.pending != nil {
 			s.clock.floors.raise(e.pending.Labels, e.last)

@@ -46,6 +46,7 @@ func (s *Store) Load(r io.Reader) error {
 		return fmt.Errorf("load snapshot: %w", err)
 	}
 	s.clock.saw(v.Floor)
+	s.keys.load(v.Keys)
 	s.shown.seq = v.Seq
 	return nil
 }

@@ -15,7 +15,7 @@
 //     replaces, not on what else is stored (promise P7). Only telling what a
 //     push collides with looks further, into the one group concerned.
 //  5. Readers see one consistent committed state, and take no lock, but for Lookup of
-//     one group.
+//     one group, and View for the keys of pushes.
 //  6. The state after a restart, folded from snapshot and log, equals the
 //     committed state before.
 //
@@ -53,6 +53,7 @@
 //	checker       what must be refused, and what is not delivered, against pending
 //	pending       the newest version of every group: a table, and the index of all of them
 //	components    what a transition ends
+//	keys          which pushes are in the sums of groups
 //	clock         timestamps that go forward, with floors for each job
 //	pendingQueue  what was enqueued and is not folded in (queue.go)
 //	shown         what readers see, without a lock

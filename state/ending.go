@@ -118,8 +118,8 @@ func (x *ending) one(v version) error {
 	case v.entry.pending != v.group:
 		return group.ErrAbsent
 	case large:
-		return x.changeLarge(v.entry.id, &group.Record{Kind: group.KindDelete, Labels: v.group.Labels}, x.at)
+		return x.changeLarge(v.entry.id, &group.Record{Kind: group.KindDelete, Labels: v.group.Labels}, x.at, nil)
 	}
-	x.end(v.entry, x.s.clock.stampEnd(v.entry, x.at))
+	x.end(v.entry, x.s.clock.stampEnd(v.entry, x.at), group.PushKey{})
 	return nil
 }

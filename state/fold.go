@@ -38,6 +38,7 @@ func (s *Store) commitLocked(p plan, seq uint64) {
 		s.shown.pass(seq)
 		return
 	}
+	s.keys.keep(p.record.Merge.Key, p.record.Time)
 	s.shown.show(p.entry, p.next, seq)
 	s.pending.drop(p.entry)
 }
@@ -54,8 +55,9 @@ func (s *Store) foldLocked(r *group.Record, seq uint64) {
 	}
 	e, conflicts := s.pending.place(r.Labels.ID()), s.pending.index.conflicts()
 	next := e.pending.Next(r, &s.pending.shapes)
+	s.keys.keep(r.Merge.Key, r.Time)
 	if !s.shown.bulk {
-		s.followLocked(e, r)
+		s.followLocked(e, r, next)
 	}
 	e.last = max(e.last, r.Time)
 	s.pending.set(e, next)
@@ -68,7 +70,7 @@ func (s *Store) foldLocked(r *group.Record, seq uint64) {
 }
 
 // followLocked brings index and floors in step with a record that was not made here.
-func (s *Store) followLocked(e *entry, r *group.Record) {
+func (s *Store) followLocked(e *entry, r *group.Record, next *group.Group) {
 	s.queue.changes++
 	p, old := &s.pending, e.pending
 	t := newTransition(p.hash.of(r.Labels), r.Kind, old, r.Part)
@@ -80,7 +82,10 @@ func (s *Store) followLocked(e *entry, r *group.Record) {
 			t.replaced = old.Members
 		}
 		p.index.changeGroup(&p.hash, e.slot, old, goes)
-	case r.Hide != 0 || r.Part != nil && r.Part.Unsent != nil || !sameSeries(old, r):
+	case r.Merge.Some && !old.HoldsAll(r, &p.shapes): // what brought the others is damaged
+		p.index.changeGroup(&p.hash, e.slot, old, goes)
+		p.index.changeGroup(&p.hash, e.slot, next, comes)
+	case r.Hide != 0 || r.Part != nil && r.Part.Unsent != nil || !sameSeries(old, r, &p.shapes):
 		p.index.apply(&t, r, comes)
 	}
 	if t.hasTimes() {

@@ -40,8 +40,12 @@ type history struct {
 	stamps     map[string]int64 // last timestamp given out since the start, by group
 	trace      []string
 	timed      bool
+	how        *group.Aggregation // of half of the pushes; nil: of none
+	keys       []group.PushKey    // of pushes that were added, whatever became of them
 	refused    int
 	pushes     int
+	some       int // that were added, and all of whose series were known
+	repeated   int
 }
 
 func newHistory(t testing.TB, seed uint64) *history {
@@ -52,6 +56,12 @@ func newHistory(t testing.TB, seed uint64) *history {
 		h.mask = 0x1f // series meet by chance all the time
 	}
 	h.timed = r.IntN(4) == 0
+	if r.IntN(2) == 0 {
+		h.how = &group.Aggregation{Gauges: pick(r, group.GaugeLast, group.GaugeSum, group.GaugeMax, group.GaugeMin)}
+		if r.IntN(2) == 0 {
+			h.how.Drop = []string{"x"}
+		}
+	}
 	if r.IntN(2) == 0 { // half of all changes, or all, are large
 		h.o.largeFrom, h.o.step = pick(r, 1, 5), pick(r, 1, 3, 100)
 	}
@@ -253,6 +263,10 @@ func (h *history) push() {
 	if h.r.IntN(4) == 0 {
 		ttl = 500 * time.Millisecond
 	}
+	if h.how != nil && h.r.IntN(2) == 0 {
+		h.add(group.Change{Kind: kind, Labels: h.how.Key(l), Part: p, TTL: ttl, How: h.how})
+		return
+	}
 	before := pendingGroups(h.s)
 	queued := len(h.queued)
 	err = h.s.Apply(group.Change{Kind: kind, Labels: l, Part: p, TTL: ttl}, h.now, h.enqueue)
@@ -270,6 +284,71 @@ func (h *history) push() {
 	if h.r.IntN(2) == 0 {
 		h.refuse(l)
 	}
+}
+
+// add makes a push that is added to what is there, perhaps one that came before.
+func (h *history) add(c group.Change) {
+	if g := h.s.pending.newest(c.Labels.ID()); g != nil && h.r.IntN(4) > 0 {
+		c.Kind, c.Part = group.KindPost, h.someOf(g)
+	}
+	c.Key = group.NewPushKey(c.Labels, strconv.Itoa(len(h.trace)))
+	if len(h.keys) > 0 && h.r.IntN(4) == 0 {
+		c.Key = pick(h.r, h.keys...)
+	}
+	again, before := h.s.keys.has(c.Key, h.now.UnixMilli()), printGroups(pendingGroups(h.s))
+	queued := len(h.queued)
+	err := h.s.Apply(c, h.now, h.enqueue)
+	h.logf("add %d %s: %v, again %v", c.Kind, c.Labels, err, again)
+	h.pushes++
+	after := pendingGroups(h.s)
+	switch {
+	case (err != nil || again) && printGroups(after) != before:
+		h.fail("a push that adds nothing has changed something")
+	case err != nil && len(h.queued) != queued:
+		h.fail("a refused push was enqueued")
+	case err != nil:
+		h.refused++
+		return
+	case again:
+		h.repeated++
+		return
+	}
+	h.keys = append(h.keys, c.Key)
+	if h.o.CheckConsistency {
+		if err := gathered(append(after, gatewayGroup())); err != nil {
+			h.fail("what was added makes the view inconsistent: %v", err)
+		}
+	}
+	r := h.queued[len(h.queued)-1]
+	h.checkUnsent(r)
+	if r.Merge.Some {
+		h.some++
+	}
+}
+
+// someOf returns some of the series that g has.
+func (h *history) someOf(g *group.Group) *group.Part {
+	var mfs []*dto.MetricFamily
+	for _, m := range g.Members {
+		if h.r.IntN(3) == 0 || m.Part.Times != nil {
+			continue
+		}
+		mf := m.DTO(g.Labels)
+		mf.Metric = nil
+		for i, metric := range m.Metrics() {
+			if h.r.IntN(4) > 0 {
+				mf.Metric = append(mf.Metric, m.MetricDTO(i, m.Part.Shape.AppendLabels(nil, &metric)))
+			}
+		}
+		if len(mf.Metric) > 0 || mf.GetName() != group.FailTimeName {
+			mfs = append(mfs, mf)
+		}
+	}
+	p, err := group.FromDTO(mfs, group.BuildOptions{})
+	if err != nil {
+		h.fail("build %v: %v", mfs, err)
+	}
+	return p
 }
 
 func (h *history) refuse(l group.Labels) {
@@ -467,10 +546,13 @@ func (h *history) restart() {
 	if h.r.IntN(2) == 0 {
 		h.snapshot()
 	}
-	before := printGroups(h.s.Groups())
+	before, keys := printGroups(h.s.Groups()), h.s.keys.list()
 	h.lead(h.restored())
 	if after := printGroups(h.s.Groups()); after != before {
 		h.fail("restored state differs: %s", gocmp.Diff(before, after))
+	}
+	if after := h.s.keys.list(); !slices.Equal(after, keys) {
+		h.fail("restored with %d keys of pushes, there were %d", len(after), len(keys))
 	}
 }
 
@@ -594,7 +676,7 @@ var (
 // TestHistories is the main test of the package: promises P2 and P3, and that a
 // restart, an abort and a snapshot lose nothing.
 func TestHistories(t *testing.T) {
-	pushes, refused := 0, 0
+	pushes, refused, some, repeated := 0, 0, 0, 0
 	for seed := *historySeed; seed < *historySeed+*histories; seed++ {
 		h := newHistory(t, seed)
 		h.logf("seed %d: %+v mask %x timed %v", seed, h.o.CheckConsistency, h.mask, h.timed)
@@ -603,6 +685,10 @@ func TestHistories(t *testing.T) {
 			h.check()
 		}
 		pushes, refused = pushes+h.pushes, refused+h.refused
+		some, repeated = some+h.some, repeated+h.repeated
 	}
-	t.Logf("%d pushes, %d refused", pushes, refused)
+	t.Logf("%d pushes, %d refused, %d added to known series, %d repeated", pushes, refused, some, repeated)
+	if some == 0 || repeated == 0 {
+		t.Error("what is added up was not tried")
+	}
 }

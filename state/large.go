@@ -36,9 +36,10 @@ const (
 type largeChange struct {
 	turn
 	entry *entry
-	old   *group.Group // what the group is
-	at    int64        // when a deletion is stamped at least; 0: now
-	c     *checker     // of its own, so that it works without the lock
+	old   *group.Group  // what the group is
+	at    int64         // when a deletion is stamped at least; 0: now
+	push  *group.Change // that is to be added to old; nil: r has its part
+	c     *checker      // of its own, so that it works without the lock
 	t     transition
 	r     *group.Record
 	next  *group.Group // what the group will be
@@ -60,20 +61,24 @@ func (t *turn) applyLarge(id string, c group.Change) error {
 		if old == nil {
 			return group.ErrAbsent
 		}
-		return t.changeLarge(id, &group.Record{Kind: group.KindDelete, Labels: old.Labels}, 0)
+		return t.changeLarge(id, &group.Record{Kind: group.KindDelete, Labels: old.Labels, Merge: group.Merge{Key: c.Key}}, 0, nil)
 	}
 	if err := t.checkGroups(old); err != nil {
 		return err
 	}
-	return t.changeLarge(id, t.pushRecord(id, old, &c), 0)
+	r := t.pushRecord(id, old, &c)
+	if c.How == nil {
+		return t.changeLarge(id, r, 0, nil)
+	}
+	return t.changeLarge(id, r, 0, &c)
 }
 
 // changeLarge makes the change of r, which is a push or a deletion. It is called, and
 // returns, with the lock held, and lets go of it in between.
-func (t *turn) changeLarge(id string, r *group.Record, at int64) error {
+func (t *turn) changeLarge(id string, r *group.Record, at int64, push *group.Change) error {
 	s, e, hash := t.s, t.s.pending.place(id), t.s.checker.hash.fresh()
 	l := &largeChange{
-		turn: *t, entry: e, at: at, old: e.pending, r: r, c: newChecker(&s.pending, &s.gate, &hash),
+		turn: *t, entry: e, at: at, old: e.pending, r: r, push: push, c: newChecker(&s.pending, &s.gate, &hash),
 		checked: s.queue.changes, exchange: exchange{slot: e.slot},
 	}
 	hides := s.pending.index.names.hides()
@@ -122,12 +127,17 @@ func (l *largeChange) prepare(hides bool) error {
 		l.gone.addOwn(&l.t.hash, old.Shows(), old.Hide)
 		return nil
 	}
+	if l.push != nil {
+		if err := l.add(hides); err != nil {
+			return err
+		}
+	}
 	r.Members = r.Part.Members()
 	if err := l.s.o.checkSize(old, r); err != nil {
 		return err
 	}
 	l.next = old.Next(r, &l.s.pending.shapes)
-	if l.same = !hides && sameSeries(old, r); l.same {
+	if l.same = !hides && sameSeries(old, r, &l.s.pending.shapes); l.same {
 		return nil
 	}
 	l.t = newTransition(l.c.hash.of(r.Labels), r.Kind, old, r.Part)

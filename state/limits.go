@@ -43,7 +43,7 @@ func (t *turn) checkGroups(old *group.Group) error {
 // checkSize refuses a group that would be too large.
 func (o *Options) checkSize(old *group.Group, r *group.Record) error {
 	limit := o.MaxSeriesPerGroup
-	if limit == 0 || r.Part == nil {
+	if limit == 0 || r.Part == nil || r.Merge.Some {
 		return nil
 	}
 	n := r.Part.Shape.Samples()

@@ -244,8 +244,8 @@ func printGroups(groups []*group.Group) string {
 	groups = slices.SortedFunc(slices.Values(groups), func(a, b *group.Group) int { return cmp.Compare(a.ID, b.ID) })
 	var b strings.Builder
 	for _, g := range groups {
-		fmt.Fprintf(&b, "%s push=%d fail=%d ttl=%d born=%d seq=%d hide=%d samples=%d\n",
-			g.Labels, g.Push, g.Fail, g.TTL, g.Born, g.Seq, g.Hide, g.Samples())
+		fmt.Fprintf(&b, "%s push=%d fail=%d ttl=%d born=%d seq=%d hide=%d pushes=%d samples=%d\n",
+			g.Labels, g.Push, g.Fail, g.TTL, g.Born, g.Seq, g.Hide, g.Pushes, g.Samples())
 		for _, m := range g.Members {
 			series, timed := map[string]bool{}, map[string]bool{}
 			deliverMembers([]group.Member{m}, g.Labels, series, timed)

@@ -26,6 +26,9 @@ func (s *Store) Apply(c group.Change, now time.Time, enqueue func(*group.Record)
 	}
 	s.ownOnce.Do(s.addOwnFamilies)
 	t, id := turn{s, now, enqueue}, c.Labels.ID()
+	if err := s.prepare(&c); err != nil {
+		return err
+	}
 	if c.Part != nil {
 		c.Part.Shape = s.pending.shapes.Share(c.Part.Shape)
 	}
@@ -33,7 +36,11 @@ func (s *Store) Apply(c group.Change, now time.Time, enqueue func(*group.Record)
 	defer s.mu.Unlock()
 	defer s.tidyLocked()
 	return s.gate.retry(func() error {
-		if s.gate.admit(id, func() int { return t.weight(id, &c) }) {
+		large := s.gate.admit(id, func() int { return t.weight(id, &c) })
+		switch {
+		case c.Key != (group.PushKey{}) && s.keys.has(c.Key, now.UnixMilli()):
+			return t.repeat()
+		case large:
 			return t.applyLarge(id, c)
 		}
 		return t.apply(id, c)
@@ -55,6 +62,9 @@ func (t *turn) weight(id string, c *group.Change) int {
 	if c.Kind == group.KindFail {
 		return 0 // the metrics stay
 	}
+	if c.How != nil && c.Part != nil {
+		return t.addedWeight(t.s.pending.newest(id), c)
+	}
 	n := weight(t.s.pending.newest(id))
 	if c.Part != nil {
 		n += c.Part.Shape.Samples() + len(c.Part.Shape.Families())
@@ -73,7 +83,7 @@ func (t *turn) apply(id string, c group.Change) error {
 		if e == nil || e.pending == nil {
 			return group.ErrAbsent
 		}
-		t.end(e, t.s.clock.stamp(e, c.Labels, t.now, stamp{ends: true}))
+		t.end(e, t.s.clock.stamp(e, c.Labels, t.now, stamp{ends: true}), c.Key)
 		return nil
 	case group.KindClock, group.KindRefresh:
 	}
@@ -83,6 +93,13 @@ func (t *turn) apply(id string, c group.Change) error {
 func (t *turn) push(id string, c group.Change) error {
 	old := t.s.pending.newest(id)
 	r := t.pushRecord(id, old, &c)
+	if c.How != nil {
+		sum, err := t.added(old, *r, &c, t.s.pending.index.names.hides())
+		if err != nil {
+			return err
+		}
+		r = &sum
+	}
 	r.Members = r.Part.Members()
 	if err := errors.Join(t.checkGroups(old), t.s.o.checkSize(old, r)); err != nil {
 		return err
@@ -109,6 +126,7 @@ func (t *turn) fail(id string, c group.Change) error {
 	old := t.s.pending.newest(id)
 	r := &group.Record{Kind: group.KindFail, Labels: c.Labels, Fail: cmp.Or(c.Fail, t.now.UnixNano())}
 	if old != nil {
+		r.Merge.Pushes = old.Pushes
 		r.Labels, r.Push, r.TTL, r.Expect, r.Hide = old.Labels, old.Push, old.TTL, old.Expect, old.Hide
 	} else {
 		r.Expect = t.expect(id, r.Labels)
@@ -138,7 +156,7 @@ func (t *turn) expect(id string, l group.Labels) int64 {
 // transit checks r, completes it and makes it pending.
 func (t *turn) transit(id string, old *group.Group, r *group.Record) error {
 	s := t.s
-	if !s.pending.index.names.hides() && sameSeries(old, r) {
+	if !s.pending.index.names.hides() && sameSeries(old, r, &s.pending.shapes) {
 		e := s.pending.entries[id]
 		s.clock.stampRecord(e, r, t.now, false)
 		t.sequence(e, r, old.Next(r, &s.pending.shapes))
@@ -177,15 +195,15 @@ func (t *turn) makeRoom() {
 		return
 	}
 	if e := p.oldestFailed(); e != nil {
-		t.end(e, t.s.clock.stamp(e, e.pending.Labels, t.now, stamp{ends: true}))
+		t.end(e, t.s.clock.stamp(e, e.pending.Labels, t.now, stamp{ends: true}), group.PushKey{})
 	}
 }
 
-// end ends a group at time ts.
-func (t *turn) end(e *entry, ts int64) {
+// end ends a group at time ts, by the request with that key.
+func (t *turn) end(e *entry, ts int64, by group.PushKey) {
 	s, g := t.s, e.pending
 	x := transition{hash: s.checker.hash.of(g.Labels), replaced: g.Members}
-	r := &group.Record{Kind: group.KindDelete, Labels: g.Labels, Time: ts, Ended: s.checker.endAll(x.hash, g)}
+	r := &group.Record{Kind: group.KindDelete, Labels: g.Labels, Time: ts, Ended: s.checker.endAll(x.hash, g), Merge: group.Merge{Key: by}}
 	if x.hasTimes() {
 		s.clock.follow(e, r, x.orderTimed(s.clock.last(e), 0))
 	}
@@ -203,6 +221,7 @@ func (t *turn) sequence(e *entry, r *group.Record, next *group.Group) {
 		r.Labels = next.Labels // not the request's memory
 	}
 	t.s.queue.add(e, r, next)
+	t.s.keys.enqueue(r.Merge.Key)
 	t.s.pending.set(e, next)
 	t.enqueue(r)
 }

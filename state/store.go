@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pushbridge/pushbridge/aggregate"
 	"github.com/pushbridge/pushbridge/group"
 )
 
@@ -62,9 +63,12 @@ type Store struct {
 	shown     shown
 	conflicts atomic.Int64 // see LiveConflicts
 
+	aggregates aggregate.Preparer // has a lock of its own
+
 	// mu guards what follows, and writing to shown and conflicts.
 	mu      sync.Mutex
 	gate    gate
+	keys    keys
 	pending pending
 	queue   pendingQueue
 	clock   clock
@@ -97,6 +101,7 @@ func New(o Options) *Store {
 func (s *Store) clearLocked() {
 	s.pending.reset()
 	s.queue.reset()
+	s.keys = newKeys()
 	s.clock.reset()
 	s.shown.reset()
 }
@@ -121,10 +126,13 @@ func (s *Store) Lookup(l group.Labels) *group.Group {
 	return nil
 }
 
-// View returns the committed state.
+// View returns the committed state. Of pushes that were kept since it may have the keys,
+// which says no more than the log does.
 func (s *Store) View() group.View {
 	t := s.shown.tree.Load()
-	return group.View{Groups: t.all(), Seq: t.seq, Floor: s.clock.highest.Load()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return group.View{Groups: t.all(), Seq: t.seq, Floor: s.clock.highest.Load(), Keys: s.keys.list()}
 }
 
 // LiveConflicts returns how many inconsistencies the groups have among each

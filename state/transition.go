@@ -95,9 +95,12 @@ const noSlot = math.MaxUint32
 
 // sameSeries reports whether r leaves every series of the group as it is, shown
 // and delivered, and only changes values: the usual push.
-func sameSeries(old *group.Group, r *group.Record) bool {
+func sameSeries(old *group.Group, r *group.Record, shapes *group.Shapes) bool {
 	if old == nil || old.Hide != 0 || (old.Expect > 0) != (r.Expect > 0) {
 		return false
+	}
+	if r.Merge.Some {
+		return old.HoldsAll(r, shapes)
 	}
 	if r.Kind == group.KindFail {
 		return true

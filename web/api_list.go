@@ -30,7 +30,26 @@ type GroupSummary struct {
 	Overdue    bool              `json:"overdue"`
 	Deliveries []Delivery        `json:"deliveries"` // of the latest change
 
-	LastRefusal *Refusal `json:"last_refusal,omitempty"` // of a push
+	LastRefusal *Refusal   `json:"last_refusal,omitempty"` // of a push
+	Aggregate   *Aggregate `json:"aggregate,omitempty"`    // of a group in which pushes are added up
+}
+
+// Aggregate says how a group came about in which pushes are added up.
+type Aggregate struct {
+	Pushes uint64 `json:"pushes"`         // since it began or was replaced
+	Rule   string `json:"rule,omitempty"` // as check-config prints it; empty: none matches the group itself
+}
+
+// aggregateOf returns what there is to say of g, nil when its pushes are not added up.
+func aggregateOf(g *group.Group, rules *group.Rules) *Aggregate {
+	if g.Pushes == 0 {
+		return nil
+	}
+	a := &Aggregate{Pushes: g.Pushes}
+	if how, rule := rules.Aggregation(g.Labels); how != nil {
+		a.Rule = rule.Selects() + " aggregate " + how.String()
+	}
+	return a
 }
 
 // APIGroups lists groups. It belongs at /api/v1/groups, for GET.
@@ -52,6 +71,7 @@ func (h *Handler) serveGroups(w http.ResponseWriter, r *http.Request) {
 	list.Matching, shown = s.from(groups)
 	for _, g := range shown {
 		one := summaryOf(g, now)
+		one.Aggregate = aggregateOf(g, h.o.Store.Rules())
 		if r, ok := h.o.Refusals.Last(g.ID); ok {
 			one.LastRefusal = &r
 		}

@@ -18,6 +18,7 @@ type oneGroupView struct {
 	groupView
 	Missing    bool
 	Overdue    bool
+	Aggregate  *Aggregate
 	Deliveries []deliveryView
 	LastWords  *refusalView // why the latest refused push was refused
 	Pushes     []pushView
@@ -57,7 +58,7 @@ func (h *site) viewOneGroup(r *http.Request) (any, error) {
 	g := groups[i]
 	left := groupLimits.lines
 	v.groupView = viewGroup(g, now, groupLimits, &left)
-	v.Overdue = g.Overdue(now)
+	v.Overdue, v.Aggregate = g.Overdue(now), aggregateOf(g, h.o.Store.Rules())
 	if r, ok := h.o.Refused()[g.ID]; ok {
 		v.Refused = refusedBy{true, moment(r.Time, now), r.Destination, r.Text, r.Samples, r.Suspect}
 	}

@@ -24,6 +24,7 @@ type pushEntry struct {
 	time    int64 // ns since the epoch
 	samples uint32
 	kind    group.Kind
+	added   bool // to what was there
 }
 
 // pushView is one push as the page shows it.
@@ -43,7 +44,7 @@ func (h *History) Observe(r *group.Record) {
 	if r.Labels.IsJob() {
 		return
 	}
-	e := pushEntry{group: h.pushes.hash(r.Labels), time: r.Time * 1e6, samples: uint32(r.Samples()), kind: r.Kind}
+	e := pushEntry{group: h.pushes.hash(r.Labels), time: r.Time * 1e6, samples: uint32(r.Samples()), kind: r.Kind, added: r.Merge.Pushes > 1}
 	h.pushes.add(e)
 }
 
@@ -88,7 +89,11 @@ func (h *History) pushesOf(labels group.Labels, most int, now time.Time) []pushV
 		if e.group != of {
 			continue
 		}
-		if out = append(out, pushView{stamp(e.time, now), pushWords[e.kind], e.samples}); len(out) == most {
+		what := pushWords[e.kind]
+		if e.added && e.kind == group.KindPost {
+			what = "POST, which was added up"
+		}
+		if out = append(out, pushView{stamp(e.time, now), what, e.samples}); len(out) == most {
 			break
 		}
 	}

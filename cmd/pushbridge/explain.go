@@ -179,6 +179,10 @@ func (e *explanation) explain(ctx context.Context, w io.Writer) error {
 	}
 	drops := e.dropped()
 	key := group.NewLabels(groupingOf(e.grouping))
+	if how, _ := e.server.gateway.State().Rules().Aggregation(key); how != nil {
+		key = how.Key(key)
+		fmt.Fprintf(w, "by a rule of the configuration, pushes are added up in group %s: %s\n", key, how)
+	}
 	was := e.server.gateway.State().Lookup(key)
 	to, err := client.New(client.Options{URL: e.server.frontend.listeners[0].Addr().String() + e.settings.routePrefix, UserAgent: program})
 	if err != nil {
