@@ -112,9 +112,3 @@ func RequestCounter(reg prometheus.Registerer) *prometheus.CounterVec {
 func (m *metrics) counted(name string, h http.HandlerFunc) http.Handler {
 	return promhttp.InstrumentHandlerCounter(m.requests.MustCurryWith(prometheus.Labels{"handler": name}), h)
 }
-
-// push measures the requests of the push handler.
-func (m *metrics) push(h http.HandlerFunc) http.Handler {
-	return promhttp.InstrumentHandlerRequestSize(m.size,
-		promhttp.InstrumentHandlerDuration(m.duration, m.counted("push", h)))
-}

@@ -6,9 +6,11 @@ import (
 	"strings"
 )
 
-// The routes of the write side, below the route prefix.
+// PushPath is how the paths of pushes begin, below the route prefix.
+const PushPath = "/metrics/job"
+
+// The other routes of the write side, and what may be done there.
 const (
-	pushPath = "/metrics/job"
 	wipePath = "/api/v1/admin/wipe"
 
 	pushMethods = "DELETE, OPTIONS, POST, PUT"
@@ -26,7 +28,7 @@ func (h *Handler) Owns(p string) bool {
 }
 
 func (h *Handler) belowRoot(p string) bool {
-	root := h.prefix + pushPath
+	root := h.prefix + PushPath
 	return len(p) >= len(root) && strings.EqualFold(p[:len(root)], root)
 }
 
@@ -74,7 +76,7 @@ type target struct {
 // match takes the path below prefix apart. The path is the decoded one, so
 // that %2F separates components, as it does in Pushgateway.
 func match(prefix, p string) (t target, ok bool) {
-	rest, ok := strings.CutPrefix(p, prefix+pushPath)
+	rest, ok := strings.CutPrefix(p, prefix+PushPath)
 	if !ok {
 		return target{}, false
 	}
@@ -98,6 +100,9 @@ func cleaned(r *http.Request) (string, bool) {
 }
 
 func cleanPath(p string) string {
+	if strings.HasPrefix(p, "/") && !strings.Contains(p, "//") && !strings.Contains(p, "/.") {
+		return p
+	}
 	c := path.Clean("/" + p)
 	if strings.HasSuffix(p, "/") && c != "/" {
 		c += "/"
@@ -109,7 +114,7 @@ func cleanPath(p string) string {
 // are overlooked in its fixed part.
 func canonical(prefix, p string) (string, bool) {
 	p = cleanPath(p)
-	for _, fixed := range []string{prefix + pushPath + "/", prefix + pushPath + base64Suffix + "/"} {
+	for _, fixed := range []string{prefix + PushPath + "/", prefix + PushPath + base64Suffix + "/"} {
 		if len(p) > len(fixed) && strings.EqualFold(p[:len(fixed)], fixed) {
 			return fixed + p[len(fixed):], true
 		}
@@ -122,8 +127,8 @@ func canonical(prefix, p string) (string, bool) {
 func (h *Handler) noTarget(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodPut, http.MethodPost, http.MethodDelete:
-		if r.URL.Path == h.prefix+pushPath+"/" {
-			redirect(w, r, h.prefix+pushPath)
+		if r.URL.Path == h.prefix+PushPath+"/" {
+			redirect(w, r, h.prefix+PushPath)
 			return
 		}
 		if p, ok := canonical(h.prefix, r.URL.Path); ok {

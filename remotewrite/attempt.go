@@ -3,7 +3,6 @@ package remotewrite
 import (
 	"context"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/pushbridge/pushbridge/convert"
@@ -47,7 +46,7 @@ func (x *attempt) ready() bool {
 
 func (x *attempt) judged(a answer, v verdict) verdict {
 	x.d.metrics.batchDuration.Observe(time.Since(x.began).Seconds())
-	if v == noNatives && !slices.ContainsFunc(x.series, hasNative) {
+	if v == noNatives && indexSeries(x.series, native) < 0 {
 		v = again // something else is wrong with it
 	}
 	if v == speak2 && !x.convertible() {

@@ -141,3 +141,14 @@ func (c *census) add(x *convert.Series) {
 	}
 	c.exemplars += len(x.Exemplars)
 }
+
+// indexSeries is slices.IndexFunc without a copy of each series, which is large and
+// would be one more allocation for each sample that is sent.
+func indexSeries(series []convert.Series, f func(*convert.Series) bool) int {
+	for i := range series {
+		if f(&series[i]) {
+			return i
+		}
+	}
+	return -1
+}

@@ -2,7 +2,6 @@ package remotewrite
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/pushbridge/pushbridge/convert"
@@ -227,17 +226,18 @@ func (g *gatherer) load(it item) {
 // which stand at its end, form a part of their own.
 func (g *gatherer) append(l loaded) {
 	series := g.series[l.from:l.to]
-	if !slices.ContainsFunc(series, late) {
+	first := indexSeries(series, late)
+	if first < 0 {
 		g.loaded = append(g.loaded, l)
 		return
 	}
-	at := l.from + slices.IndexFunc(series, late)
+	at := l.from + first
 	rest := loaded{item: l.item, from: at, to: l.to, drops: l.drops, started: true, late: true}
 	l.to, l.drops, l.more = at, outcome{}, true
 	g.loaded = append(g.loaded, l, rest)
 }
 
-func late(x convert.Series) bool { return x.Late }
+func late(x *convert.Series) bool { return x.Late }
 
 // settled notes that the batch before is: what was converted for it can go, unless the
 // rest of its last record still needs it.

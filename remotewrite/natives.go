@@ -2,7 +2,6 @@ package remotewrite
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -48,12 +47,10 @@ func (d *Destination) nativesRefused(series []convert.Series, a answer) {
 	if !d.line.negotiation.leaveOutNatives(d.now()) {
 		return
 	}
-	at := slices.IndexFunc(series, hasNative)
+	at := indexSeries(series, native)
 	d.log.Warn("receiver has native histograms switched off: they are left out, and those that have a classic form are sent in that",
 		"example", seriesName(series[at].Labels), "status", a.status, "answer", a.text)
 }
-
-func hasNative(x convert.Series) bool { return native(&x) }
 
 // withoutNatives says whether the receiver has lately refused native histograms.
 func (n *negotiation) withoutNatives(now time.Time) bool {

@@ -166,11 +166,11 @@ func (s *settlement) sum() {
 
 // assign adds the series of g to those that are lost and those in doubt.
 func (s *settlement) assign(g given, behind func(*convert.Series) bool, lost, doubtful *blame) {
-	perhaps := func(x convert.Series) bool {
-		return g.why == refusedSamples && (behind(&x) || s.ambiguous && s.old(&x))
+	perhaps := func(x *convert.Series) bool {
+		return g.why == refusedSamples && (behind(x) || s.ambiguous && s.old(x))
 	}
 	all := s.batch.kind.doubtful() && g.answer.status/100 == 4 ||
-		g.unsure && s.ambiguous && slices.ContainsFunc(g.series, perhaps) // refused for those, perhaps
+		g.unsure && s.ambiguous && indexSeries(g.series, perhaps) >= 0 // refused for those, perhaps
 	choose := func(doubt bool) *blame {
 		if doubt {
 			return doubtful
@@ -182,7 +182,7 @@ func (s *settlement) assign(g given, behind func(*convert.Series) bool, lost, do
 		return
 	}
 	for i := range g.series {
-		choose(all || perhaps(g.series[i])).add(g, &g.series[i])
+		choose(all || perhaps(&g.series[i])).add(g, &g.series[i])
 	}
 }
 
@@ -198,7 +198,7 @@ func (s *settlement) behind() func(*convert.Series) bool {
 	older := func(x *convert.Series) bool { return x.Time < newest[hashSeries(x)] }
 	if s.batch.protocol == Protocol1 && !s.ambiguous {
 		for _, series := range s.taken {
-			if slices.ContainsFunc(series, func(x convert.Series) bool { return older(&x) }) {
+			if indexSeries(series, older) >= 0 {
 				return none
 			}
 		}

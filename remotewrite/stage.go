@@ -105,7 +105,7 @@ func inOrder(series []convert.Series, time int64) {
 		}
 		return 0
 	}
-	if !slices.ContainsFunc(series, func(x convert.Series) bool { return place(&x) != 0 }) {
+	if indexSeries(series, func(x *convert.Series) bool { return place(x) != 0 }) < 0 {
 		return
 	}
 	slices.SortStableFunc(series, func(a, b convert.Series) int { return place(&a) - place(&b) })

@@ -1,7 +1,6 @@
 package remotewrite
 
 import (
-	"slices"
 	"time"
 
 	"github.com/pushbridge/pushbridge/convert"
@@ -37,7 +36,7 @@ func (s *settlement) fresh(series []convert.Series) []convert.Series {
 // leave leaves out what drop says. What is left is in new memory if anything is
 // dropped: a batch that was tried stays what it was.
 func (s *settlement) leave(series []convert.Series, why reason, drop func(*convert.Series) bool) []convert.Series {
-	if !slices.ContainsFunc(series, func(x convert.Series) bool { return drop(&x) }) {
+	if indexSeries(series, drop) < 0 {
 		return series
 	}
 	var kept, gone []convert.Series

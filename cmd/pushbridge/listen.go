@@ -16,6 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pushbridge/pushbridge/config"
+	"github.com/pushbridge/pushbridge/ingest"
+	"github.com/pushbridge/pushbridge/lane"
 	"github.com/pushbridge/pushbridge/wholefile"
 )
 
@@ -28,7 +30,7 @@ const minPatience = time.Second
 // frontend serves one handler on all listeners.
 type frontend struct {
 	listeners []net.Listener
-	servers   []*http.Server
+	pushes    string        // how their paths begin
 	config    string        // of TLS and authentication, empty for neither
 	open      []string      // paths that need no password all the same
 	idle      time.Duration // that a connection may be
@@ -48,7 +50,7 @@ func listen(ctx context.Context, s *settings, log *slog.Logger) (*frontend, erro
 	}
 	f := &frontend{
 		listeners: listeners, config: s.webConfigFile, open: s.openPaths(),
-		idle: s.readTimeout, patience: max(s.shutdownTimeout, minPatience), log: log,
+		pushes: s.routePrefix + ingest.PushPath, idle: s.readTimeout, patience: max(s.shutdownTimeout, minPatience), log: log,
 	}
 	if s.listenAddressFile != "" {
 		if err := writeAddresses(s.listenAddressFile, listeners); err != nil {
@@ -98,16 +100,17 @@ func writeAddresses(file string, listeners []net.Listener) error {
 func (f *frontend) run(ctx context.Context, h http.Handler) error {
 	var serving errgroup.Group
 	failed := make(chan struct{}, len(f.listeners))
-	for _, l := range f.listeners {
-		srv := f.server(h)
-		f.servers = append(f.servers, srv)
+	var doors []door
+	for _, inner := range f.listeners {
+		d := f.door(inner, h)
+		doors = append(doors, d)
 		serving.Go(func() error {
-			err := web.Serve(l, srv, &web.FlagConfig{WebConfigFile: &f.config}, slog.New(discreet{f.log.Handler()}))
+			err := web.Serve(d.listener(), d.server, &web.FlagConfig{WebConfigFile: &f.config}, slog.New(discreet{f.log.Handler()}))
 			if errors.Is(err, http.ErrServerClosed) {
 				return nil
 			}
 			failed <- struct{}{}
-			return fmt.Errorf("serve on %s: %w", l.Addr(), err)
+			return fmt.Errorf("serve on %s: %w", inner.Addr(), err)
 		})
 	}
 	select {
@@ -117,10 +120,54 @@ func (f *frontend) run(ctx context.Context, h http.Handler) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.patience)
 	defer cancel()
 	var stopping errgroup.Group
-	for _, srv := range f.servers {
-		stopping.Go(func() error { return f.stop(ctx, srv) })
+	for _, d := range doors {
+		stopping.Go(func() error { return f.stop(ctx, d) })
 	}
 	return errors.Join(stopping.Wait(), serving.Wait())
+}
+
+// door is what serves one listener.
+type door struct {
+	inner  net.Listener
+	server *http.Server
+	lane   *lane.Listener // for plain pushes; nil where each request needs TLS or a password
+}
+
+func (f *frontend) door(inner net.Listener, h http.Handler) door {
+	d := door{inner: inner, server: f.server(h)}
+	if f.config == "" {
+		d.lane = lane.New(inner, lane.Options{
+			Handler: h, Path: f.pushes, HeaderTimeout: headerTimeout, IdleTimeout: f.idle, ErrorLog: d.server.ErrorLog,
+		})
+	}
+	return d
+}
+
+// listener returns what the server takes connections from.
+func (d *door) listener() net.Listener {
+	if d.lane != nil {
+		return d.lane
+	}
+	return d.inner
+}
+
+// shutdown ends what is idle, and returns when requests that run have ended, or ctx
+// has.
+func (d *door) shutdown(ctx context.Context) error {
+	var both errgroup.Group
+	both.Go(func() error { return d.server.Shutdown(ctx) })
+	if d.lane != nil {
+		both.Go(func() error { return d.lane.Shutdown(ctx) })
+	}
+	return both.Wait()
+}
+
+// close ends everything.
+func (d *door) close() error {
+	if d.lane != nil {
+		d.lane.Cut()
+	}
+	return d.server.Close()
 }
 
 // server returns a server for one listener: the toolkit changes the one that it is
@@ -151,15 +198,15 @@ func openDoor(guard, inside http.Handler, paths []string) http.Handler {
 	})
 }
 
-// stop lets the requests of srv finish until ctx ends, and closes the connections
+// stop lets the requests of d finish until ctx ends, and closes the connections
 // of the others: a client that neither sends nor reads has no claim to more.
-func (f *frontend) stop(ctx context.Context, srv *http.Server) error {
-	err := srv.Shutdown(ctx)
+func (f *frontend) stop(ctx context.Context, d door) error {
+	err := d.shutdown(ctx)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	f.log.Warn("requests that did not end were cut off", "waited", f.patience)
-	return srv.Close()
+	return d.close()
 }
 
 // close gives up listeners that were never served.

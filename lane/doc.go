@@ -1,0 +1,22 @@
+// Package lane answers plain pushes without net/http's server, which costs more than all
+// the rest of a small push: a goroutine that watches for the end of the client while the
+// handler runs, two more system calls, some forty allocations.
+//
+// A Listener stands before an http.Server. It reads the head of a request itself. What is a
+// plain push (one piece, HTTP/1.1, PUT or POST to a path of pushes, a short body of known
+// length, no query, nothing that asks the server for more) goes to the handler at once. The
+// connection of anything else goes to the http.Server, with what was read of it, and
+// stays there: so every question of protocol that is not plain is answered by net/http.
+//
+// It promises:
+//
+//  1. A request that the lane answers is seen by the handler, and answered, as if it had
+//     gone through the http.Server; but its context does not end with the client.
+//  2. What goes to the http.Server is all that the client has sent.
+//  3. After Close no more connections are taken. Shutdown waits for requests that run,
+//     and closes connections that are idle.
+//  4. A connection holds a buffer of 4 KiB, a request no more than that and its answer.
+//
+// listener.go takes connections, conn.go serves one, head.go says what is plain, answer.go
+// is what the handler writes to.
+package lane

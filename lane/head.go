@@ -1,0 +1,179 @@
+package lane
+
+import (
+	"bytes"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// maxBody is the largest body that the lane takes, in bytes: what is left of one after
+// the answer is read to the end. For larger ones net/http's cost does not count.
+const maxBody = 256 << 10
+
+// head is that of a plain push.
+type head struct {
+	size   int // in bytes, with the empty line
+	method string
+	target string
+	url    *url.URL
+
+	// What follows is that of the fields, in order as they came, and stays while the same
+	// ones come again: as a rule a client sends the same ones each time. Nobody changes
+	// them.
+	fields []byte
+	header http.Header
+	host   string
+	length int64
+	last   bool // Connection: close
+}
+
+const newline = "\r\n"
+
+// parse reads the head at the begin of b, and reports whether it is all there and that of
+// a plain push below path. It may say no to one that is.
+func (h *head) parse(b []byte, path string) bool {
+	end := bytes.Index(b, []byte(newline+newline))
+	if end < 0 {
+		return false
+	}
+	h.size = end + 2*len(newline)
+	line, fields, _ := bytes.Cut(b[:end+len(newline)], []byte(newline))
+	return h.parseLine(line, path) && h.parseFields(fields)
+}
+
+// parseLine reads the request line.
+func (h *head) parseLine(line []byte, path string) bool {
+	rest, ok := bytes.CutSuffix(line, []byte(" HTTP/1.1"))
+	if !ok {
+		return false
+	}
+	if target, ok := bytes.CutPrefix(rest, []byte("POST ")); ok {
+		h.method, rest = http.MethodPost, target
+	} else if target, ok := bytes.CutPrefix(rest, []byte("PUT ")); ok {
+		h.method, rest = http.MethodPut, target
+	} else {
+		return false
+	}
+	if !bytes.HasPrefix(rest, []byte(path)) || bytes.ContainsAny(rest, "?# ") {
+		return false
+	}
+	if h.url == nil || h.target != string(rest) {
+		return h.parseTarget(string(rest))
+	}
+	return true
+}
+
+func (h *head) parseTarget(target string) bool {
+	h.target = target
+	if plainPath(target) {
+		h.url = &url.URL{Path: target}
+		return true
+	}
+	var err error
+	h.url, err = url.ParseRequestURI(target)
+	return err == nil
+}
+
+// plainPath reports whether a path is the same when it is decoded and encoded again.
+func plainPath(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isLetterOrDigit(c) && c != '/' && c != '-' && c != '_' && c != '.' && c != '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func isLetterOrDigit(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+// parseFields reads the fields, each with its line end.
+func (h *head) parseFields(fields []byte) bool {
+	if h.header != nil && bytes.Equal(fields, h.fields) {
+		return true
+	}
+	*h = head{size: h.size, method: h.method, target: h.target, url: h.url, length: -1, fields: h.fields[:0]}
+	header := make(http.Header, 8)
+	for line := range strings.SplitAfterSeq(string(fields), newline) {
+		if line == "" {
+			break
+		}
+		if !h.parseField(header, strings.TrimSuffix(line, newline)) {
+			return false
+		}
+	}
+	if h.host == "" || h.length <= 0 || h.length > maxBody {
+		return false
+	}
+	h.fields, h.header = append(h.fields, fields...), header
+	return true
+}
+
+// parseField reads a field. One that comes twice, that is not well-formed, or that asks
+// something of the server, is not plain.
+func (h *head) parseField(header http.Header, line string) bool {
+	name, value, ok := strings.Cut(line, ":")
+	if !ok || !isToken(name) || !isText(value) {
+		return false
+	}
+	name = textproto.CanonicalMIMEHeaderKey(name)
+	value = strings.Trim(value, " \t")
+	if _, twice := header[name]; twice {
+		return false
+	}
+	switch name {
+	case "Host":
+		again := h.host != ""
+		h.host = value
+		return value != "" && isHost(value) && !again
+	case "Content-Length":
+		n, err := strconv.ParseUint(value, 10, 31)
+		h.length = int64(n)
+		if err != nil {
+			return false
+		}
+	case "Connection":
+		h.last = strings.EqualFold(value, "close")
+		if !h.last && !strings.EqualFold(value, "keep-alive") {
+			return false
+		}
+	case "Transfer-Encoding", "Trailer", "Te", "Upgrade", "Expect", "Http2-Settings", "Proxy-Connection", "Pragma":
+		return false
+	}
+	header[name] = []string{value}
+	return true
+}
+
+// isToken reports whether s consists of what names of fields do, as a rule.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isLetterOrDigit(c) && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isText reports whether s is printable ASCII.
+func isText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < ' ' || c > '~') && c != '\t' {
+			return false
+		}
+	}
+	return true
+}
+
+// isHost reports whether s is a name or an address, perhaps with a port.
+func isHost(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isLetterOrDigit(c) && c != '-' && c != '_' && c != '.' && c != ':' && c != '[' && c != ']' {
+			return false
+		}
+	}
+	return true
+}
