@@ -123,9 +123,41 @@ type Request struct {
 func (c *Client) Once(ctx context.Context, r Request) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	resp, err := c.send(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text := textOf(resp)
+	err = meaning(resp, text)
+	if err == nil && r.waits {
+		return delivery(resp, r.Method, text)
+	}
+	return err
+}
+
+// Ask makes one request and returns the body of an answer of 2xx, which is to be closed. It
+// waits as long as ctx does.
+func (c *Client) Ask(ctx context.Context, r Request) (io.ReadCloser, error) {
+	resp, err := c.send(ctx, r)
+	if _, ok := errors.AsType[*RefusedError](err); err != nil && !ok {
+		err = &UnreachableError{err}
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case resp.StatusCode/100 == 2:
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	return nil, &RefusedError{resp.StatusCode, textOf(resp)}
+}
+
+// send makes a request. Its error does not have the URL.
+func (c *Client) send(ctx context.Context, r Request) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, r.Method, c.base+r.Path, bytes.NewReader(r.Body))
 	if err != nil {
-		return &RefusedError{Text: err.Error()}
+		return nil, &RefusedError{Text: err.Error()}
 	}
 	if r.Header != nil {
 		req.Header = r.Header
@@ -135,15 +167,15 @@ func (c *Client) Once(ctx context.Context, r Request) error {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return withoutURL(err)
+		return nil, withoutURL(err)
 	}
-	defer resp.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // a part of it says something too
-	err = meaning(resp, strings.TrimSpace(string(text)))
-	if err == nil && r.waits {
-		return delivery(resp, r.Method, strings.TrimSpace(string(text)))
-	}
-	return err
+	return resp, nil
+}
+
+// textOf is what an answer says: a part of it says something too.
+func textOf(resp *http.Response) string {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	return strings.TrimSpace(string(text))
 }
 
 // delivery is what the answer to a push that is kept says of its delivery. A gateway that

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	dto "github.com/prometheus/client_model/go"
 )
@@ -50,32 +49,24 @@ func (c *Client) Groups(ctx context.Context) ([]Group, error) {
 }
 
 // Check asks for a path of the gateway, as /-/healthy, and returns what is wrong unless
-// that is answered 200.
+// that is answered 2xx.
 func (c *Client) Check(ctx context.Context, path string) error {
 	_, err := c.get(ctx, path)
 	return err
 }
 
-// get returns the body of an answer of 200.
+// get returns what a path is answered with.
 func (c *Client) get(ctx context.Context, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	answer, err := c.Ask(ctx, Request{Method: http.MethodGet, Path: path})
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("User-Agent", c.agent)
-	resp, err := c.http.Do(req)
+	defer answer.Close()
+	body, err := io.ReadAll(answer)
 	if err != nil {
 		return nil, &UnreachableError{withoutURL(err)}
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, &UnreachableError{withoutURL(err)}
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, &RefusedError{resp.StatusCode, strings.TrimSpace(string(body[:min(len(body), maxAnswer)]))}
 	}
 	return body, nil
 }

@@ -40,7 +40,7 @@ func (c *Client) do(ctx, attempt context.Context, p Push) error {
 		if settled(err) {
 			return err
 		}
-		if !sleep(ctx, c.pauseAfter(err, pause)) {
+		if !Sleep(ctx, c.pauseAfter(err, pause)) {
 			return &UnreachableError{fmt.Errorf("not reached, attempt %d: %w", attempts, err)}
 		}
 		pause = min(2*pause, longestPause)
@@ -62,9 +62,9 @@ func (c *Client) pauseAfter(err error, pause time.Duration) time.Duration {
 	return pause*3/4 + rand.N(pause/2)
 }
 
-// sleep reports whether ctx has lasted so long. It does not begin to wait for what
+// Sleep reports whether ctx has lasted so long. It does not begin to wait for what
 // would come too late.
-func sleep(ctx context.Context, d time.Duration) bool {
+func Sleep(ctx context.Context, d time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
 		return false
 	}

@@ -66,7 +66,9 @@ func (s *Spool) Add(p Push) (dropped int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	s.removeUnfinished()
+	// Of processes that were killed while they wrote; nobody writes at the moment. What cannot be
+	// removed now can be later.
+	_ = wholefile.RemoveAllUnfinished(s.dir, func(name string) bool { return strings.HasSuffix(name, pushSuffix) })
 	line, err := json.Marshal(header{p, len(p.Body), crc32.Checksum(p.Body, castagnoli)})
 	if err != nil {
 		return 0, err
@@ -84,15 +86,6 @@ func (s *Spool) Add(p Push) (dropped int, err error) {
 	}
 	name := filepath.Join(s.dir, fmt.Sprintf("%020d%s", next, pushSuffix))
 	return dropped, wholefile.WriteBytes(name, slices.Concat(line, []byte("\n"), p.Body))
-}
-
-// removeUnfinished removes what processes left that were killed while they wrote; nobody
-// writes at the moment. What cannot be removed now can be later.
-func (s *Spool) removeUnfinished() {
-	names, _ := filepath.Glob(filepath.Join(s.dir, "*"+pushSuffix+".*"))
-	for _, name := range names {
-		_ = os.Remove(name)
-	}
 }
 
 // makeRoom removes the oldest until size bytes more are within the bound.
@@ -233,7 +226,7 @@ func (s *Spool) lock(ctx context.Context, name string) (unlock func(), err error
 		if err == nil {
 			return func() { _ = f.Close() }, nil // nothing was written
 		}
-		if !errors.Is(err, unix.EWOULDBLOCK) || !sleep(ctx, 5*time.Millisecond) {
+		if !errors.Is(err, unix.EWOULDBLOCK) || !Sleep(ctx, 5*time.Millisecond) {
 			return nil, errors.Join(err, f.Close())
 		}
 	}

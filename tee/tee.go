@@ -171,21 +171,10 @@ func (t *Tee) send(ctx, hard context.Context, p *pushed) {
 			t.failing = true
 			t.o.Logger.Warn("the gateway that copies go to does not answer: copies wait", "err", err)
 		}
-		if !sleep(ctx, pause) {
+		if !client.Sleep(ctx, pause) {
 			t.metrics.dropped.WithLabelValues(stopped).Inc()
 			return
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

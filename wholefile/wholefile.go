@@ -57,15 +57,21 @@ func RemoveUnfinished(file string) error {
 	if file == "" {
 		return nil
 	}
-	dir := filepath.Dir(file)
+	base := filepath.Base(file)
+	return RemoveAllUnfinished(filepath.Dir(file), func(name string) bool { return name == base })
+}
+
+// RemoveAllUnfinished does so for the files in dir whose names ours picks.
+func RemoveAllUnfinished(dir string, ours func(name string) bool) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	errs := []error{err}
 	for _, e := range entries {
-		number, ok := strings.CutPrefix(e.Name(), filepath.Base(file)+unfinished)
-		if _, err := strconv.ParseUint(number, 10, 64); ok && err == nil && e.Type().IsRegular() {
+		at := max(0, strings.LastIndex(e.Name(), unfinished))
+		number, ok := strings.CutPrefix(e.Name()[at:], unfinished)
+		if _, err := strconv.ParseUint(number, 10, 64); ok && err == nil && e.Type().IsRegular() && ours(e.Name()[:at]) {
 			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
 		}
 	}

@@ -87,4 +87,10 @@ func TestRemoveUnfinished(t *testing.T) {
 	if err := RemoveUnfinished(filepath.Join(dir, "none", "file")); err != nil {
 		t.Errorf("without the directory: %v", err)
 	}
+	if err := RemoveAllUnfinished(dir, func(name string) bool { return name == "other" }); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := filepath.Glob(filepath.Join(dir, "other*")); len(names) > 0 || err != nil {
+		t.Errorf("left %v %v", names, err)
+	}
 }

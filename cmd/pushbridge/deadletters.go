@@ -12,9 +12,10 @@ import (
 	"text/tabwriter"
 	"time"
 
-	promconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/version"
 	"github.com/urfave/cli/v2"
 
+	"github.com/pushbridge/pushbridge/client"
 	"github.com/pushbridge/pushbridge/deadletter"
 	"github.com/pushbridge/pushbridge/remotewrite"
 )
@@ -69,34 +70,15 @@ func (p lettersPlace) view() (*deadletter.Store, error) {
 
 // ask sends a request to the API and returns the body of its answer.
 func (p lettersPlace) ask(ctx context.Context, method, path string) (io.ReadCloser, error) {
-	httpConfig := &promconfig.DefaultHTTPClientConfig
-	if p.config != "" {
-		var err error
-		if httpConfig, _, err = promconfig.LoadHTTPConfigFile(p.config); err != nil {
-			return nil, fmt.Errorf("--%s: %w", flagHTTPConfig, err)
-		}
-	}
-	client, err := promconfig.NewClientFromConfig(*httpConfig, program)
+	c, err := client.New(client.Options{URL: p.at, HTTPConfigFile: p.config, UserAgent: program + "/" + version.Version})
 	if err != nil {
 		return nil, err
 	}
-	where := strings.TrimSuffix(p.at, "/") + lettersPath + path + "?destination=" + url.QueryEscape(p.destination)
+	query := url.Values{"destination": {p.destination}}
 	if path == "" {
-		where += "&limit=10000"
+		query.Set("limit", "10000")
 	}
-	req, err := http.NewRequestWithContext(ctx, method, where, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode/100 == 2 {
-		return resp.Body, nil
-	}
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // best effort, for the message
-	return nil, errors.Join(fmt.Errorf("%s: %s: %s", p.at, resp.Status, strings.TrimSpace(string(text))), resp.Body.Close())
+	return c.Ask(ctx, client.Request{Method: method, Path: lettersPath + path + "?" + query.Encode()})
 }
 
 // letters are those of the place, without samples.
