@@ -21,7 +21,7 @@ func (s *Store) Fold(r *group.Record, seq uint64) {
 		s.commitLocked(p, seq)
 		return
 	}
-	if len(s.queue.plans) > 0 || s.gate.large != nil {
+	if !s.queue.empty() || s.gate.large != nil {
 		s.takeBackLocked()
 	}
 	s.clock.saw(r.Time)
