@@ -9,7 +9,7 @@
 // it and namings.go for what they were sent; reload.go reads it anew. flags.go and
 // settings.go are the command line, args.go and help.go how it is spelt. listen.go,
 // memory.go, persistence.go, clock.go and reserved.go set up what their names say. The other commands are in
-// receive.go, check.go, inspect.go, forget.go and deadletters.go, which is served by letters.go; for those who push, clientflags.go, exec.go, push.go, explain.go, import.go and diff.go.
+// receive.go, check.go, inspect.go, forget.go, migrate.go and deadletters.go, which is served by letters.go; for those who push, clientflags.go, exec.go, push.go, explain.go, import.go and diff.go.
 package main
 
 import (
@@ -61,6 +61,7 @@ func commands() []*cli.Command {
 		receiveCommand(),
 		checkConfigCommand(),
 		queueCommand(),
+		migrateCommand(),
 		deadLettersCommand(),
 		execCommand(),
 		pushCommand(),

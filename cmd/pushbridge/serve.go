@@ -154,7 +154,7 @@ func (s *server) openGateway(sends bool) (*gateway.Gateway, error) {
 		s.storageDir = path
 		return opened, nil
 	}
-	if s.settings.storagePathSet || sends || errors.Is(err, disk.ErrLocked) {
+	if s.settings.storagePathSet || sends || errors.Is(err, disk.ErrLocked) || errors.Is(err, queue.ErrUnfinished) || errors.As(err, new(*queue.LeftError)) {
 		return nil, fmt.Errorf("--%s: %w", flagStoragePath, err)
 	}
 	s.log.Warn("storage path cannot be used, keeping everything in memory: what was pushed is lost when the process ends",

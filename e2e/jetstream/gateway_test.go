@@ -43,14 +43,21 @@ func binary(t *testing.T) string {
 // gateway starts one with a destination at the url to.
 func (c *cluster) gateway(id, to string, args ...string) *gateway {
 	c.t.Helper()
-	port := ports(c.t, 1)[0]
-	g := &gateway{t: c.t, id: id, url: fmt.Sprintf("http://127.0.0.1:%d", port), log: filepath.Join(c.t.TempDir(), "gateway-"+id+".log")}
-	g.args = []string{fmt.Sprintf("--web.listen-address=127.0.0.1:%d", port), "--replica.id=" + id, "--storage.nats-stream=gateway", "--web.enable-admin-api"}
+	g := c.newGateway(id, "--replica.id="+id, "--storage.nats-stream=gateway")
 	for _, u := range c.urls() {
 		g.args = append(g.args, "--storage.nats-url="+u)
 	}
 	g.args = append(append(g.args, "--remote-write.url="+to), args...)
 	g.start()
+	return g
+}
+
+// newGateway returns one that is not started.
+func (c *cluster) newGateway(id string, args ...string) *gateway {
+	c.t.Helper()
+	port := ports(c.t, 1)[0]
+	g := &gateway{t: c.t, id: id, url: fmt.Sprintf("http://127.0.0.1:%d", port), log: filepath.Join(c.t.TempDir(), "gateway-"+id+".log")}
+	g.args = append([]string{fmt.Sprintf("--web.listen-address=127.0.0.1:%d", port), "--web.enable-admin-api"}, args...)
 	c.t.Cleanup(func() {
 		g.kill()
 		if b, err := os.ReadFile(g.log); err == nil && c.t.Failed() {

@@ -22,6 +22,7 @@ type directory struct {
 	era     atomic.Uint32 // of timestamps, see Store.ResetClock
 	lock    dirLock
 	inPlace func() error // of the guard that fs is
+	retake  bool         // whatever marks the directory, see Movable
 }
 
 // open makes the directory if need be and locks it.

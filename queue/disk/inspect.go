@@ -290,7 +290,7 @@ func (in *inspector) snapshot(info fileInfo) error {
 // finish lists the files that are none of the above.
 func (in *inspector) finish(files []fileInfo) {
 	for _, f := range files {
-		known := f.name == storeName || f.name == lockName
+		known := f.name == storeName || f.name == lockName || f.name == leftName || f.name == unfinishedName
 		for _, suffix := range []string{segmentSuffix, snapshotSuffix, cursorSuffix} {
 			known = known || strings.HasSuffix(f.name, suffix)
 		}

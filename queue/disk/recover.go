@@ -30,6 +30,9 @@ func (r *recovery) run() (at queue.Recovered, err error) {
 		return at, err
 	}
 	slices.SortFunc(files, func(a, b fileInfo) int { return strings.Compare(a.name, b.name) })
+	if err := r.d.marked(files); err != nil {
+		return at, err
+	}
 	r.d.removeTemporary(files)
 	if err := r.d.identify(files); err != nil {
 		return at, err

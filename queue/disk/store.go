@@ -51,6 +51,12 @@ func (s *Store) recover(h queue.Host) (at queue.Recovered, err error) {
 	if err := d.open(); err != nil {
 		return at, err
 	}
+	return s.begin(h)
+}
+
+// begin reads the directory, which is locked.
+func (s *Store) begin(h queue.Host) (at queue.Recovered, err error) {
+	d := s.dir
 	s.cursors = &cursors{d: d, boot: bootHash(d.fs.BootID()), files: map[string]cursorFile{}}
 	r := &recovery{d: d, fsync: s.o.Fsync, cursors: s.cursors}
 	if at, err = r.run(); err != nil {

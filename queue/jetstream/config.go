@@ -25,6 +25,8 @@ type Options struct {
 	PartBytes int64         // 16 MiB of messages that can only be removed together
 	MaxBytes  int64         // 10 GiB of parts and snapshots; negative: no bound
 	Patience  time.Duration // 15 s that a write waits for the stream
+
+	retake bool // whatever marks the stream, see Movable
 }
 
 const (

@@ -19,6 +19,7 @@ type fakeStream struct {
 	mu        sync.Mutex
 	first     uint64
 	messages  []message
+	sign      label
 	kept      map[string][]byte // objects
 	followers []func(message)
 	silent    bool  // followers are told nothing
@@ -26,7 +27,9 @@ type fakeStream struct {
 	fault     func(f *fakeStream, b []byte, expect uint64) (done bool, seq uint64, err error)
 }
 
-func newFake() *fakeStream { return &fakeStream{first: 1, kept: map[string][]byte{}} }
+func newFake() *fakeStream {
+	return &fakeStream{first: 1, sign: label{id: [16]byte{1}}, kept: map[string][]byte{}}
+}
 
 // conn is one process's connection.
 type conn struct {
@@ -77,7 +80,21 @@ func (c conn) publish(_ context.Context, b []byte, expect uint64) (uint64, error
 	return c.store(b), nil
 }
 
-func (c conn) identity(context.Context) ([16]byte, error) { return [16]byte{1}, nil }
+func (c conn) about(context.Context) (label, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sign, nil
+}
+
+func (c conn) label(_ context.Context, l label) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.down(); err != nil {
+		return err
+	}
+	c.sign = l
+	return nil
+}
 
 func (c conn) ends(context.Context) (first, last uint64, err error) {
 	c.mu.Lock()

@@ -19,6 +19,7 @@ const (
 	itemClaim      = 6 // id and address of who leads from here on
 	itemResign     = 7 // nobody leads from here on
 	itemCheckpoint = 8 // all that the items in front of it have led to, but for records
+	itemLeft       = 9 // where the content is from here on: the stream ends
 )
 
 // appendItem appends an item with the given content.
@@ -33,7 +34,7 @@ func nextItem(b []byte) (kind uint64, content, rest []byte, err error) {
 	d := decoder{b: b}
 	kind = d.number()
 	content = d.bytes()
-	if kind > itemCheckpoint && d.err == nil {
+	if kind > itemLeft && d.err == nil {
 		return 0, nil, nil, fmt.Errorf("item of kind %d: %w", kind, queue.ErrNewer)
 	}
 	return kind, content, d.b, d.err

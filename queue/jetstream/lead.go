@@ -135,6 +135,9 @@ const grace = 300 * time.Millisecond
 // mayClaim returns why this replica may not lead at present. Whoever led under its own
 // name before it began is not there any more.
 func (c *chain) mayClaim() error {
+	if err := c.v.elsewhere(&c.o); err != nil {
+		return err
+	}
 	l := c.v.leading()
 	own := claimed{l.epoch, l.nonce}
 	switch {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -102,7 +104,10 @@ type answer struct {
 
 	Seq     uint64    `json:"seq"`     // of a message that was stored
 	Created time.Time `json:"created"` // of a stream
-	State   struct {
+	Config  struct {
+		Metadata map[string]string `json:"metadata"`
+	} `json:"config"` // of a stream
+	State struct {
 		First uint64 `json:"first_seq"`
 		Last  uint64 `json:"last_seq"`
 	} `json:"state"`
@@ -199,11 +204,46 @@ func (s *server) ends(ctx context.Context) (first, last uint64, err error) {
 	return max(a.State.First, 1), a.State.Last, err // it says 0 of a stream that never had a message
 }
 
-func (s *server) identity(ctx context.Context) (id [16]byte, err error) {
+// What a label is in the metadata of the stream.
+const (
+	identityKey   = "pushbridge.identity"
+	unfinishedKey = "pushbridge.unfinished"
+)
+
+func (s *server) about(ctx context.Context) (l label, err error) {
 	a, err := s.askPatiently(ctx, "STREAM.INFO.", nil)
+	if err != nil {
+		return l, err
+	}
+	_, l.unfinished = a.Config.Metadata[unfinishedKey]
+	if id, err := hex.DecodeString(a.Config.Metadata[identityKey]); err == nil && len(id) == len(l.id) {
+		l.id = [16]byte(id)
+		return l, nil
+	}
 	sum := sha256.Sum256([]byte(s.name + " " + a.Created.UTC().Format(time.RFC3339Nano)))
-	copy(id[:], sum[:])
-	return id, err
+	copy(l.id[:], sum[:])
+	return l, nil
+}
+
+func (s *server) label(ctx context.Context, l label) error {
+	return patiently(ctx, func(ctx context.Context) error {
+		st, err := s.js.Stream(ctx, s.name)
+		if err != nil {
+			return err
+		}
+		c := st.CachedInfo().Config
+		c.Metadata = maps.Clone(c.Metadata)
+		if c.Metadata == nil {
+			c.Metadata = map[string]string{}
+		}
+		c.Metadata[identityKey] = hex.EncodeToString(l.id[:])
+		delete(c.Metadata, unfinishedKey)
+		if l.unfinished {
+			c.Metadata[unfinishedKey] = "run pushbridge migrate again"
+		}
+		_, err = s.js.UpdateStream(ctx, c)
+		return err
+	})
 }
 
 // get asks the stream's leader: the client library would ask any server.

@@ -59,11 +59,19 @@ func (s *Store) recover() (at queue.Recovered, err error) {
 	if s.st, err = s.dial(s.ctx, s.o, s.host); err != nil {
 		return at, err
 	}
+	return s.begin()
+}
+
+// begin reads the stream, to which there is a connection.
+func (s *Store) begin() (at queue.Recovered, err error) {
 	ctx, cancel := context.WithTimeout(s.ctx, recoverTime)
 	defer cancel()
-	id, err := s.st.identity(ctx)
+	l, err := s.st.about(ctx)
 	if err == nil {
 		s.v, err = readView(ctx, s.st)
+	}
+	if err == nil {
+		err = s.marked(l)
 	}
 	if err != nil {
 		s.st.close()
@@ -77,7 +85,7 @@ func (s *Store) recover() (at queue.Recovered, err error) {
 	go s.chain.loop()
 	s.observe()
 	at = s.recovered()
-	at.Identity = id
+	at.Identity = l.id
 	s.v.mu.Lock()
 	s.v.published = queue.Place{Seq: at.Head, Total: at.Total, Exact: true}
 	s.v.mu.Unlock()

@@ -19,8 +19,9 @@ type stream interface {
 	// when there is no message.
 	ends(ctx context.Context) (first, last uint64, err error)
 
-	// identity is of this stream alone, and as old as it is.
-	identity(ctx context.Context) ([16]byte, error)
+	// about returns what is known of the stream beside its messages, and label changes it.
+	about(ctx context.Context) (label, error)
+	label(ctx context.Context, l label) error
 
 	// get returns the message seq, or errNone.
 	get(ctx context.Context, seq uint64) ([]byte, error)
@@ -44,6 +45,12 @@ type stream interface {
 	objects(ctx context.Context) ([]string, error)
 
 	close()
+}
+
+// label is what stands on a stream.
+type label struct {
+	id         [16]byte // of this stream, or of where its content came from
+	unfinished bool     // it is being moved to, see Movable
 }
 
 // message is one of the stream.

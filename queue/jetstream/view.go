@@ -40,6 +40,7 @@ type leader struct {
 	address string
 	since   time.Time // in the leader's words
 	gone    bool      // it has resigned
+	left    string    // where the content of the stream is now, whoever leads; empty: here
 }
 
 // part is a range of the stream that begins with a checkpoint.
@@ -202,11 +203,13 @@ func (v *view) itemLocked(b *batch, kind uint64, content []byte) error {
 		v.era++
 		v.floor = 0
 	case itemClaim:
-		v.leader = leader{epoch: b.epoch, nonce: b.nonce, id: d.string(), address: d.string(), since: time.UnixMilli(d.signed())}
+		v.leader = leader{epoch: b.epoch, nonce: b.nonce, id: d.string(), address: d.string(), since: time.UnixMilli(d.signed()), left: v.leader.left}
 	case itemResign:
 		v.leader.gone = true
 	case itemCheckpoint:
 		v.loadLocked(&d)
+	case itemLeft:
+		v.leader.left = d.string()
 	}
 	return d.err
 }
@@ -265,6 +268,9 @@ func (v *view) appendCheckpoint(dst []byte) []byte {
 	for id, s := range v.cursors {
 		dst = appendCursor(dst, id, &s)
 	}
+	if v.leader.left != "" {
+		dst = appendString(dst, v.leader.left)
+	}
 	return dst
 }
 
@@ -286,6 +292,9 @@ func (v *view) loadLocked(d *decoder) {
 	for n := d.number(); n > 0 && d.err == nil; n-- {
 		id, s := d.cursor()
 		v.cursors[id] = s
+	}
+	if len(d.b) > 0 {
+		v.leader.left = d.string()
 	}
 }
 
