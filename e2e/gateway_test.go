@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -36,11 +37,17 @@ func startPushbridge(t testing.TB, args ...string) *gateway {
 // is ready.
 func startPushbridgeIn(t testing.TB, storage string, args ...string) *gateway {
 	t.Helper()
+	return startPushbridgeAt(t, "", storage, args...)
+}
+
+// startPushbridgeAt does so with another binary than the one under test, if path names one.
+func startPushbridgeAt(t testing.TB, path, storage string, args ...string) *gateway {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "address")
 	args = append([]string{
 		"--web.listen-address=127.0.0.1:0", "--web.listen-address-file=" + file, "--storage.path=" + storage,
 	}, args...)
-	g := &gateway{process: start(t, "pushbridge", pushbridgePath, args...)}
+	g := &gateway{process: start(t, "pushbridge", cmp.Or(path, pushbridgePath), args...)}
 	eventually(t, "address of pushbridge", func() error {
 		if g.ended() {
 			t.Fatalf("pushbridge ended:\n%s", g.tail())
