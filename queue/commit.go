@@ -25,6 +25,7 @@ type committer[R any] struct {
 	retries int   // attempts to make it so since the last batch that was committed
 	retry   *time.Timer
 
+	company  company
 	follower Follower[R]
 }
 
@@ -58,6 +59,7 @@ func (c *committer[R]) encodeBy(codec Codec[R]) {
 func (l *Log[R]) Run(ctx context.Context) error {
 	c := &l.commit
 	defer c.retry.Stop()
+	defer c.company.timer.Stop()
 	c.reopen() // so that readiness is true to the store before the first record
 	keeping := make(chan struct{})
 	kept := make(chan struct{})
@@ -108,14 +110,17 @@ func (c *committer[R]) syncTicks() *time.Ticker {
 }
 
 // commitQueued commits until nothing is queued. What is appended meanwhile makes the
-// next batch: that is what shares an fsync, without a timer.
+// next batch: that is what shares an fsync. See company for the wait before it.
 func (c *committer[R]) commitQueued() {
 	for {
+		c.gather()
 		batch := c.l.intake.take(maxBatchBytes)
 		if len(batch) == 0 {
 			return
 		}
+		begun := time.Now()
 		c.commitBatch(batch)
+		c.company.note(len(batch), c.l.intake.length(), begun)
 	}
 }
 

@@ -40,7 +40,7 @@
 // # Where to look
 //
 // log.go is what callers see, store.go what a store must do, memory.go the simplest one.
-// intake.go is where records wait, commit.go and failure.go are the loop that commits
+// intake.go is where records wait, company.go says how long, commit.go and failure.go are the loop that commits
 // them, ring.go and reader.go how they are read, follow.go is about records that others commit, lead.go about who does. cursor.go, cursors.go, resume.go,
 // orphan.go and ledger.go are about destinations, house.go and snapshot.go about what
 // goes and when, totals.go about the books.

@@ -17,6 +17,7 @@ type intake[R any] struct {
 
 	mu         sync.Mutex
 	queue      []queued[R]
+	wanted     int    // so many must wait before the commit loop is woken, see await
 	generation uint64 // raised when records fail, see Append
 	waiting    int64  // bytes queued and in the batch being committed
 	failure    error  // why nothing can be written at present
@@ -48,8 +49,40 @@ func (in *intake[R]) add(q queued[R], generation uint64) error {
 	}
 	in.queue = append(in.queue, q)
 	in.waiting += in.charge(q)
-	poke(in.wake)
+	if len(in.queue) >= in.wanted {
+		poke(in.wake)
+	}
 	return nil
+}
+
+// await has the commit loop woken when n records wait. It reports false when nothing
+// or all of it does already. Only the commit loop calls it, and then awaited.
+func (in *intake[R]) await(n int) bool {
+	select {
+	case <-in.wake: // for what is queued already
+	default:
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.queue) == 0 || len(in.queue) >= n {
+		return false
+	}
+	in.wanted = n
+	return true
+}
+
+// awaited has the commit loop woken by every record again.
+func (in *intake[R]) awaited() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.wanted = 0
+}
+
+// length returns how many records are queued.
+func (in *intake[R]) length() int {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return len(in.queue)
 }
 
 // charge is what q counts for while it waits. A single record, however large, must not

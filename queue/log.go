@@ -49,6 +49,8 @@ func Open[R any](s Store, o Options, c Codec[R]) (*Log[R], error) {
 	l.intake = intake[R]{limit: o.MaxQueuedBytes, log: o.Logger, wake: make(chan struct{}, 1)}
 	l.commit = committer[R]{l: l, at: Place{Seq: at.Head, Total: at.Total, Exact: true}, retry: time.NewTimer(time.Hour)}
 	l.commit.retry.Stop()
+	l.commit.company.timer = time.NewTimer(time.Hour)
+	l.commit.company.timer.Stop()
 	l.role = role{leads: !l.Shared(), changed: make(chan struct{})}
 	l.commit.encodeBy(c)
 	l.house = l.newHouse()

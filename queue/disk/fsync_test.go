@@ -15,7 +15,7 @@ func TestFsyncsPerAppend(t *testing.T) {
 	for _, row := range []struct {
 		appenders int
 		most      float64
-	}{{1, 1.01}, {16, 0.13}, {64, 0.1}} {
+	}{{1, 1.01}, {2, 0.51}, {4, 0.26}, {16, 0.13}, {64, 0.1}} {
 		t.Run(fmt.Sprintf("appenders=%d", row.appenders), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const each = 200
