@@ -101,6 +101,7 @@ type Gateway struct {
 	samples prometheus.Counter
 	kept    func(*group.Record) // see OnKept
 	jobs    jobs
+	awaited awaited
 
 	doubtful doubtful
 
@@ -144,6 +145,7 @@ func Open(s queue.Store, o Options) (*Gateway, error) {
 // fold takes in a record of somebody else, and returns what that has emitted behind it.
 func (g *Gateway) fold(r *group.Record, seq uint64) []*group.Record {
 	g.state.Fold(r, seq)
+	g.awaited.saw(r, seq)
 	return g.state.Refreshed(r, seq)
 }
 

@@ -54,6 +54,9 @@ func ParsePushID(text string) (PushID, error) {
 	return p, nil
 }
 
+// PushID names the record seq, of the group with this key, whoever has committed it.
+func (g *Gateway) PushID(seq uint64, key group.Labels) PushID { return g.pushID(seq, key.Job()) }
+
 // pushID names the record seq, of a group of job.
 func (g *Gateway) pushID(seq uint64, job string) PushID {
 	return PushID{Store: g.store, Seq: seq, Job: group.HashJob(job)}

@@ -35,6 +35,9 @@ func notKept(err error) error { return fmt.Errorf("%w: %w", ErrNotKept, err) }
 // back as they are, those of the log wrapped in ErrNotKept. When ctx ends first,
 // Do returns its error and the change goes on: it may or may not be kept.
 func (g *Gateway) Do(ctx context.Context, c group.Change, now time.Time) (PushID, error) {
+	if t := tokenOf(ctx); t != 0 {
+		t.mark(&c, now)
+	}
 	o, err := g.start(c, now)
 	if err == nil {
 		err = o.wait(ctx)

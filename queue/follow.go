@@ -14,6 +14,9 @@ type Shared interface {
 	// Leads says whether this process is the one that may write, as far as it knows.
 	Leads() bool
 
+	// Leader returns who leads, as far as is known here.
+	Leader() Leader
+
 	// Held returns nil while no other process can lead, and otherwise why one may: when
 	// this one was heard of last is too long ago. It is cheap, and asked before anything
 	// leaves for a receiver.

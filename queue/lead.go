@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // role is whether this process writes the log, and what waits for that to change.
@@ -42,11 +43,57 @@ func (l *Log[R]) Leads() bool {
 	return leads
 }
 
+// Leader is who writes a log that several processes share.
+type Leader struct {
+	ID      string // empty: nobody ever did
+	Address string // where the others reach it, empty for nowhere
+	Epoch   uint64 // larger than that of everybody before
+	Since   time.Time
+	Here    bool          // it is this process
+	Gone    bool          // it has said that it leads no longer
+	Head    uint64        // the last record that is known of at present: of it, or of those before
+	Silent  time.Duration // nothing was heard for so long
+}
+
+// Over says that nothing comes any more of who led by this epoch: what is not in front of
+// l.Head never will be.
+func (l *Leader) Over(epoch uint64) bool { return l.Epoch > epoch || l.Epoch == epoch && l.Gone }
+
+// Lease is a log as one of several that may write it: who does, and what another one has
+// written.
+type Lease[R any] struct{ l *Log[R] }
+
+// Lease returns that of the log. Without a shared store it never ends.
+func (l *Log[R]) Lease() Lease[R] { return Lease[R]{l} }
+
+// Leader returns who writes the log. Without a shared store it is this process.
+func (e Lease[R]) Leader() Leader {
+	if s, shared := e.l.store.(Shared); shared {
+		return s.Leader()
+	}
+	return Leader{Here: true, Head: e.l.Head()}
+}
+
+// WaitFor waits until the record seq, whoever commits it, can be read here, or ctx ends.
+func (e Lease[R]) WaitFor(ctx context.Context, seq uint64) error {
+	for {
+		more := e.l.ring.more()
+		if e.l.Head() >= seq {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // Held returns nil while nobody else can lead, and otherwise why that may be. A process that
 // was stopped for a while, and has not noticed yet that others went on without it, hears of it
 // here.
-func (l *Log[R]) Held() error {
-	if s, shared := l.store.(Shared); shared {
+func (e Lease[R]) Held() error {
+	if s, shared := e.l.store.(Shared); shared {
 		return s.Held()
 	}
 	return nil
@@ -54,7 +101,7 @@ func (l *Log[R]) Held() error {
 
 // Lead waits until this process leads, or ctx ends. What it returns ends when the
 // process leads no longer, or ctx does: whatever sends for a cursor lives in it. Cursors
-// are opened in it, KeepOrphans follows them, and Forfeit ends them.
+// are opened in it, KeepOrphans follows them, and Lease.Forfeit ends them.
 func (l *Log[R]) Lead(ctx context.Context) (context.Context, error) {
 	for {
 		leads, changed := l.role.get()
@@ -79,7 +126,7 @@ func (l *Log[R]) Lead(ctx context.Context) (context.Context, error) {
 
 // Forfeit lets go of all cursors, as they were saved: whoever leads next goes on from
 // there.
-func (l *Log[R]) Forfeit() error { return l.cursors.forfeit() }
+func (e Lease[R]) Forfeit() error { return e.l.cursors.forfeit() }
 
 func (cs *cursors) forfeit() error {
 	cs.mu.Lock()

@@ -129,6 +129,13 @@ func (g *ring[R]) at(pos uint64) (it ringItem[R], wake <-chan struct{}, evicted 
 	return it, g.wake, false
 }
 
+// more returns a channel that is closed at the next publication.
+func (g *ring[R]) more() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.wake
+}
+
 // oldest returns up to which record everything was evicted, and the books there.
 func (g *ring[R]) oldest() (base, total uint64) {
 	g.mu.Lock()

@@ -31,11 +31,7 @@ type Options struct {
 	// pushes to, from the State behind it.
 	FillHoles bool
 
-	// Former are the names under which series were sent before, if those are other
-	// ones than now: Run ends what has other names now, with the State, and then calls
-	// FormerEnded.
-	Former      []Naming
-	FormerEnded func()
+	Formers
 
 	// Refreshed returns what was sent by a refresh, by the clock mark that defines it, as
 	// far as it is still known: see gateway.Gateway. It is called for those that whoever sent
@@ -52,6 +48,15 @@ type Options struct {
 	Logger        *slog.Logger          // discards
 	Registerer    prometheus.Registerer // none
 	Now           func() time.Time      // time.Now
+}
+
+// Formers are the names under which series were sent before, and what becomes of them.
+type Formers struct {
+	// Former are the names under which series were sent before, if those are other
+	// ones than now: Run ends what has other names now, with the State, and then calls
+	// FormerEnded.
+	Former      []Naming
+	FormerEnded func()
 }
 
 // Traits are what a section of remote_write has no field for. The zero value sends names
@@ -136,7 +141,7 @@ func NewDestination(c Config, o Options) (*Destination, error) {
 		metrics: newMetrics(&c, o.Intake),
 		cut:     cut{off: make(chan struct{})},
 	}
-	d.line.client.may = o.Log.Held
+	d.line.client.may = o.Log.Lease().Held
 	d.report = newReporter(d.log, o.Now)
 	d.metadata = newMetadataSender(d)
 	d.troubled = newTroubled(d)

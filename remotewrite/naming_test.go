@@ -18,7 +18,7 @@ func renamedLife(t *testing.T, dir string, r *receiver, change func(*Config, *Op
 	t.Helper()
 	c := configFor(t, "http://receiver/")
 	c.ProtobufMessage, c.Metadata.Send = Message1, false
-	o := Options{Transport: r, Former: before}
+	o := Options{Transport: r, Formers: Formers{Former: before}}
 	change(&c, &o)
 	l := &life{dir: dir, rig: newRig(t, rigOptions{dir: dir, disk: disk.Options{Fsync: disk.Off, MinFreeBytes: -1}})}
 	ended := make(chan struct{})

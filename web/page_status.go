@@ -11,6 +11,7 @@ type statusView struct {
 	Started      stampView
 	InMemory     bool
 	Build, Flags []pairView
+	Replicas     *replicasView
 }
 
 type pairView struct{ Name, Value string }
@@ -22,7 +23,7 @@ func (h *site) viewStatus(r *http.Request) (any, error) {
 	}
 	return statusView{
 		Started: moment(h.o.Process.Started, h.o.Now()), InMemory: h.o.Process.InMemory,
-		Build: pairs(h.o.Process.Build), Flags: pairs(h.o.Process.Flags),
+		Build: pairs(h.o.Process.Build), Flags: pairs(h.o.Process.Flags), Replicas: h.viewReplicas(),
 	}, nil
 }
 

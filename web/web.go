@@ -60,7 +60,8 @@ type Options struct {
 type Process struct {
 	Flags, Build map[string]string
 	Started      time.Time
-	InMemory     bool // what was pushed is lost when it ends
+	InMemory     bool            // what was pushed is lost when it ends
+	Replicas     func() Replicas // who writes the log. Nil: this process, and nobody else could
 }
 
 // Handler makes the handlers of the read-only routes.
@@ -80,6 +81,9 @@ func New(o Options) *Handler {
 	}
 	if o.Jobs == nil {
 		o.Jobs = func() []Job { return nil }
+	}
+	if o.Process.Replicas == nil {
+		o.Process.Replicas = func() Replicas { return Replicas{Replicas: []Replica{}} }
 	}
 	if o.Refused == nil {
 		o.Refused = func() map[string]Refused { return nil }

@@ -50,6 +50,10 @@ type destination struct {
 	done     chan struct{}      // closed when it has ended
 }
 
+// lastSends is how long requests on their way are waited for where pushes wait for another
+// replica to lead.
+const lastSends = time.Second
+
 func newDestinations(s *server, intake *remotewrite.Intake) *destinations {
 	d := &destinations{
 		o: remotewrite.Options{
@@ -70,6 +74,9 @@ func newDestinations(s *server, intake *remotewrite.Intake) *destinations {
 		namings: remotewrite.NewNamings(s.beside(namingsName), s.log.With("component", "remotewrite")),
 		notes:   newNotes(s.beside(notesName), s.log.With("component", "remotewrite")),
 		changed: make(chan struct{}),
+	}
+	if d.queue.Shared() {
+		d.o.FlushDeadline = min(d.o.FlushDeadline, lastSends) // another replica goes on at once
 	}
 	if s.untold {
 		d.o.State = nil
@@ -195,7 +202,7 @@ func (d *destinations) forfeit() {
 	d.current, d.ctx = nil, nil
 	close(d.changed)
 	d.changed = make(chan struct{})
-	if err := d.queue.Forfeit(); err != nil {
+	if err := d.queue.Lease().Forfeit(); err != nil {
 		d.log.Warn("cannot let go of positions", "err", err)
 	}
 }

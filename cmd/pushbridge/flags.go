@@ -64,6 +64,9 @@ const (
 	flagNATSTLSKey   = "storage.nats-tlskey"
 	flagReplicaID    = "replica.id"
 	flagReplicaLease = "replica.lease"
+	flagReplicaURL   = "replica.advertise-url"
+	flagReplicaHTTP  = "replica.http.config.file"
+	flagReplicaHold  = "replica.hold-timeout"
 
 	flagAutoMemoryLimit      = "auto-gomemlimit"
 	flagAutoMemoryLimitRatio = "auto-gomemlimit.ratio"
@@ -335,6 +338,18 @@ func streamFlags(category string) []cli.Flag {
 		&cli.StringFlag{
 			Name: flagReplicaLease, Category: category, Value: "3s",
 			Usage: "How long nothing must be heard of the replica that leads before another one may. The same for all of them.",
+		},
+		&cli.StringFlag{
+			Name: flagReplicaURL, Category: category,
+			Usage: "URL of this process for the other replicas, with its route prefix: they forward pushes there while it leads. Empty: they answer pushes 503.",
+		},
+		&cli.StringFlag{
+			Name: flagReplicaHTTP, Category: category,
+			Usage: "File with TLS and authentication for requests to the other replicas, as promtool's --http.config.file. The client's own Authorization goes with a push.",
+		},
+		&cli.StringFlag{
+			Name: flagReplicaHold, Category: category, Value: "12s",
+			Usage: "How long pushes are held while no replica leads, before they are answered 503.",
 		},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/pushbridge/pushbridge/ingest"
+	"github.com/pushbridge/pushbridge/replica"
 	"github.com/pushbridge/pushbridge/web"
 )
 
@@ -30,15 +31,16 @@ func (s *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 		{"/static/", "static", push.DecodeBody(views.Static())},
 		{"/api/v1/metrics", "api/v1/metrics", views.APIMetrics()},
 		{"/api/v1/status", "api/v1/status", views.APIStatus()},
-		{ingest.GroupsPath, "", groupsRoute(push, counted(requests, route{name: "api/v1/groups", handler: views.APIGroups()}))},
+		{ingest.GroupsPath, "", s.groupsRoute(push, counted(requests, route{name: "api/v1/groups", handler: views.APIGroups()}))},
 		{"/api/v1/destinations", "api/v1/destinations", views.APIDestinations()},
 		{lettersPath, "api/v1/dead-letters", views.APIDeadLetters()},
 		{lettersPath + "/export", "api/v1/dead-letters/export", views.APIDeadLettersExport()},
 		{"/api/v1/jobs", "api/v1/jobs", views.APIJobs()},
+		{replica.Path, "api/v1/replicas", s.replicas.Notice(views.APIReplicas())},
 		{"/api/v1/refused", "api/v1/refused", views.APIRefused()},
-		{destinationsPath, "api/v1/destinations", s.pauseRoute()},
+		{destinationsPath, "api/v1/destinations", s.replicas.Forward(s.pauseRoute())},
 		{"/api/v1/openapi.yaml", "api/v1/openapi.yaml", views.APIDescription()},
-		{"/api/v1/pushes/{id}", "api/v1/pushes", views.APIPush()},
+		{"/api/v1/pushes/{id}", "api/v1/pushes", s.replicas.ForwardReads(views.APIPush())},
 		{healthyPath, "healthy", push.DecodeBody(views.Healthy())},
 		{readyPath, "ready", push.DecodeBody(views.Ready())},
 		{"/debug/pprof/", "", push.DecodeBody(views.Pprof())},
@@ -62,7 +64,7 @@ func (s *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 	if prefix != "" {
 		mux.Handle(quitPath, push.DecodeBody(web.GetOnly(http.HandlerFunc(wrongMethod))))
 	}
-	mux.Handle(prefix+lettersPath+"/replay", web.Preflight(http.HandlerFunc(s.replayCommand)))
+	mux.Handle(prefix+lettersPath+"/replay", web.Preflight(s.replicas.Forward(http.HandlerFunc(s.replayCommand))))
 	mux.Handle(prefix+apiPath, web.Preflight(&missedAPI))
 	// The mux would send these to their trees whatever the method.
 	for _, path := range []string{prefix + "/static", prefix + "/debug/pprof", "/"} {
@@ -71,7 +73,7 @@ func (s *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 	if prefix != "" {
 		mux.Handle(prefix, push.DecodeBody(&missed))
 	}
-	pushes := s.tee.Copy(push)
+	pushes := s.replicas.Forward(s.tee.Copy(push))
 	return ingest.Uploads(s.settings.readTimeout, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if push.Owns(r.URL.Path) {
 			pushes.ServeHTTP(w, r)
@@ -83,13 +85,14 @@ func (s *server) routes(push *ingest.Handler, views *web.Handler) http.Handler {
 
 // groupsRoute reads with GET, and leaves the rest to those who write: they count their
 // requests themselves.
-func groupsRoute(push *ingest.Handler, list http.Handler) http.Handler {
+func (s *server) groupsRoute(push *ingest.Handler, list http.Handler) http.Handler {
+	change := s.replicas.Forward(http.HandlerFunc(push.ServeGroups))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			list.ServeHTTP(w, r)
 			return
 		}
-		push.ServeGroups(w, r)
+		change.ServeHTTP(w, r)
 	})
 }
 

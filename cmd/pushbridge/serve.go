@@ -28,6 +28,7 @@ import (
 	"github.com/pushbridge/pushbridge/queue"
 	"github.com/pushbridge/pushbridge/queue/disk"
 	"github.com/pushbridge/pushbridge/remotewrite"
+	"github.com/pushbridge/pushbridge/replica"
 	"github.com/pushbridge/pushbridge/state"
 	"github.com/pushbridge/pushbridge/tee"
 	"github.com/pushbridge/pushbridge/web"
@@ -63,8 +64,9 @@ type quit struct {
 
 // answering is what answers requests, and what it remembers for that.
 type answering struct {
-	handler http.Handler
-	history *web.History
+	handler  http.Handler
+	history  *web.History
+	replicas *replica.Replicas // others, which may answer for this one
 }
 
 // serve runs the gateway until it is told to stop, by ctx, by a signal or by
@@ -226,6 +228,9 @@ func (s *server) wire(c *config.Config) error {
 	s.reloader = newReloader(s.registry)
 	s.tee = s.newTee()
 	push := s.pushHandler()
+	if s.replicas, err = s.newReplicas(push); err != nil {
+		return err
+	}
 	s.history = web.NewHistory(web.HistoryOptions{
 		Destinations: s.destinations.status, Refused: push.Refused, Registerer: s.registry, Now: s.now,
 	})
@@ -260,9 +265,10 @@ func (s *server) webOptions(push *ingest.Handler) web.Options {
 		Store:    s.gateway.State(),
 		Gatherer: s.registry,
 		Process: web.Process{
-			Flags: s.settings.values, Build: buildInformation(), Started: s.now(), InMemory: s.storageDir == "",
+			Flags: s.settings.values, Build: buildInformation(), Started: s.now(), InMemory: s.storageDir == "" && !s.gateway.Log().Shared(),
+			Replicas: s.replicaStatus,
 		},
-		Ready:        s.gateway.Log().Err,
+		Ready:        s.replicas.Ready,
 		Destinations: s.destinations.status,
 		Jobs:         s.jobs,
 		Refused:      s.destinations.refused,
@@ -308,6 +314,7 @@ func (s *server) run(ctx context.Context) error {
 		{"history", s.history.Run},
 		{"reload", s.reloadOnHangup},
 		{"tee", s.tee.Run},
+		{"replicas", s.replicas.Run},
 		{"web", func(ctx context.Context) error {
 			s.persistence.Wait(ctx)
 			defer context.AfterFunc(ctx, s.deliveries.end)()

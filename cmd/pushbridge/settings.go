@@ -69,7 +69,8 @@ type settings struct {
 	orphanRetention time.Duration // 0: none
 	resetClock      bool
 
-	stream jetstream.Options // without URLs the log is in storagePath
+	stream  jetstream.Options // without URLs the log is in storagePath
+	replica replicaSettings
 
 	autoMemoryLimit bool
 	memoryRatio     float64

@@ -22,7 +22,9 @@ func (s *settings) readStream(r *flagReader) {
 		Creds: r.c.String(flagNATSCreds), NKey: r.c.String(flagNATSNKey),
 		TLSCA: r.c.String(flagNATSTLSCA), TLSCert: r.c.String(flagNATSTLSCert), TLSKey: r.c.String(flagNATSTLSKey),
 		ID: r.c.String(flagReplicaID), Lease: r.duration(flagReplicaLease, leastLease), MaxBytes: s.maxBytes,
+		Address: strings.TrimSuffix(r.c.String(flagReplicaURL), "/"),
 	}
+	s.replica.read(r, o.Address)
 	for _, raw := range o.URLs {
 		if err := checkNATSURL(raw); err != nil {
 			r.fail(flagNATSURL, err)

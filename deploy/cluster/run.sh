@@ -19,9 +19,9 @@ CONF
 done
 # A start asks for a minute until the servers have found each other.
 for i in 1 2 3; do
-	"$PUSHBRIDGE" --web.listen-address=127.0.0.1:909$i --replica.id=replica$i --web.enable-lifecycle --storage.nats-url=nats://127.0.0.1:14221 \
+	"$PUSHBRIDGE" --web.listen-address=127.0.0.1:909$i --replica.id=replica$i --replica.advertise-url=http://127.0.0.1:909$i --web.enable-lifecycle --storage.nats-url=nats://127.0.0.1:14221 \
 		--storage.nats-url=nats://127.0.0.1:14222 --storage.nats-url=nats://127.0.0.1:14223 "$@" &
 	pids="$pids $!"
 done
-echo "replicas: http://localhost:9091 http://localhost:9092 http://localhost:9093; pushbridge_queue_leads on /metrics says who leads"
+echo "replicas: http://localhost:9091 http://localhost:9092 http://localhost:9093; /api/v1/replicas says who leads"
 wait

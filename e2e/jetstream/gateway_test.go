@@ -44,6 +44,7 @@ func binary(t *testing.T) string {
 func (c *cluster) gateway(id, to string, args ...string) *gateway {
 	c.t.Helper()
 	g := c.newGateway(id, "--replica.id="+id, "--storage.nats-stream=gateway")
+	g.args = append(g.args, "--replica.advertise-url="+g.url)
 	for _, u := range c.urls() {
 		g.args = append(g.args, "--storage.nats-url="+u)
 	}
@@ -203,7 +204,8 @@ type load struct {
 	tried   []atomic.Int64
 	turns   []atomic.Int64 // pushes that were not answered 200
 	pushes  atomic.Int64
-	failed  atomic.Int64
+	failed  atomic.Int64 // not answered 200
+	cut     atomic.Int64 // not answered at all: whoever was asked was not there, or ended
 
 	mu      sync.Mutex
 	answers []time.Time // when pushes were answered 200
@@ -225,12 +227,18 @@ func (l *load) push(ctx context.Context, i int) {
 		body := strings.NewReader(fmt.Sprintf("# TYPE pushed gauge\npushed %d\n", n))
 		r, err := do(http.MethodPost, fmt.Sprintf("%s/metrics/job/load/pusher/p%d", l.targets(i, int(l.turns[i].Load())), i), body)
 		if err == nil {
-			_, _ = io.Copy(io.Discard, r.Body) // only the status counts
+			text, _ := io.ReadAll(r.Body)
+			if r.StatusCode != http.StatusOK {
+				l.t.Logf("%d: %s", r.StatusCode, text)
+			}
 			_ = r.Body.Close()
 		}
 		if err != nil || r.StatusCode != http.StatusOK {
-			l.failed.Add(1)
-			l.turns[i].Add(1)
+			if l.turns[i].Add(1); err != nil {
+				l.cut.Add(1)
+			} else {
+				l.failed.Add(1)
+			}
 			time.Sleep(20 * time.Millisecond)
 			continue
 		}

@@ -78,11 +78,14 @@ func TestTakeOver(t *testing.T) {
 			s.start()
 		}},
 	} {
-		began, failed := time.Now(), l.failed.Load()
+		began, failed, cut := time.Now(), l.failed.Load(), l.cut.Load()
 		fault.do(r.leader())
 		l.flow(100)
 		silence := l.silence(began)
-		t.Logf("%s: %v without an answer, %d pushes so far, %d failed", fault.name, silence.Round(time.Millisecond), l.pushes.Load(), l.failed.Load()-failed)
+		t.Logf("%s: %v without an answer, %d pushes so far, %d cut off, %d failed", fault.name, silence.Round(time.Millisecond), l.pushes.Load(), l.cut.Load()-cut, l.failed.Load()-failed)
+		if n := l.failed.Load() - failed; n > 0 {
+			t.Errorf("%s: %d pushes failed", fault.name, n)
+		}
 		if silence > fault.most {
 			t.Errorf("%s: no push was answered for %v", fault.name, silence)
 		}

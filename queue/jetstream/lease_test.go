@@ -38,4 +38,7 @@ func TestHeld(t *testing.T) {
 			t.Fatal("it does not hear of another one that leads")
 		}
 	}
+	if l := a.store.Leader(); l.ID != "b" || l.Address != "http://b" || l.Epoch != 9 || l.Here || !l.Over(1) || l.Over(9) {
+		t.Errorf("leader %+v", l)
+	}
 }

@@ -137,6 +137,18 @@ func (s *Store) Leads() bool {
 	return mine != nil && *mine == claimed{l.epoch, l.nonce} && !l.gone
 }
 
+// Leader returns who wrote the newest claim.
+func (s *Store) Leader() queue.Leader {
+	s.v.mu.RLock()
+	l, head, heard := s.v.leader, s.v.head.Seq, s.v.heard
+	s.v.mu.RUnlock()
+	mine := s.chain.mine.Load()
+	return queue.Leader{
+		ID: l.id, Address: l.address, Epoch: l.epoch, Since: l.since, Gone: l.gone, Head: head, Silent: time.Since(heard),
+		Here: mine != nil && *mine == claimed{l.epoch, l.nonce} && !l.gone,
+	}
+}
+
 // Held returns nil while the lease lasts, counted from when the newest message that was
 // stored was sent: the others count from when they heard of it, which is later. Both clocks
 // must say so, since one stands still while a machine sleeps, and the other can be set.

@@ -1,0 +1,307 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/pushbridge/pushbridge/gateway"
+	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/queue"
+)
+
+// stream is a log that somebody else writes, as the test says.
+type stream struct {
+	*queue.Memory
+
+	mu      sync.Mutex
+	leader  queue.Leader
+	records [][]byte
+	moved   chan struct{}
+}
+
+func (s *stream) Leads() bool             { return s.Leader().Here }
+func (s *stream) Held() error             { return nil }
+func (s *stream) Moved() <-chan struct{}  { return s.moved }
+func (s *stream) Ready(floor int64) error { return queue.ErrElsewhere }
+
+func (s *stream) Leader() queue.Leader {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.leader
+	l.Head = uint64(len(s.records))
+	return l
+}
+
+func (s *stream) lead(l queue.Leader) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leader = l
+}
+
+// write adds what another replica has written.
+func (s *stream) write(r *group.Record) {
+	s.mu.Lock()
+	s.records = append(s.records, group.EncodeRecord(nil, r))
+	s.mu.Unlock()
+	s.moved <- struct{}{}
+}
+
+func (s *stream) Tail(at queue.Place) queue.Tail { return &tail{s, at} }
+
+type tail struct {
+	s  *stream
+	at queue.Place
+}
+
+func (t *tail) At() queue.Place { return t.at }
+func (t *tail) Close() error    { return nil }
+
+func (t *tail) Next(decode func(queue.Entry, []byte) error) error {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	if t.at.Seq >= uint64(len(t.s.records)) {
+		return io.EOF
+	}
+	b := t.s.records[t.at.Seq]
+	t.at.Seq++
+	return decode(queue.Entry{Seq: t.at.Seq}, b)
+}
+
+// intake takes everything in.
+type intake struct{}
+
+func (intake) Keep(_ http.ResponseWriter, r *http.Request) ([]byte, func(), error) {
+	b, err := io.ReadAll(r.Body)
+	return b, func() {}, err
+}
+func (intake) Key(*http.Request) group.Labels { return key }
+func (intake) Refuse(w http.ResponseWriter, _ *http.Request, err error) {
+	http.Error(w, err.Error(), http.StatusBadRequest)
+}
+
+var key = group.NewLabels([]group.Label{{Name: "job", Value: "a"}})
+
+// rig is a replica, and the others as far as it sees them.
+type rig struct {
+	t *testing.T
+	*stream
+	*Replicas
+
+	mu    sync.Mutex
+	asked []string // "NAME METHOD PATH BODY"
+}
+
+func newRig(t *testing.T, hold time.Duration) *rig {
+	t.Helper()
+	r := &rig{t: t, stream: &stream{Memory: queue.NewMemory(), moved: make(chan struct{})}}
+	g, err := gateway.Open(r.stream, gateway.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- g.Log().Run(ctx) }()
+	t.Cleanup(func() {
+		end()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	if r.Replicas, err = New(Options{Gateway: g, Intake: intake{}, ID: "me", Prefix: "/here", HoldTimeout: hold}); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// other is another replica, which answers as the test says.
+func (r *rig) other(name string, answer http.HandlerFunc) queue.Leader {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		b, _ := io.ReadAll(q.Body)
+		r.mu.Lock()
+		r.asked = append(r.asked, fmt.Sprintf("%s %s %s %s", name, q.Method, q.URL.RequestURI(), b))
+		r.mu.Unlock()
+		answer(w, q)
+	}))
+	r.t.Cleanup(srv.Close)
+	epoch := uint64(name[0] - 'a' + 1)
+	return queue.Leader{ID: name, Address: srv.URL + "/there", Epoch: epoch}
+}
+
+func (r *rig) questions() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.asked)
+}
+
+// record is that of a push with a token.
+func record(t *testing.T, token string) *group.Record {
+	t.Helper()
+	n, err := strconv.Atoi(token)
+	if err != nil || n == 0 {
+		t.Fatalf("token %q: %v", token, err)
+	}
+	return &group.Record{Kind: group.KindPut, Labels: key, Time: 5, Push: 7*int64(time.Millisecond) + int64(n), Part: group.NewBuilder().Part()}
+}
+
+func answered(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("X-Said", "yes")
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// TestForwardOnce: whatever becomes of the one that leads, a push is carried out once, or nobody can
+// know.
+func TestForwardOnce(t *testing.T) {
+	const once = "a PUT /there/metrics/job/a?x=1 m 1\n"
+	cut := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	for _, row := range []struct {
+		name   string
+		hold   time.Duration
+		play   func(r *rig)
+		status int
+		asked  []string
+	}{
+		{"answered", time.Minute, func(r *rig) { r.lead(r.other("a", answered)) }, 202, []string{once}},
+		{"it does not lead any more", time.Minute, func(r *rig) {
+			b := r.other("b", answered)
+			r.lead(r.other("a", func(w http.ResponseWriter, _ *http.Request) {
+				r.lead(b)
+				w.Header().Set(elsewhereHeader, untouched)
+				w.WriteHeader(http.StatusMisdirectedRequest)
+			}))
+		}, 202, []string{once, "b" + once[1:]}},
+		{"it is not there", time.Minute, func(r *rig) {
+			gone := r.other("a", answered)
+			b := r.other("b", answered)
+			gone.Address = "http://127.0.0.1:1"
+			r.lead(gone)
+			time.AfterFunc(50*time.Millisecond, func() { r.lead(b) })
+		}, 202, []string{"b" + once[1:]}},
+		{"cut, and kept", time.Minute, func(r *rig) {
+			b := r.other("b", answered)
+			r.lead(r.other("a", func(w http.ResponseWriter, q *http.Request) {
+				r.write(record(r.t, q.Header.Get(tokenHeader)))
+				r.lead(b)
+				cut(w, q)
+			}))
+		}, 200, []string{once}},
+		{"lost the lead, and kept", time.Minute, func(r *rig) {
+			r.lead(r.other("a", func(w http.ResponseWriter, q *http.Request) {
+				go r.write(record(r.t, q.Header.Get(tokenHeader)))
+				w.Header().Set(elsewhereHeader, unknown)
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}))
+		}, 200, []string{once}},
+		{"cut, and not kept", time.Minute, func(r *rig) {
+			b := r.other("b", answered)
+			r.lead(r.other("a", func(w http.ResponseWriter, q *http.Request) {
+				other := record(r.t, q.Header.Get(tokenHeader))
+				other.Push++ // somebody else's push
+				r.write(other)
+				r.lead(b)
+				cut(w, q)
+			}))
+		}, 202, []string{once, "b" + once[1:]}},
+		{"cut, and it goes on leading", 200 * time.Millisecond, func(r *rig) { r.lead(r.other("a", cut)) }, 503, []string{once}},
+		{"it stands still until another one leads", time.Minute, func(r *rig) {
+			b := r.other("b", answered)
+			r.lead(r.other("a", func(_ http.ResponseWriter, q *http.Request) {
+				r.lead(b)
+				<-q.Context().Done()
+			}))
+		}, 202, []string{once, "b" + once[1:]}},
+		{"it stops, and another one leads", time.Minute, func(r *rig) {
+			a, b := r.other("a", answered), r.other("b", answered)
+			a.Gone = true
+			r.lead(a)
+			time.AfterFunc(50*time.Millisecond, func() { r.lead(b) })
+		}, 202, []string{"b" + once[1:]}},
+		{"nobody leads", 200 * time.Millisecond, func(*rig) {}, 503, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t, row.hold)
+			row.play(r)
+			here := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("carried out here") })
+			w := httptest.NewRecorder()
+			q := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/here/metrics/job/a?x=1", strings.NewReader("m 1\n"))
+			r.Forward(here).ServeHTTP(w, q)
+			if w.Code != row.status || (w.Code == http.StatusServiceUnavailable) != (w.Header().Get("Retry-After") != "") {
+				t.Errorf("answered %d %v %s, want %d", w.Code, w.Header(), w.Body, row.status)
+			}
+			if w.Code == http.StatusOK && w.Header().Get(pushIDHeader) != r.o.Gateway.PushID(1, key).String() {
+				t.Errorf("the push is called %v", w.Header())
+			}
+			if w.Code == http.StatusAccepted && w.Header().Get("X-Said") != "yes" {
+				t.Errorf("headers %v", w.Header())
+			}
+			if got := r.questions(); !slices.Equal(got, row.asked) {
+				t.Errorf("asked %q, want %q", got, row.asked)
+			}
+			if n := testutil.ToFloat64(r.metrics.held); n != 0 {
+				t.Errorf("%v are held", n)
+			}
+		})
+	}
+}
+
+// TestReadYourWrite: an answer waits until what it tells of can be read here.
+func TestReadYourWrite(t *testing.T) {
+	r := newRig(t, time.Minute)
+	r.lead(r.other("a", func(w http.ResponseWriter, q *http.Request) {
+		w.Header().Set(headHeader, "1")
+		time.AfterFunc(50*time.Millisecond, func() { r.write(record(t, q.Header.Get(tokenHeader))) })
+	}))
+	w := httptest.NewRecorder()
+	q := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/here/metrics/job/a", strings.NewReader("m 1\n"))
+	r.Forward(nil).ServeHTTP(w, q)
+	if g := r.o.Gateway.State().Lookup(key); g == nil || w.Code != http.StatusOK || w.Header().Get(headHeader) != "" {
+		t.Errorf("answered %d %v, and the group is %+v", w.Code, w.Header(), g)
+	}
+}
+
+// TestForwardedOnce: what another replica has forwarded goes no further.
+func TestForwardedOnce(t *testing.T) {
+	r := newRig(t, time.Minute)
+	r.lead(r.other("a", answered))
+	w := httptest.NewRecorder()
+	q := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/here/metrics/job/a", strings.NewReader("m 1\n"))
+	q.Header.Set(byHeader, "b")
+	q.Header.Set(epochHeader, "1")
+	r.Forward(nil).ServeHTTP(w, q)
+	if w.Code != http.StatusMisdirectedRequest || w.Header().Get(elsewhereHeader) != untouched || r.questions() != nil {
+		t.Errorf("answered %d %v, asked %q", w.Code, w.Header(), r.questions())
+	}
+}
+
+// TestReady: a replica that does not lead is of use while it is up to date and can reach the one
+// that does.
+func TestReady(t *testing.T) {
+	r := newRig(t, 200*time.Millisecond)
+	a := r.other("a", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	r.lead(a)
+	for r.o.Gateway.Log().Err() == nil { // it does not run yet
+		time.Sleep(time.Millisecond)
+	}
+	if err := r.Replicas.Ready(); err == nil || !strings.Contains(err.Error(), "cannot be reached") {
+		t.Errorf("before it has asked: %v", err)
+	}
+	r.ask(t.Context())
+	if err := r.Replicas.Ready(); err != nil {
+		t.Errorf("when it was answered: %v", err)
+	}
+	a.Silent = time.Second
+	r.lead(a)
+	if err := r.Replicas.Ready(); err == nil || !strings.Contains(err.Error(), "nothing was heard") {
+		t.Errorf("in silence: %v", err)
+	}
+}
