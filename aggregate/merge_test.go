@@ -163,7 +163,8 @@ func TestMerge(t *testing.T) {
 			"# TYPE s summary\ns_sum 5\ns_count 3\n", true,
 		},
 		{
-			"histograms add up bucket by bucket", last, []string{oneHistogram, oneHistogram},
+			"histograms add up bucket by bucket", last,
+			[]string{oneHistogram, oneHistogram},
 			"# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"5\"} 4\nh_bucket{le=\"+Inf\"} 8\nh_sum 41\nh_count 8\n", true,
 		},
 		{
@@ -177,7 +178,8 @@ func TestMerge(t *testing.T) {
 			"# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"5\"} 3\nh_bucket{le=\"+Inf\"} 6\nh_sum 21.5\nh_count 6\n", false,
 		},
 		{
-			"native histograms add up", last, []string{twoNatives, twoNatives},
+			"native histograms add up", last,
+			[]string{twoNatives, twoNatives},
 			`name:"n" type:HISTOGRAM metric:{histogram:{sample_count:6 sample_sum:12 schema:1 zero_threshold:0.001 zero_count:2 positive_span:{offset:0 length:2} positive_delta:2 positive_delta:0}}` + "\n", true,
 		},
 		{
@@ -191,8 +193,10 @@ func TestMerge(t *testing.T) {
 			`name:"n" type:HISTOGRAM metric:{histogram:{sample_count_float:4.5 sample_sum:9 schema:1 zero_threshold:0.001 zero_count_float:1.5 positive_span:{offset:0 length:2} positive_count:2 positive_count:1}}` + "\n", false,
 		},
 		{
-			"labels that are dropped make one of several", group.Aggregation{Drop: []string{"pod"}},
-			[]string{"# TYPE c counter\nc{pod=\"x\"} 2\nc{pod=\"y\",a=\"1\"} 1\nc 5\n", "# TYPE c counter\nc{pod=\"z\"} 3\n"}, "# TYPE c counter\nc 10\nc{a=\"1\"} 1\n", true,
+			"labels that are dropped make one of several",
+			group.Aggregation{Drop: []string{"pod"}},
+			[]string{"# TYPE c counter\nc{pod=\"x\"} 2\nc{pod=\"y\",a=\"1\"} 1\nc 5\n", "# TYPE c counter\nc{pod=\"z\"} 3\n"},
+			"# TYPE c counter\nc 10\nc{a=\"1\"} 1\n", true,
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {

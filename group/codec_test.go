@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func diffRecords(want, got *Record) string {
 	return gocmp.Diff(want, got,
 		gocmp.AllowUnexported(Shape{}, Family{}, Metric{}),
-		cmpopts.IgnoreUnexported(Record{}), cmpopts.EquateEmpty(), cmpopts.EquateNaNs(),
+		cmpopts.IgnoreUnexported(Record{}, Part{}), cmpopts.EquateEmpty(), cmpopts.EquateNaNs(),
 		cmpopts.IgnoreFields(Shape{}, "hash"))
 }
 

@@ -145,34 +145,47 @@ func (r *Record) foldSome(old []Member, t *Shapes) []Member {
 		i, _ := findMember(members, m.Of().Name)
 		if members[i].Part != after || after == nil {
 			before = members[i].Part
-			after = before.withValues(r.Push)
+			after = before.withValues(r)
 			for j := range members {
 				if members[j].Part == before {
 					members[j].Part = after
 				}
 			}
 		}
-		m.store(after, t)
+		m.store(after, before, t)
 	}
 	return members
 }
 
-// withValues returns a copy of p whose values can be changed. It counts as sent when p
-// was: what does not change is to be refreshed as before. Exemplars went with the push
-// that had them.
-func (p *Part) withValues(pushed int64) *Part {
+// withValues returns a copy of p whose values can be changed for r, and shares with p what
+// there is much of. It counts as sent when p was: what does not change is to be refreshed
+// as before. Exemplars went with the push that had them.
+func (p *Part) withValues(r *Record) *Part {
 	c := *p
-	c.Values, c.Natives, c.Exemplars, c.Pushed = slices.Clone(p.Values), slices.Clone(p.Natives), nil, pushed
+	c.Exemplars, c.Pushed = nil, r.Push
+	if len(r.Part.Natives) > 0 {
+		c.Natives = slices.Clone(p.Natives)
+	}
+	if p.Shape.values < pagedFrom {
+		c.Values = slices.Clone(p.Values)
+		return &c
+	}
+	c.Values, c.pages = nil, slices.Clone(p.paged())
 	return &c
 }
 
-// store puts the values of m into p, which has all metrics of m.
-func (m Member) store(p *Part, t *Shapes) {
+// store puts the values of m into p, which withValues has made of before and which has all
+// metrics of m.
+func (m Member) store(p, before *Part, t *Shapes) {
 	at, _ := t.Places(m.Part.Shape, p.Shape)
 	f := m.Of()
 	for n := f.first; n < f.first+f.count; n++ {
 		from, to := &m.Part.Shape.metrics[n], &p.Shape.metrics[at[n]]
-		copy(p.ValuesOf(to), m.Part.ValuesOf(from))
+		if p.pages == nil {
+			copy(p.ValuesOf(to), m.Part.ValuesOf(from))
+		} else {
+			setPageValues(p.pages, before.pages, to.valueAt, m.Part.ValuesOf(from))
+		}
 		if h := m.Part.NativeOf(from); h != nil {
 			p.Natives[to.nativeAt] = *h
 		}

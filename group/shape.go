@@ -211,6 +211,8 @@ type Part struct {
 	Time      int64      // assigned timestamp in ms
 	Pushed    int64      // when the client pushed it, in ns since the epoch
 	Unsent    []uint32   // sorted numbers of metrics whose delivery identity another series owns
+
+	pages []*page // in place of Values, of a version of a group that shares most of them with others
 }
 
 // NoTime stands in Part.Times for a metric without an explicit timestamp.
@@ -221,6 +223,9 @@ func (p *Part) ValuesOf(m *Metric) []uint64 {
 	n := uint32(1)
 	if m.Form != FormSingle {
 		n = 2 + m.boundN
+	}
+	if p.pages != nil {
+		return pageValues(p.pages, m.valueAt, n)
 	}
 	return p.Values[m.valueAt : m.valueAt+n]
 }
