@@ -29,7 +29,7 @@ TAGS       := urfave_cli_no_docs
 with = $(sort $(dir $(shell grep -rlE --include='*_test.go' --exclude-dir=e2e --exclude-dir=tools '$(1)' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build release demo test lint size fmt golden docs fuzz bench cover e2e cluster crash check clean
+.PHONY: help build release demo test lint size fmt golden docs fuzz bench cover e2e cluster crash crash-cluster check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,6 +104,9 @@ cluster: build ## three NATS servers and three replicas on loopback, to look at:
 
 crash: ## kill -9, torn disks and clock steps for CRASH_TIME (5m)
 	go test -count=1 -timeout 0 -v -run Crash $(call with,"crash\.time") -crash.time=$(CRASH_TIME)
+
+crash-cluster: build ## kill, stop and continue three replicas and three NATS servers for CRASH_TIME; CRASH_SEED=n repeats
+	cd e2e/jetstream && PUSHBRIDGE_BINARY=$(BIN)/pushbridge go test -count=1 -timeout 0 -v -run TestCrashCluster . -crash.time=$(CRASH_TIME) -crash.seed=$(or $(CRASH_SEED),0)
 
 check: $(BIN)/testcount ## format, vet, lint, size, tests under -race: what CI runs after make test, before make e2e
 	$(LINT) fmt --diff ./...

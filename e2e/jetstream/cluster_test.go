@@ -43,6 +43,13 @@ func TestMain(m *testing.M) {
 type cluster struct {
 	t       *testing.T
 	servers []*natsServer
+	access  access
+}
+
+// access is how servers let clients in; the zero value: all of them.
+type access struct {
+	config string        // of each server
+	client []nats.Option // of this test
 }
 
 // natsServer is one, which can be stopped and started again.
@@ -72,7 +79,12 @@ func ports(t *testing.T, n int) []int {
 // newCluster starts n servers that write each message to disk before they answer.
 func newCluster(t *testing.T, n int) *cluster {
 	t.Helper()
-	c := &cluster{t: t}
+	return newClusterWith(t, n, access{})
+}
+
+func newClusterWith(t *testing.T, n int, a access) *cluster {
+	t.Helper()
+	c := &cluster{t: t, access: a}
 	dir := t.TempDir()
 	p := ports(t, 2*n)
 	var routes []string
@@ -84,8 +96,8 @@ func newCluster(t *testing.T, n int) *cluster {
 			t: t, config: filepath.Join(dir, fmt.Sprintf("server%d.conf", i)), log: filepath.Join(dir, fmt.Sprintf("server%d.log", i)),
 			url: fmt.Sprintf("nats://127.0.0.1:%d", p[i]),
 		}
-		text := fmt.Sprintf("server_name: s%d\nlisten: 127.0.0.1:%d\nlog_file: %q\njetstream { store_dir: %q, sync_interval: always }\n",
-			i, p[i], s.log, filepath.Join(dir, fmt.Sprintf("store%d", i)))
+		text := fmt.Sprintf("server_name: s%d\nlisten: 127.0.0.1:%d\nlog_file: %q\njetstream { store_dir: %q, sync_interval: always }\n%s",
+			i, p[i], s.log, filepath.Join(dir, fmt.Sprintf("store%d", i)), a.config)
 		if n > 1 {
 			text += fmt.Sprintf("cluster { name: test, listen: \"127.0.0.1:%d\", no_advertise: true, routes: [%s] }\n", p[n+i], strings.Join(routes, ", "))
 		}
@@ -141,7 +153,7 @@ func (c *cluster) settled() {
 
 // do calls f with a connection.
 func (c *cluster) do(f func(jetstream.JetStream) error) error {
-	nc, err := nats.Connect(strings.Join(c.urls(), ","), nats.Timeout(2*time.Second))
+	nc, err := nats.Connect(strings.Join(c.urls(), ","), append(c.access.client, nats.Timeout(2*time.Second))...)
 	if err != nil {
 		return err
 	}

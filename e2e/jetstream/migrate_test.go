@@ -110,7 +110,7 @@ func (g *gateway) same(want []string) {
 // pushID pushes and returns how the push is called.
 func (g *gateway) pushID(job string) string {
 	g.t.Helper()
-	r, err := do(http.MethodPost, g.url+"/metrics/job/"+job, strings.NewReader("pushed 1\n"))
+	r, err := do(http.MethodPost, g.url+"/metrics/job/"+job, strings.NewReader("# TYPE pushed gauge\npushed 1\n"))
 	if err != nil || r.StatusCode != http.StatusOK {
 		g.t.Fatalf("push: %v, %v", r, err)
 	}
@@ -168,7 +168,7 @@ func TestMigrate(t *testing.T) {
 func (c *cluster) killedMigrations(to, dir string) {
 	c.t.Helper()
 	killed := 0
-	for range 6 {
+	for range 3 {
 		m := c.migration(to, dir)
 		if err := m.Start(); err != nil {
 			c.t.Fatal(err)

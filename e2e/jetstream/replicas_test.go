@@ -48,6 +48,7 @@ func (r *replicas) settled(l *load) {
 	for _, g := range r.all {
 		eventually(r.t, g.id+" has folded everything", func() bool { return g.metric("pushbridge_queue_head_sequence ") >= head })
 		l.kept(g)
+		eventually(r.t, "/metrics of "+g.id+" is that of the leader", func() bool { return g.pushedText() == leader.pushedText() })
 	}
 	arrived(r.t, leader, r.receiver)
 }

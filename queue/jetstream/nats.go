@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -41,7 +43,7 @@ func connect(ctx context.Context, o Options, h queue.Host) (stream, error) {
 	}
 	nc, err := nats.Connect(strings.Join(o.URLs, ","), o.connection(h)...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w", strings.Join(redacted(o.URLs), ", "), err)
+		return nil, fmt.Errorf("connect to NATS at %s: %w", strings.Join(redacted(o.URLs), ", "), remedy(err))
 	}
 	s := &server{nc: nc, name: o.Stream, subject: o.Stream + ".log", tail: o.Stream + ".tail"}
 	if s.js, err = jetstream.New(nc); err == nil {
@@ -77,25 +79,51 @@ func (o Options) connection(h queue.Host) []nats.Option {
 			h.Logger.Warn("NATS reports an error", "err", err)
 		}),
 	}
-	if o.Creds != "" {
-		all = append(all, nats.UserCredentials(o.Creds))
-	}
-	if o.NKey != "" {
+	return append(all, o.access()...)
+}
+
+// access returns who connects. Each error names the option that it is about.
+func (o Options) access() (all []nats.Option) {
+	add := func(name, file string, use nats.Option) {
+		if file == "" {
+			return
+		}
 		all = append(all, func(n *nats.Options) error {
-			key, err := nats.NkeyOptionFromSeed(o.NKey)
-			if err != nil {
-				return fmt.Errorf("read the seed in %s: %w", o.NKey, err)
+			_, err := os.Stat(file)
+			if err == nil {
+				err = use(n)
 			}
-			return key(n)
+			if err != nil {
+				return fmt.Errorf("--%s: %w", name, err)
+			}
+			return nil
 		})
 	}
-	if o.TLSCA != "" {
-		all = append(all, nats.RootCAs(o.TLSCA))
-	}
-	if o.TLSCert != "" {
-		all = append(all, nats.ClientCert(o.TLSCert, o.TLSKey))
-	}
+	add("storage.nats-creds", o.Creds, nats.UserCredentials(o.Creds))
+	add("storage.nats-nkey", o.NKey, func(n *nats.Options) error {
+		key, err := nats.NkeyOptionFromSeed(o.NKey)
+		if err != nil {
+			return fmt.Errorf("read the seed in %s: %w", o.NKey, err)
+		}
+		return key(n)
+	})
+	add("storage.nats-tlsca", o.TLSCA, nats.RootCAs(o.TLSCA))
+	add("storage.nats-tlscert", o.TLSCert, nats.ClientCert(o.TLSCert, o.TLSKey))
 	return all
+}
+
+// remedy says which options an error of connecting is about.
+func remedy(err error) error {
+	text := err.Error()
+	switch {
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return fmt.Errorf("%w: --storage.nats-tlsca must have the authority of the servers' certificates, and --storage.nats-url a name that is in them", err)
+	case strings.Contains(text, "remote error: tls:") || strings.Contains(text, "tls error: connection closed by remote"):
+		return fmt.Errorf("%w: --storage.nats-tlscert and --storage.nats-tlskey must be a certificate that the servers ask for", err)
+	case errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrNkeysNotSupported):
+		return fmt.Errorf("%w: the servers know no such user: give one by --storage.nats-creds, --storage.nats-nkey, or with a password in --storage.nats-url", err)
+	}
+	return err
 }
 
 // answer is what the server says to a request.
