@@ -21,9 +21,7 @@ type Destination struct {
 	Rate     Rate     `json:"rate"`
 	Books    Books    `json:"books"`
 	Requests Requests `json:"requests"`
-	Shards   []Shard  `json:"shards"`
-
-	DeadLetters Letters `json:"dead_letters"`
+	Stored
 
 	LastSuccess   time.Time `json:"last_success,omitzero"` // zero for never
 	LastError     string    `json:"last_error,omitempty"`
@@ -63,6 +61,12 @@ type Books struct {
 type Requests struct {
 	Count   uint64  `json:"count"`
 	Seconds float64 `json:"seconds"` // all of them together
+}
+
+// Stored is what a destination has on disk beside the log.
+type Stored struct {
+	Shards      []Shard `json:"shards"`
+	DeadLetters Letters `json:"dead_letters"`
 }
 
 // Letters is what of the dropped samples can be sent once more.

@@ -61,7 +61,7 @@ func busyHandler(t *testing.T) *Handler {
 			{
 				Name: "far", URL: "https://user:xxxxx@far/", Protocol: "1.0", State: "failing", Backlog: Backlog{Seconds: 3*3600 + 4*60},
 				Books:     Books{Pending: 1_234_567, Delivered: 7, InDoubt: 3, Dropped: map[string]uint64{"disk_bound": 20, "refused": 2}},
-				LastError: "503 <b>busy</b>", LastErrorTime: testTime.Add(80 * time.Second), Hint: "look there", Shards: []Shard{{}},
+				LastError: "503 <b>busy</b>", LastErrorTime: testTime.Add(80 * time.Second), Hint: "look there", Stored: Stored{Shards: []Shard{{}}},
 			},
 		}
 	}

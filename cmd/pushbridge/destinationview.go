@@ -27,7 +27,7 @@ func (d *destinations) status() []web.Destination {
 			Books:       web.Books(s.Books),
 			Requests:    web.Requests(s.Requests),
 			LastSuccess: s.LastSuccess, LastError: s.LastError, LastErrorTime: s.LastErrorAt,
-			Hint: s.LastErrorMeans, DeadLetters: kept[s.Name],
+			Hint: s.LastErrorMeans, Stored: web.Stored{DeadLetters: kept[s.Name]},
 		}
 		if s.Pace.CatchUp != nil {
 			seconds := s.Pace.CatchUp.Seconds()
