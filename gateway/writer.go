@@ -149,7 +149,8 @@ func (o *outcome) expect() func(uint64, error) {
 
 func (o *outcome) settle(seq uint64, err error) {
 	if err != nil {
-		o.failed.CompareAndSwap(nil, &err)
+		why := err // so that only errors take memory
+		o.failed.CompareAndSwap(nil, &why)
 	}
 	if seq > 0 {
 		o.last.Store(seq) // records are settled in order

@@ -136,7 +136,12 @@ func (h *Handler) carryOut(r *http.Request, c group.Change) (gateway.PushID, err
 // carriedOut is the context of what r asks for once it was read: from then on it
 // is done and waited for whether or not somebody listens. A client that has ended
 // its half of the connection looks like one that has gone, and hears the answer.
-func carriedOut(r *http.Request) context.Context { return context.WithoutCancel(r.Context()) }
+func carriedOut(r *http.Request) context.Context {
+	if r.Context().Done() == nil {
+		return r.Context()
+	}
+	return context.WithoutCancel(r.Context())
+}
 
 // change is what r asks for, but for its body.
 func (h *Handler) change(r *http.Request) (group.Change, error) {

@@ -40,13 +40,12 @@ func Uploads(patience time.Duration, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		u := &upload{
-			ReadCloser: r.Body, conn: http.NewResponseController(w), over1: r.ProtoMajor == 1,
+		a := &answerer{ResponseWriter: w, upload: upload{
+			ReadCloser: r.Body, conn: *http.NewResponseController(w), over1: r.ProtoMajor == 1,
 			length: r.ContentLength, asks: r.Header.Get("Expect") != "", began: time.Now(), patience: patience,
-		}
-		a := &answerer{ResponseWriter: w, upload: u}
+		}}
 		r = r.WithContext(r.Context()) // the server goes by what its own copy says of the body
-		r.Body = u
+		r.Body = &a.upload
 		next.ServeHTTP(a, r)
 		a.finish()
 	})
@@ -55,7 +54,7 @@ func Uploads(patience time.Duration, next http.Handler) http.Handler {
 // upload is a request's body on its way.
 type upload struct {
 	io.ReadCloser
-	conn     *http.ResponseController
+	conn     http.ResponseController
 	over1    bool  // HTTP/1: what is not read stands in the way of the next request
 	length   int64 // -1: unknown
 	asks     bool  // the client waits for 100 Continue, which the first Read sends
@@ -123,7 +122,7 @@ func (u *upload) rest() {
 // wait for the end of the answer while we wait for that of the body.
 type answerer struct {
 	http.ResponseWriter
-	upload *upload
+	upload upload
 	told   bool
 	held   int // status of the refusal that is held; 0: none
 	text   bytes.Buffer

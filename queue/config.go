@@ -70,6 +70,10 @@ type Packed struct {
 	Len      int    // of what they decompress to, 0 for no rest
 }
 
+// spareRingBytes is what the ring keeps of records that every reader has read: one that
+// comes a moment later need not begin in the store.
+const spareRingBytes = mib
+
 // Options configure a Log. Zero values mean the default that each field names.
 type Options struct {
 	RingBytes      int64 // 64 MiB of decoded records for readers that keep up

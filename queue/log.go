@@ -42,7 +42,11 @@ func Open[R any](s Store, o Options, c Codec[R]) (*Log[R], error) {
 	l.volatile, l.identity = at.Volatile, at.Identity
 	l.head.Store(at.Head)
 	l.maxTime.Store(at.Floor)
-	l.ring = newRing[R](o.RingBytes, at.Head, at.Total)
+	spare := int64(spareRingBytes)
+	if at.Volatile { // the ring is all there is
+		spare = o.RingBytes
+	}
+	l.ring = newRing[R](o.RingBytes, spare, at.Head, at.Total)
 	l.cursors = newCursors(s, o.Logger, l.metrics)
 	l.cursors.floor, l.cursors.now, l.cursors.totalAt, l.cursors.head = l.Floor, o.Now, l.TotalAt, at.Head
 	l.snapshots.init(o.Now(), s.Snapshots(), at.Behind)

@@ -83,8 +83,14 @@ func (r *Reader[R]) Skipped() (records, samples uint64) {
 // has returned.
 func (r *Reader[R]) Total() (total uint64, known bool) { return r.at.Total, r.at.Exact }
 
-// Close lets go of what the reader has open.
+// Close lets go of what the reader has open, and of its place in the ring.
 func (r *Reader[R]) Close() error {
+	r.l.ring.leave(r)
+	r.ringed = false
+	return r.closeTail()
+}
+
+func (r *Reader[R]) closeTail() error {
 	if r.tail == nil {
 		return nil
 	}
@@ -123,7 +129,7 @@ func (r *Reader[R]) attach(first bool) bool {
 		r.skipped = r.skipped.plus(passed.minus(r.seen))
 	}
 	r.pos, r.seen, r.ringed = pos, passed, true
-	_ = r.Close() // was only read from
+	_ = r.closeTail() // was only read from
 	return true
 }
 
@@ -131,7 +137,7 @@ func (r *Reader[R]) attach(first bool) bool {
 // leaves the ring when the position was evicted.
 func (r *Reader[R]) fromRing() (Item[R], <-chan struct{}) {
 	for {
-		it, wake, evicted := r.l.ring.at(r.pos)
+		it, wake, evicted := r.l.ring.at(r, r.pos)
 		switch {
 		case evicted:
 			r.ringed = false

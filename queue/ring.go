@@ -6,10 +6,12 @@ import (
 )
 
 // ring holds the newest published records decoded, bounded by bytes, for all
-// readers that keep up. Positions count items from the first one ever
+// readers that keep up. What all of them have read stays within a smaller bound, for
+// readers that come, or come back, a moment later. Positions count items from the first one ever
 // published, so a reader notices that its position was evicted.
 type ring[R any] struct {
 	limit int64
+	spare int64 // of what every reader has read
 
 	mu        sync.Mutex
 	items     []ringItem[R] // oldest first
@@ -19,8 +21,9 @@ type ring[R any] struct {
 	baseTotal uint64 // samples of all records up to base
 	head      uint64 // sequence of the last published record
 	headTotal uint64
-	skipped   skips         // ephemeral records ever published
-	wake      chan struct{} // closed and replaced when something is published
+	reading   map[any]uint64 // where each attached reader is
+	skipped   skips          // ephemeral records ever published
+	wake      chan struct{}  // closed and replaced when something is published
 }
 
 // ringItem is a published record with what readers need for their books.
@@ -39,10 +42,10 @@ func (s skips) minus(o skips) skips { return skips{s.records - o.records, s.samp
 
 func (s skips) plus(o skips) skips { return skips{s.records + o.records, s.samples + o.samples} }
 
-func newRing[R any](limit int64, head, total uint64) *ring[R] {
+func newRing[R any](limit, spare int64, head, total uint64) *ring[R] {
 	return &ring[R]{
-		limit: limit, base: head, baseTotal: total, head: head, headTotal: total,
-		wake: make(chan struct{}),
+		limit: limit, spare: min(limit, spare), base: head, baseTotal: total, head: head, headTotal: total,
+		reading: make(map[any]uint64), wake: make(chan struct{}),
 	}
 }
 
@@ -66,11 +69,11 @@ func (g *ring[R]) publish(items []ringItem[R]) {
 	g.wake = make(chan struct{})
 }
 
-// evictLocked drops the oldest items until the rest fits. One item always stays,
+// evictLocked drops the oldest items until the rest fits, and what is unread does. One item always stays,
 // so that without a disk a record larger than the ring still reaches readers.
 func (g *ring[R]) evictLocked() {
-	n := 0
-	for g.bytes > g.limit && n < len(g.items)-1 {
+	n, unread := 0, g.unreadLocked()
+	for n < len(g.items)-1 && (g.bytes > g.limit || g.bytes > g.spare && g.start+uint64(n) < unread) {
 		it := &g.items[n]
 		g.bytes -= it.size
 		if !it.Ephemeral {
@@ -81,6 +84,22 @@ func (g *ring[R]) evictLocked() {
 	}
 	g.start += uint64(n)
 	g.items = g.items[n:] // append moves the rest when the array is used up
+}
+
+// unreadLocked returns the position of the first item that some reader has not read.
+func (g *ring[R]) unreadLocked() uint64 {
+	first := g.start + uint64(len(g.items))
+	for _, pos := range g.reading {
+		first = min(first, pos)
+	}
+	return first
+}
+
+// leave says that a reader reads elsewhere.
+func (g *ring[R]) leave(reader any) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.reading, reader)
 }
 
 // attach finds the position behind the record seq. It fails when records behind
@@ -115,13 +134,16 @@ func (g *ring[R]) emitted() skips {
 	return g.skipped
 }
 
-// at returns the item at pos. Without one it returns a channel that is closed at
-// the next publication. evicted means that pos is gone.
-func (g *ring[R]) at(pos uint64) (it ringItem[R], wake <-chan struct{}, evicted bool) {
+// at returns the item at pos, and notes that the reader has read all before it. Without
+// one it returns a channel that is closed at the next publication. evicted means that
+// pos is gone, and the reader with it.
+func (g *ring[R]) at(reader any, pos uint64) (it ringItem[R], wake <-chan struct{}, evicted bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.reading[reader] = pos
 	switch {
 	case pos < g.start:
+		delete(g.reading, reader)
 		return it, nil, true
 	case pos-g.start < uint64(len(g.items)):
 		return g.items[pos-g.start], nil, false
