@@ -26,6 +26,7 @@ const (
 // forwarded are the headers of clients that go with a request.
 var forwarded = []string{
 	"Accept", "Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key", "Origin", "Sec-Fetch-Site", "User-Agent",
+	"X-Pushbridge-Push-Id",
 }
 
 // here carries the request out at this replica.

@@ -269,6 +269,27 @@ func TestReadYourWrite(t *testing.T) {
 	}
 }
 
+// TestNamesOfPushesAreForwarded: the one that adds up must know which pushes come again.
+func TestNamesOfPushesAreForwarded(t *testing.T) {
+	r := newRig(t, time.Minute)
+	headers := make(chan http.Header, 1)
+	r.lead(r.other("a", func(w http.ResponseWriter, q *http.Request) {
+		headers <- q.Header.Clone()
+		answered(w, q)
+	}))
+	q := httptest.NewRequestWithContext(t.Context(), http.MethodDelete, "/here/metrics/job/a", nil)
+	for _, name := range []string{"Idempotency-Key", "X-Pushbridge-Push-Id"} {
+		q.Header.Set(name, "name of "+name)
+	}
+	r.Forward(nil).ServeHTTP(httptest.NewRecorder(), q)
+	seen := <-headers
+	for _, name := range []string{"Idempotency-Key", "X-Pushbridge-Push-Id"} {
+		if got := seen.Get(name); got != "name of "+name {
+			t.Errorf("%s: the leader got %q", name, got)
+		}
+	}
+}
+
 // TestForwardedOnce: what another replica has forwarded goes no further.
 func TestForwardedOnce(t *testing.T) {
 	r := newRig(t, time.Minute)
