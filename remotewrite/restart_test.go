@@ -123,9 +123,11 @@ func TestRefreshHeldOverARestart(t *testing.T) {
 				t.Fatal(err)
 			}
 			(&client{headers: http.Header{"Content-Encoding": {"snappy"}, "User-Agent": {userAgent()}}}).setHeaders(req, Protocol1, 0)
-			if _, err := h.to.RoundTrip(req); err != nil { // which it may refuse, since it has it
-				t.Error(err)
+			resp, err := h.to.RoundTrip(req) // which it may refuse, since it has it
+			if err != nil {
+				t.Fatal(err)
 			}
+			_ = resp.Body.Close()
 		}
 		l.end()
 		noProblems(t, h.to)
