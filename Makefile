@@ -6,7 +6,7 @@ MODULE     := github.com/pushbridge/pushbridge
 TOOL        = go tool -modfile=$(CURDIR)/tools/$(1)/go.mod $(1)
 LINT        = $(call TOOL,golangci-lint)
 COUNT       = $(BIN)/testcount $(TESTCOUNT_FLAGS)
-OWN_MODULES := e2e e2e/jetstream tools/demo tools/release tools/testcount tools/typecount
+OWN_MODULES := e2e e2e/chart e2e/jetstream tools/demo tools/release tools/testcount tools/typecount
 
 FUZZTIME   ?= 30s
 CRASH_TIME ?= 5m
@@ -29,7 +29,7 @@ TAGS       := urfave_cli_no_docs
 with = $(sort $(dir $(shell grep -rlE --include='*_test.go' --exclude-dir=e2e --exclude-dir=tools '$(1)' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build release demo test lint size fmt golden docs fuzz bench cover e2e cluster crash crash-cluster check clean
+.PHONY: help build release reproducible demo test lint size fmt golden docs fuzz bench cover e2e cluster crash crash-cluster check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,11 +38,19 @@ build: ## bin/pushbridge
 	CGO_ENABLED=0 go build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $(BIN)/pushbridge ./cmd/pushbridge
 
 DIST ?= $(CURDIR)/dist
+PLATFORMS ?= linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64
 release: build ## DIST (dist): archives, Debian packages, bills of materials and checksums; the same for the same commit
 	rm -rf $(DIST)
 	@go build -C tools/release -o $(BIN)/release .
 	$(BIN)/release -source $(CURDIR) -dist $(DIST) -host $(BIN)/pushbridge -version $(VERSION) -ldflags '$(LDFLAGS)' -tags '$(TAGS)' \
-		-time $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+		-platforms $(PLATFORMS) -time $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+# The second build has nothing of the first: another folder, and an empty build cache.
+reproducible: ## two releases of the commit, in two folders, with one set of hashes; PLATFORMS=linux/amd64 for one
+	@two=$$(mktemp -d) && trap 'rm -rf '$$two EXIT && git worktree add -q --detach $$two/source HEAD && trap 'git worktree remove --force '$$two'/source; rm -rf '$$two EXIT && \
+	$(MAKE) --no-print-directory release && \
+	GOCACHE=$$two/cache $(MAKE) --no-print-directory -C $$two/source release BRANCH=$(BRANCH) && \
+	diff $(DIST)/sha256sums.txt $$two/source/dist/sha256sums.txt && echo "the same: $$(wc -l <$(DIST)/sha256sums.txt) files"
 
 demo: build ## push, delete, and see what arrives; DEMO=stay keeps it running
 	@go build -C tools/demo -o $(BIN)/demo .
@@ -96,6 +104,7 @@ e2e: build $(BIN)/testcount ## tests against real backends, clients and a browse
 	if [ -n "$$missing" ]; then echo "make e2e needs:$$missing"; \
 		echo "On Debian: apt-get install prometheus prometheus-alertmanager prometheus-pushgateway victoria-metrics chromium python3-prometheus-client ruby-prometheus-client-mmap ruby libnet-prometheus-perl prometheus-cpp-dev g++ nodejs npm curl systemd"; exit 1; fi
 	cd e2e && PUSHBRIDGE_BINARY=$(BIN)/pushbridge $(COUNT) go test -json ./...
+	cd e2e/chart && PUSHBRIDGE_BINARY=$(BIN)/pushbridge $(COUNT) go test -json ./...
 	cd e2e/jetstream && PUSHBRIDGE_BINARY=$(BIN)/pushbridge $(COUNT) go test -json ./...
 
 cluster: build ## three NATS servers and three replicas on loopback, to look at: docs/replicas.md; CLUSTER_FLAGS for each replica
@@ -111,6 +120,7 @@ crash-cluster: build ## kill, stop and continue three replicas and three NATS se
 check: $(BIN)/testcount ## format, vet, lint, size, tests under -race: what CI runs after make test, before make e2e
 	$(LINT) fmt --diff ./...
 	go vet ./...
+	GOOS=windows go vet ./... # nobody runs the tests there: at least it builds
 	@$(MAKE) --no-print-directory lint size
 	@$(COUNT) go test -json -race -shuffle=on ./...
 	@for m in release testcount typecount; do $(COUNT) go test -C tools/$$m -json . || exit 1; done

@@ -17,8 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/pushbridge/pushbridge/osfile"
 	"github.com/pushbridge/pushbridge/wholefile"
 )
 
@@ -222,11 +221,11 @@ func (s *Spool) lock(ctx context.Context, name string) (unlock func(), err error
 		return nil, err
 	}
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := osfile.TryLock(f)
 		if err == nil {
 			return func() { _ = f.Close() }, nil // nothing was written
 		}
-		if !errors.Is(err, unix.EWOULDBLOCK) || !Sleep(ctx, 5*time.Millisecond) {
+		if !errors.Is(err, osfile.ErrLocked) || !Sleep(ctx, 5*time.Millisecond) {
 			return nil, errors.Join(err, f.Close())
 		}
 	}

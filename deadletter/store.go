@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/pushbridge/pushbridge/osfile"
 )
 
 // Dir is the directory of the letters in a storage directory.
@@ -256,7 +258,7 @@ func (s *Store) create() error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(s.path(s.number+1), os.O_RDWR|os.O_CREATE|os.O_EXCL, filePerm)
+	f, err := osfile.OpenFile(s.path(s.number+1), os.O_RDWR|os.O_CREATE|os.O_EXCL, filePerm)
 	if err != nil {
 		return err
 	}
@@ -265,22 +267,14 @@ func (s *Store) create() error {
 	head := appendFrame(nil, kindLedger, payload)
 	s.sizes[s.number] = int64(len(head))
 	_, err = f.WriteAt(head, 0)
-	return errors.Join(err, syncDir(s.dir))
+	return errors.Join(err, osfile.SyncDir(s.dir))
 }
 
 func (s *Store) makeDir() error {
 	if err := os.MkdirAll(s.dir, dirPerm); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(s.dir))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return osfile.SyncDir(filepath.Dir(s.dir))
 }
 
 // bound removes the oldest files while all of them are too large, and those in front that
@@ -371,7 +365,7 @@ func (s *Store) Read(id uint64) (Letter, error) {
 	if e == nil {
 		return Letter{}, fs.ErrNotExist
 	}
-	f, err := os.Open(s.path(e.file))
+	f, err := osfile.OpenFile(s.path(e.file), os.O_RDONLY, 0)
 	if err != nil {
 		return Letter{}, err
 	}

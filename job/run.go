@@ -98,7 +98,5 @@ func (r *Result) read(s *os.ProcessState) {
 		r.Code = codeSignal + int(w.Signal())
 	}
 	r.User, r.System = s.UserTime(), s.SystemTime()
-	if u, ok := s.SysUsage().(*syscall.Rusage); ok {
-		r.MaxRSS = u.Maxrss * maxRSSUnit
-	}
+	r.MaxRSS = maxRSS(s)
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/pushbridge/pushbridge/osfile"
 )
 
 // Write puts a file in place. One that is replaced passes its permissions on. ready, if not nil, is called when everything is on disk and
@@ -36,7 +38,7 @@ func Write(file string, write func(io.Writer) error, ready func() error) (err er
 	if err := os.Rename(temporary.Name(), file); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return osfile.SyncDir(dir)
 }
 
 // WriteBytes puts a file with content in place.
@@ -92,12 +94,4 @@ func fillAndSync(f *os.File, replaces string, write func(io.Writer) error) error
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/pushbridge/pushbridge/osfile"
 )
 
 // fsys is the seam to the disk: the operating system, and in tests a disk that
@@ -123,7 +123,7 @@ func (osFS) List(dir string) ([]fileInfo, error) {
 }
 
 func open1(name string, flag int) (file, error) {
-	f, err := os.OpenFile(name, flag, filePerm)
+	f, err := osfile.OpenFile(name, flag, filePerm)
 	if err != nil {
 		return nil, err
 	}
@@ -136,26 +136,9 @@ func (osFS) Create(name string) (file, error) { return open1(name, os.O_RDWR|os.
 func (osFS) Rename(from, to string) error     { return os.Rename(from, to) }
 func (osFS) Remove(name string) error         { return os.Remove(name) }
 
-func (osFS) SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if cerr := d.Close(); err == nil {
-		err = cerr
-	}
-	return err
-}
+func (osFS) SyncDir(dir string) error { return osfile.SyncDir(dir) }
 
-func (osFS) Space(dir string) (free, size int64, err error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, 0, err
-	}
-	block := int64(st.Bsize) //nolint:unconvert // its type depends on the system
-	return int64(st.Bavail) * block, int64(st.Blocks) * block, nil
-}
+func (osFS) Space(dir string) (free, size int64, err error) { return osfile.Space(dir) }
 
 func (osFS) BootID() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")

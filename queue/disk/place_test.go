@@ -1,3 +1,5 @@
+//go:build unix
+
 package disk
 
 import (
@@ -13,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/pushbridge/pushbridge/osfile"
 	"github.com/pushbridge/pushbridge/queue"
 )
 
@@ -194,7 +197,7 @@ func TestLockOfOldVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := flock(f); err != nil {
+	if err := osfile.TryLock(f); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := open(osFS{}, options{Dir: dir}); !errors.Is(err, ErrLocked) {
@@ -207,7 +210,7 @@ func TestLockOfOldVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := flock(f); !errors.Is(err, unix.EWOULDBLOCK) {
+	if err := osfile.TryLock(f); !errors.Is(err, osfile.ErrLocked) {
 		t.Errorf("an old version beside this one: %v", err)
 	}
 	if err := errors.Join(l.Close(), f.Close()); err != nil {

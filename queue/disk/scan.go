@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"syscall"
+
+	"github.com/pushbridge/pushbridge/osfile"
 )
 
 const (
@@ -243,7 +244,7 @@ func readPages(src io.ReaderAt, b []byte, off int64) (n int, bad bool, err error
 	if err == nil || errors.Is(err, io.EOF) {
 		return n, false, nil
 	}
-	if !errors.Is(err, syscall.EIO) {
+	if !osfile.Unreadable(err) {
 		return 0, false, err
 	}
 	for n = 0; n < len(b); {
@@ -252,7 +253,7 @@ func readPages(src io.ReaderAt, b []byte, off int64) (n int, bad bool, err error
 		switch {
 		case errors.Is(err, io.EOF):
 			return n + m, bad, nil
-		case errors.Is(err, syscall.EIO):
+		case osfile.Unreadable(err):
 			clear(page)
 			bad = true
 		case err != nil:

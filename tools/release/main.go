@@ -35,7 +35,7 @@ func main() {
 	flag.StringVar(&r.version, "version", "", "version of the release")
 	flag.StringVar(&r.ldflags, "ldflags", "", "flags of the linker, with the version stamp")
 	flag.StringVar(&r.tags, "tags", "", "build tags")
-	flag.StringVar(&platforms, "platforms", "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64", "what to build for")
+	flag.StringVar(&platforms, "platforms", "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64", "what to build for")
 	flag.Int64Var(&seconds, "time", 0, "Unix time of all files: that of the commit")
 	flag.Parse()
 	r.platforms, r.time = strings.Split(platforms, ","), time.Unix(seconds, 0).UTC()
@@ -67,6 +67,9 @@ func (r *release) platform(platform string) error {
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	binary := filepath.Join(folder, "pushbridge")
+	if goos == "windows" {
+		binary += ".exe"
+	}
 	build := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-buildvcs=false", "-tags", r.tags, "-ldflags", r.ldflags, "-o", binary, "./cmd/pushbridge")
 	build.Dir, build.Stderr = r.source, os.Stderr
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch, "GOFLAGS=")
@@ -85,6 +88,9 @@ func (r *release) platform(platform string) error {
 	files, err := r.files(binary)
 	if err != nil {
 		return err
+	}
+	if goos == "windows" {
+		return writeZip(out+".zip", name, files, r.time)
 	}
 	return writeArchive(out+".tar.gz", name, files, r.time)
 }
@@ -107,7 +113,7 @@ type file struct{ from, to string }
 
 // files are the binary and what one needs beside it.
 func (r *release) files(binary string) ([]file, error) {
-	files := []file{{binary, "pushbridge"}}
+	files := []file{{binary, filepath.Base(binary)}}
 	for _, pattern := range []string{
 		"LICENSE", "README.md", "CHANGELOG.md", "docs/*.md", "deploy/mixin/*.yml", "deploy/mixin/dashboards/*.json", "deploy/systemd/pushbridge.*",
 	} {

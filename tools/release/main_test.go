@@ -2,10 +2,12 @@ package main
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"bytes"
 	"compress/gzip"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -69,6 +71,41 @@ func TestArchiveIsTheSame(t *testing.T) {
 	want := "-rw-r--r-- pushbridge-1/LICENSE content of LICENSE\n-rwxr-xr-x pushbridge-1/pushbridge content of pushbridge"
 	if strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
+	}
+}
+
+// So does a zip, for Windows.
+func TestZipIsTheSame(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "pushbridge.exe")
+	if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var zips [2][]byte
+	for i := range zips {
+		if err := os.Chtimes(path, at, at.Add(time.Duration(i)*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		out := filepath.Join(dir, "out.zip")
+		if err := writeZip(out, "pushbridge-1", []file{{path, "pushbridge.exe"}}, at); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		zips[i] = b
+	}
+	if !bytes.Equal(zips[0], zips[1]) {
+		t.Error("two zips of the same file differ")
+	}
+	r, err := zip.NewReader(bytes.NewReader(zips[0]), int64(len(zips[0])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := fs.ReadFile(r, "pushbridge-1/pushbridge.exe")
+	if err != nil || string(content) != "content" || len(r.File) != 1 {
+		t.Errorf("%q %v, %d files", content, err, len(r.File))
 	}
 }
 
