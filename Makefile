@@ -29,7 +29,7 @@ TAGS       := urfave_cli_no_docs
 with = $(sort $(dir $(shell grep -rlE --include='*_test.go' --exclude-dir=e2e --exclude-dir=tools '$(1)' .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build release reproducible demo test lint size fmt golden docs fuzz bench cover e2e cluster crash crash-cluster check clean
+.PHONY: help build release reproducible demo test lint size fmt golden docs fuzz bench cover e2e cluster crash crash-cluster check vulncheck clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -124,6 +124,9 @@ check: $(BIN)/testcount ## format, vet, lint, size, tests under -race: what CI r
 	@$(MAKE) --no-print-directory lint size
 	@$(COUNT) go test -json -race -shuffle=on ./...
 	@for m in release testcount typecount; do $(COUNT) go test -C tools/$$m -json . || exit 1; done
+
+vulncheck: ## known faults of what the binary calls; asks vuln.go.dev, which CI does not reach
+	$(call TOOL,govulncheck) ./...
 
 clean: ## remove what was built
 	rm -rf $(BIN) $(DIST) bench.out cover.out
