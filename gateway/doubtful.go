@@ -11,11 +11,13 @@ import (
 
 const (
 	maxDoubtful  = 16 << 20        // bytes of refreshes that are kept
-	longDoubtful = 5 * time.Minute // and for how long
+	maxMarks     = 64              // and how many
+	longDoubtful = 5 * time.Minute // and for how long, behind the newest
 )
 
 // doubtful are refreshes that may have been on their way to a destination when the process
-// before this one ended, as they were then: what came to them since is not in them.
+// before this one, or the replica that led, ended, as they were then: what came to them since
+// is not in them. They are the newest, within a bound.
 type doubtful struct {
 	cursors []queue.CursorStatus // while the log is read back
 
@@ -32,15 +34,24 @@ func (d *doubtful) readBack(g *Gateway, mark *group.Record, seq uint64) {
 	if _, _, ok := mark.Refreshes(); !ok || !slices.ContainsFunc(d.cursors, func(c queue.CursorStatus) bool { return perhapsSent(&c, seq) }) {
 		return
 	}
+	d.keep(seq, g.state.Refreshed(mark, seq), g.now())
+}
+
+// keep keeps what follows from the clock mark seq, the newest.
+func (d *doubtful) keep(seq uint64, records []*group.Record, now time.Time) {
+	if len(records) == 0 {
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.bySeq == nil {
-		d.bySeq, d.since = map[uint64][]*group.Record{}, g.now()
+		d.bySeq = map[uint64][]*group.Record{}
 	}
-	d.bySeq[seq] = g.state.Refreshed(mark, seq)
+	d.since = now
+	d.bySeq[seq] = records
 	d.marks = append(d.marks, seq)
 	d.bytes += sizeOf(d.bySeq[seq])
-	for d.bytes > maxDoubtful && len(d.marks) > 1 {
+	for (d.bytes > maxDoubtful || len(d.marks) > maxMarks) && len(d.marks) > 1 {
 		d.bytes -= sizeOf(d.bySeq[d.marks[0]])
 		delete(d.bySeq, d.marks[0])
 		d.marks = d.marks[1:]

@@ -146,7 +146,9 @@ func Open(s queue.Store, o Options) (*Gateway, error) {
 func (g *Gateway) fold(r *group.Record, seq uint64) []*group.Record {
 	g.state.Fold(r, seq)
 	g.awaited.saw(r, seq)
-	return g.state.Refreshed(r, seq)
+	refreshed := g.state.Refreshed(r, seq)
+	g.doubtful.keep(seq, refreshed, g.now())
+	return refreshed
 }
 
 func (o Options) withDefaults() Options {
