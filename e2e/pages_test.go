@@ -247,7 +247,7 @@ func TestPageWithoutJavaScript(t *testing.T) {
 	if p.count(t, "button.delete:not([hidden])") != 0 {
 		t.Error("a button that does nothing")
 	}
-	p.do(t, chromedp.SendKeys(css("#q"), `job="ci-5"`+"\r"), chromedp.WaitVisible(css(`a[href="groups"]:not(nav a)`)))
+	p.do(t, chromedp.SendKeys(css("#q"), `job="ci-5"`+"\r"), chromedp.WaitVisible(css(`.filter a[href="groups"]`)))
 	if n := p.count(t, ".group"); n != 1 {
 		t.Errorf("%d groups, want 1", n)
 	}
