@@ -194,7 +194,9 @@ func (c Content[R]) Digest() ([sha256.Size]byte, error) {
 	seq := c.passed(c.Cursors())
 	total, exact := l.store.TotalAt(seq)
 	d.numbers(seq, total)
-	err := c.each(Place{Seq: seq, Total: total, Exact: exact}, d.gap, d.add)
+	err := c.each(Place{Seq: seq, Total: total, Exact: exact},
+		func(at Place) error { d.numbers(at.Seq, at.Total); return nil },
+		func(e Entry, r R, _ int64) error { d.add(e, r); return nil })
 	return [sha256.Size]byte(d.Sum(nil)), err
 }
 
@@ -212,15 +214,9 @@ func (d *digest[R]) numbers(all ...uint64) {
 	d.buf = d.buf[:0]
 }
 
-func (d *digest[R]) gap(at Place) error {
-	d.numbers(at.Seq, at.Total)
-	return nil
-}
-
-func (d *digest[R]) add(e Entry, r R, _ int64) error {
+func (d *digest[R]) add(e Entry, r R) {
 	d.buf = d.encode(d.buf, r)
 	d.numbers(e.Seq, e.Total, e.Samples, uint64(e.Time))
-	return nil
 }
 
 // mover writes records to another store, in batches.

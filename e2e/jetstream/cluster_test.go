@@ -76,31 +76,32 @@ func ports(t *testing.T, n int) []int {
 	return all
 }
 
-// newCluster starts n servers that write each message to disk before they answer.
-func newCluster(t *testing.T, n int) *cluster {
+// size is how many servers a cluster has.
+const size = 3
+
+// newCluster starts servers that write each message to disk before they answer.
+func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	return newClusterWith(t, n, access{})
+	return newClusterWith(t, access{})
 }
 
-func newClusterWith(t *testing.T, n int, a access) *cluster {
+func newClusterWith(t *testing.T, a access) *cluster {
 	t.Helper()
 	c := &cluster{t: t, access: a}
 	dir := t.TempDir()
-	p := ports(t, 2*n)
+	p := ports(t, 2*size)
 	var routes []string
-	for i := range n {
-		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", p[n+i]))
+	for i := range size {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", p[size+i]))
 	}
-	for i := range n {
+	for i := range size {
 		s := &natsServer{
 			t: t, config: filepath.Join(dir, fmt.Sprintf("server%d.conf", i)), log: filepath.Join(dir, fmt.Sprintf("server%d.log", i)),
 			url: fmt.Sprintf("nats://127.0.0.1:%d", p[i]),
 		}
 		text := fmt.Sprintf("server_name: s%d\nlisten: 127.0.0.1:%d\nlog_file: %q\njetstream { store_dir: %q, sync_interval: always }\n%s",
 			i, p[i], s.log, filepath.Join(dir, fmt.Sprintf("store%d", i)), a.config)
-		if n > 1 {
-			text += fmt.Sprintf("cluster { name: test, listen: \"127.0.0.1:%d\", no_advertise: true, routes: [%s] }\n", p[n+i], strings.Join(routes, ", "))
-		}
+		text += fmt.Sprintf("cluster { name: test, listen: \"127.0.0.1:%d\", no_advertise: true, routes: [%s] }\n", p[size+i], strings.Join(routes, ", "))
 		if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

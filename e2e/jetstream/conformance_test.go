@@ -14,7 +14,7 @@ var streams atomic.Int64
 
 // TestConformance holds the store to what a store is, on real servers.
 func TestConformance(t *testing.T) {
-	c := newCluster(t, 3)
+	c := newCluster(t)
 	queuetest.Run(t, queuetest.Kind{New: func(_ *testing.T, o queuetest.Options) *queuetest.Place {
 		if o.MaxBytes == 0 {
 			o.MaxBytes = -1

@@ -23,7 +23,7 @@ var (
 // of their own.
 func newReplicasBehind(t *testing.T) (r *replicas, servers, receivers [][]*proxy) {
 	t.Helper()
-	r = &replicas{cluster: newCluster(t, 3), receiver: newReceiver(t)}
+	r = &replicas{cluster: newCluster(t), receiver: newReceiver(t)}
 	for _, id := range []string{"a", "b", "c"} {
 		g := r.newGateway(id, "--replica.id="+id, "--storage.nats-stream=gateway")
 		var own []*proxy
@@ -32,7 +32,7 @@ func newReplicasBehind(t *testing.T) (r *replicas, servers, receivers [][]*proxy
 			own = append(own, p)
 			g.args = append(g.args, "--storage.nats-url=nats://"+p.address())
 		}
-		out := newProxy(t, strings.TrimPrefix(r.receiver.url, "http://"))
+		out := newProxy(t, strings.TrimPrefix(r.url, "http://"))
 		g.args = append(g.args, "--config.file="+write(t, t.TempDir()+"/"+id+".yml", fmt.Appendf(nil,
 			"remote_write: [{name: receiver, url: \"http://%s/api/v1/write\", remote_timeout: 30s}]\n", out.address())))
 		servers, receivers = append(servers, own), append(receivers, []*proxy{out})

@@ -121,7 +121,7 @@ func (g *gateway) pushID(job string) string {
 // TestMigrate moves a directory with a backlog to a stream, and back, while the migration
 // is killed again and again.
 func TestMigrate(t *testing.T) {
-	c, r := newCluster(t, 3), newReceiver(t)
+	c, r := newCluster(t), newReceiver(t)
 	dir, back := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "back")
 	nowhere := fmt.Sprintf("http://127.0.0.1:%d/api/v1/write", ports(t, 1)[0])
 	g := c.embedded(dir, r.write(), nowhere)
@@ -143,7 +143,7 @@ func TestMigrate(t *testing.T) {
 		t.Errorf("the stream does not know push %s: %d %s", id, status, body)
 	}
 	next := s.pushID("job0")
-	if store := strings.SplitN(id, "-", 2)[0]; !strings.HasPrefix(next, store) {
+	if store, _, _ := strings.Cut(id, "-"); !strings.HasPrefix(next, store) {
 		t.Errorf("push %s, and then %s: another store", id, next)
 	}
 	eventually(t, "one destination has that too", func() bool { return s.delivered() == 153 })

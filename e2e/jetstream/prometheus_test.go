@@ -88,7 +88,7 @@ func (p *prometheus) gap(series string) (longest time.Duration, samples int) {
 // again within the refresh interval, nothing comes out of order, and a DELETE is seen at once.
 func TestPrometheus(t *testing.T) {
 	const interval = 10 * time.Second
-	c, p := newCluster(t, 3), newPrometheus(t)
+	c, p := newCluster(t), newPrometheus(t)
 	r := &replicas{cluster: c}
 	for _, id := range []string{"a", "b", "c"} {
 		g := c.newGateway(id, "--replica.id="+id, "--storage.nats-stream=gateway", "--refresh.interval="+interval.String(),
@@ -121,8 +121,12 @@ func TestPrometheus(t *testing.T) {
 	if got := p.query(`pushed{job="gone"}`); len(got) != 1 {
 		t.Errorf("before the DELETE: %v", got)
 	}
-	if answer, err := do(http.MethodDelete, r.leader().url+"/metrics/job/gone", nil); err != nil || answer.StatusCode != http.StatusAccepted {
-		t.Fatalf("DELETE: %v, %v", answer, err)
+	answer, err := do(http.MethodDelete, r.leader().url+"/metrics/job/gone", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = answer.Body.Close(); answer.StatusCode != http.StatusAccepted {
+		t.Fatalf("DELETE: %v", answer.Status)
 	}
 	eventually(t, "what was deleted is stale", func() bool { return len(p.query(`pushed{job="gone"}`)) == 0 })
 	if got := p.query(`pushed{job="quiet"}`); len(got) != 1 {

@@ -93,7 +93,7 @@ func (n *network) release() {
 // led for a while is nothing new when it arrives: that one has sent the same, with the same
 // times, before anything newer.
 func TestRefreshHeldOverATakeOver(t *testing.T) {
-	r := &replicas{cluster: newCluster(t, 3), receiver: newReceiver(t)}
+	r := &replicas{cluster: newCluster(t), receiver: newReceiver(t)}
 	n := newNetwork(t, r.receiver)
 	for _, id := range []string{"a", "b", "c"} {
 		r.all = append(r.all, r.gateway(id, n.URL+"/api/v1/write", "--refresh.interval=2s"))

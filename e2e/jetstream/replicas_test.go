@@ -15,7 +15,7 @@ type replicas struct {
 
 func newReplicas(t *testing.T) *replicas {
 	t.Helper()
-	r := &replicas{cluster: newCluster(t, 3), receiver: newReceiver(t)}
+	r := &replicas{cluster: newCluster(t), receiver: newReceiver(t)}
 	for _, id := range []string{"a", "b", "c"} {
 		r.all = append(r.all, r.gateway(id, r.write()))
 	}

@@ -107,7 +107,7 @@ func TestSecured(t *testing.T) {
 	user, seed := newUser(t, "seed")
 	_, strangeSeed := newUser(t, "strange")
 
-	c := newClusterWith(t, 3, access{
+	c := newClusterWith(t, access{
 		config: fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true }\n"+
 			"authorization { users: [ { user: bridge, password: secret }, { nkey: %s } ] }\n", serverCert, serverKey, ours.file, user),
 		client: []nats.Option{nats.RootCAs(ours.file), nats.ClientCert(cert, key), nats.UserInfo("bridge", "secret")},
@@ -128,8 +128,10 @@ func TestSecured(t *testing.T) {
 		{"another authority", "--storage.nats-tlsca must have the authority of the servers' certificates", append(own, nkey, "--storage.nats-tlsca="+others.file)},
 		{"a file that is not there", "--storage.nats-tlsca: stat /nowhere: no such file", append(own, nkey, "--storage.nats-tlsca=/nowhere")},
 		{"no certificate", "--storage.nats-tlscert and --storage.nats-tlskey must be a certificate that the servers ask for", []string{ca, nkey}},
-		{"somebody else's certificate", "--storage.nats-tlscert and --storage.nats-tlskey must be a certificate that the servers ask for",
-			[]string{ca, nkey, "--storage.nats-tlscert=" + strangeCert, "--storage.nats-tlskey=" + strangeKey}},
+		{
+			"somebody else's certificate", "--storage.nats-tlscert and --storage.nats-tlskey must be a certificate that the servers ask for",
+			[]string{ca, nkey, "--storage.nats-tlscert=" + strangeCert, "--storage.nats-tlskey=" + strangeKey},
+		},
 		{"no user", "give one by --storage.nats-creds, --storage.nats-nkey, or with a password in --storage.nats-url", append(own, ca)},
 		{"somebody else's user", "give one by --storage.nats-creds, --storage.nats-nkey, or with a password in --storage.nats-url", append(own, ca, "--storage.nats-nkey="+strangeSeed)},
 		{"no seed", "--storage.nats-nkey: stat /nowhere: no such file", append(own, ca, "--storage.nats-nkey=/nowhere")},

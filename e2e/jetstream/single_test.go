@@ -9,7 +9,7 @@ import (
 // TestOneGateway: a gateway alone on a stream keeps what it acknowledged, whatever is
 // killed, and its destination gets it in order.
 func TestOneGateway(t *testing.T) {
-	c, r := newCluster(t, 3), newReceiver(t)
+	c, r := newCluster(t), newReceiver(t)
 	g := c.gateway("a", r.write())
 	eventually(t, "ready", g.ready)
 	l := startLoad(t, 8, func(int, int) string { return g.url })
