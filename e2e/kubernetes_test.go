@@ -60,7 +60,7 @@ func TestKubernetes(t *testing.T) {
 		t.Errorf("replicas %d, service %s", *set.Spec.Replicas, set.Spec.ServiceName)
 	}
 	runsAs(t, c)
-	kustomized(t, pod)
+	kustomized(t, "", pod, 4)
 }
 
 // runsAs starts the binary with the arguments of the container, in its folders, and asks
@@ -92,7 +92,7 @@ func runsAs(t *testing.T, c corev1.Container) {
 
 // kustomized holds the kustomization to the files that there are, and to what the pod asks
 // for.
-func kustomized(t *testing.T, pod corev1.PodSpec) {
+func kustomized(t *testing.T, folder string, pod corev1.PodSpec, resources int) {
 	t.Helper()
 	var k struct {
 		Resources       []string
@@ -102,7 +102,7 @@ func kustomized(t *testing.T, pod corev1.PodSpec) {
 			Files []string
 		}
 	}
-	b, err := os.ReadFile(manifests + "kustomization.yaml")
+	b, err := os.ReadFile(manifests + folder + "kustomization.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,12 +110,67 @@ func kustomized(t *testing.T, pod corev1.PodSpec) {
 		t.Fatal(err)
 	}
 	for _, name := range append(k.Resources, k.SecretGenerator[0].Files...) {
-		if _, err := os.Stat(manifests + name); err != nil {
+		if _, err := os.Stat(manifests + folder + name); err != nil {
 			t.Error(err)
 		}
 	}
-	if k.Images[0].Name != pod.Containers[0].Image || k.SecretGenerator[0].Name != pod.Volumes[0].Secret.SecretName || len(k.Resources) != 4 {
+	if k.Images[0].Name != pod.Containers[0].Image || k.SecretGenerator[0].Name != pod.Volumes[0].Secret.SecretName || len(k.Resources) != resources {
 		t.Errorf("%+v", k)
+	}
+}
+
+// TestKubernetesReplicas does the same with the manifests of three replicas.
+func TestKubernetesReplicas(t *testing.T) {
+	var set appsv1.StatefulSet
+	var service, peers corev1.Service
+	var budget policyv1.PodDisruptionBudget
+	var network networkingv1.NetworkPolicy
+	manifest(t, "replicas/statefulset.yaml", &set)
+	manifest(t, "replicas/service.yaml", &service)
+	manifest(t, "replicas/peers.yaml", &peers)
+	manifest(t, "replicas/poddisruptionbudget.yaml", &budget)
+	manifest(t, "replicas/networkpolicy.yaml", &network)
+
+	labels := set.Spec.Template.Labels
+	for name, selector := range map[string]map[string]string{
+		"the set": set.Spec.Selector.MatchLabels, "the service": service.Spec.Selector, "the peers": peers.Spec.Selector,
+		"the budget": budget.Spec.Selector.MatchLabels, "the policy": network.Spec.PodSelector.MatchLabels,
+	} {
+		if !maps.Equal(selector, labels) {
+			t.Errorf("%s selects %v, pods have %v", name, selector, labels)
+		}
+	}
+	if *set.Spec.Replicas != 3 || set.Spec.ServiceName != peers.Name || peers.Spec.ClusterIP != corev1.ClusterIPNone || !peers.Spec.PublishNotReadyAddresses {
+		t.Errorf("replicas %d, service %s, peers %+v", *set.Spec.Replicas, set.Spec.ServiceName, peers.Spec)
+	}
+	pod := set.Spec.Template.Spec
+	if len(set.Spec.VolumeClaimTemplates) != 0 || len(pod.Containers[0].VolumeMounts) != 1 || pod.Containers[0].VolumeMounts[0].Name != pod.Volumes[0].Name {
+		t.Errorf("volumes %+v of %+v: replicas keep nothing", pod.Containers[0].VolumeMounts, pod.Volumes)
+	}
+	asksServers(t, pod.Containers[0])
+	kustomized(t, "replicas/", pod, 5)
+}
+
+// asksServers starts the binary with the arguments of the container, and finds that it wants
+// to reach the servers that they name.
+func asksServers(t *testing.T, c corev1.Container) {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "pushbridge.yml")
+	b, err := os.ReadFile(manifests + "replicas/pushbridge.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, config, string(b))
+	args := []string{"--web.listen-address=127.0.0.1:0"}
+	for _, a := range c.Args {
+		if strings.HasPrefix(a, "--storage.nats-url=") {
+			a = "--storage.nats-url=127.0.0.1:1"
+		}
+		args = append(args, strings.NewReplacer("/etc/pushbridge/pushbridge.yml", config, "$(POD_NAME)", "pushbridge-0").Replace(a))
+	}
+	out, err := exec.CommandContext(t.Context(), pushbridgePath, args...).CombinedOutput()
+	if err == nil || strings.Count(string(out), "127.0.0.1:1") < 3 || !strings.Contains(string(out), "connect to NATS at ") {
+		t.Errorf("it ends with %v:\n%s", err, out)
 	}
 }
 
