@@ -92,6 +92,7 @@ func readSettings(c *cli.Context) (*settings, error) {
 	s.tee.read(&r)
 	s.readStorage(&r)
 	s.readStream(&r)
+	s.readReplica(&r)
 	s.readMemory(&r)
 	s.shutdownTimeout = r.duration(flagShutdownTimeout, 0)
 	s.clockOffsetFile = c.String(flagClockOffsetFile)

@@ -21,10 +21,8 @@ func (s *settings) readStream(r *flagReader) {
 		URLs: r.c.StringSlice(flagNATSURL), Stream: r.c.String(flagNATSStream), Replicas: r.count(flagNATSReplicas),
 		Creds: r.c.String(flagNATSCreds), NKey: r.c.String(flagNATSNKey),
 		TLSCA: r.c.String(flagNATSTLSCA), TLSCert: r.c.String(flagNATSTLSCert), TLSKey: r.c.String(flagNATSTLSKey),
-		ID: r.c.String(flagReplicaID), Lease: r.duration(flagReplicaLease, leastLease), MaxBytes: s.maxBytes,
-		Address: strings.TrimSuffix(r.c.String(flagReplicaURL), "/"),
+		Lease: r.duration(flagReplicaLease, leastLease), MaxBytes: s.maxBytes,
 	}
-	s.replica.read(r, o.Address)
 	for _, raw := range o.URLs {
 		if err := checkNATSURL(raw); err != nil {
 			r.fail(flagNATSURL, err)
@@ -40,13 +38,20 @@ func (s *settings) readStream(r *flagReader) {
 	case (o.TLSCert == "") != (o.TLSKey == ""):
 		r.fail(flagNATSTLSCert, fmt.Errorf("needs --%s, and that needs it", flagNATSTLSKey))
 	}
+	s.stream = o
+}
+
+// readReplica reads what a replica is to the others, which only a gateway is.
+func (s *settings) readReplica(r *flagReader) {
+	o := &s.stream
+	o.ID, o.Address = r.c.String(flagReplicaID), strings.TrimSuffix(r.c.String(flagReplicaURL), "/")
+	s.replica.read(r, o.Address)
 	if o.ID == "" {
 		var err error
 		if o.ID, err = os.Hostname(); err != nil && len(o.URLs) > 0 {
 			r.fail(flagReplicaID, fmt.Errorf("must be given, since the host has no name: %w", err))
 		}
 	}
-	s.stream = o
 }
 
 // checkNATSURL tells whether raw can be the URL of a server. It shows no secret.
