@@ -130,9 +130,11 @@ func (s *Store) Lookup(l group.Labels) *group.Group {
 // which says no more than the log does.
 func (s *Store) View() group.View {
 	t := s.shown.tree.Load()
+	v := group.View{Groups: t.all(), Seq: t.seq, Floor: s.clock.highest.Load()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return group.View{Groups: t.all(), Seq: t.seq, Floor: s.clock.highest.Load(), Keys: s.keys.list()}
+	v.Keys = s.keys.list()
+	return v
 }
 
 // LiveConflicts returns how many inconsistencies the groups have among each
