@@ -25,17 +25,22 @@ func newReplicas(t *testing.T) *replicas {
 // anyone sends a pusher to another gateway when one does not answer.
 func (r *replicas) anyone(pusher, turn int) string { return r.all[(pusher+turn)%len(r.all)].url }
 
-// leader returns the gateway that leads.
+// leader returns the gateway that leads, once no other one says so: who was cut off does
+// until it hears of it.
 func (r *replicas) leader() (leader *gateway) {
 	r.t.Helper()
 	eventually(r.t, "one of them leads", func() bool {
+		var leading []*gateway
 		for _, g := range r.all {
 			if g.cmd != nil && g.metric("pushbridge_queue_leads ") == 1 {
-				leader = g
-				return true
+				leading = append(leading, g)
 			}
 		}
-		return false
+		if len(leading) != 1 {
+			return false
+		}
+		leader = leading[0]
+		return true
 	})
 	return leader
 }
