@@ -36,9 +36,6 @@ func CannotLock(err error) bool {
 		errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EOPNOTSUPP)
 }
 
-// OpenDir opens a directory to lock it.
-func OpenDir(dir string) (*os.File, error) { return os.Open(dir) }
-
 // SyncDir makes the names in a directory durable.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)

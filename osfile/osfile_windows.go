@@ -73,9 +73,6 @@ func CannotLock(err error) bool {
 		errors.Is(err, windows.ERROR_ACCESS_DENIED) || errors.Is(err, windows.ERROR_NOT_SUPPORTED)
 }
 
-// OpenDir opens a directory, which stays where it is as long as it is open.
-func OpenDir(dir string) (*os.File, error) { return os.Open(dir) }
-
 // SyncDir makes the names in a directory durable. Where the file system does not take a
 // flush of a directory it keeps its names in a journal of its own.
 func SyncDir(dir string) error {

@@ -1,6 +1,10 @@
 package state
 
-import "github.com/pushbridge/pushbridge/group"
+import (
+	"slices"
+
+	"github.com/pushbridge/pushbridge/group"
+)
 
 // How long pushes that were added up are known again: as long as this, unless too many
 // have come since.
@@ -56,7 +60,7 @@ func (k *keys) keep(key group.PushKey, at int64) {
 }
 
 // list returns what is kept, the oldest first.
-func (k *keys) list() []group.KeptKey { return append([]group.KeptKey(nil), k.order...) }
+func (k *keys) list() []group.KeptKey { return slices.Clone(k.order) }
 
 func (k *keys) load(all []group.KeptKey) {
 	for _, one := range all {

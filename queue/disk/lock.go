@@ -19,7 +19,7 @@ type osLock struct{ dir, file *os.File }
 // another process in, and the file in it that keeps out processes of versions
 // that lock only that. The process number in the file is for messages only.
 func (osFS) Lock(dir string) (dirLock, error) {
-	d, err := osfile.OpenDir(dir)
+	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}

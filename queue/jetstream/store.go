@@ -133,6 +133,11 @@ func (s *Store) Ready(int64) error { return s.chain.run(s.chain.claim) }
 // Leads says whether the newest claim is this replica's.
 func (s *Store) Leads() bool {
 	l := s.v.leading()
+	return s.claimed(&l)
+}
+
+// claimed says whether this replica is l, and leads.
+func (s *Store) claimed(l *leader) bool {
 	mine := s.chain.mine.Load()
 	return mine != nil && *mine == claimed{l.epoch, l.nonce} && !l.gone
 }
@@ -142,10 +147,9 @@ func (s *Store) Leader() queue.Leader {
 	s.v.mu.RLock()
 	l, head, heard := s.v.leader, s.v.head.Seq, s.v.heard
 	s.v.mu.RUnlock()
-	mine := s.chain.mine.Load()
 	return queue.Leader{
 		ID: l.id, Address: l.address, Epoch: l.epoch, Since: l.since, Gone: l.gone, Head: head, Silent: time.Since(heard),
-		Here: mine != nil && *mine == claimed{l.epoch, l.nonce} && !l.gone,
+		Here: s.claimed(&l),
 	}
 }
 
