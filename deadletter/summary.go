@@ -30,6 +30,14 @@ type Pile struct {
 	Latest  uint64    `json:"latest"` // the letter of then
 }
 
+// Total adds up what is told by reason.
+func Total(by map[string]uint64) (n uint64) {
+	for _, v := range by {
+		n += v
+	}
+	return n
+}
+
 // pile returns the one for a reason, a new one where there is none.
 func (s *Summary) pile(reason string) *Pile {
 	i, ok := slices.BinarySearchFunc(s.Piles, reason, func(p Pile, r string) int { return strings.Compare(p.Reason, r) })

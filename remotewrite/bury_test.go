@@ -165,7 +165,7 @@ func TestWhatIsStillRefusedStays(t *testing.T) {
 				}
 				mended.Store(true)
 				b.d.Replay()
-				await(t, "replayed", func() bool { return sumOf(letters.Redeemed(b.d.ID())) == 3 })
+				await(t, "replayed", func() bool { return deadletter.Total(letters.Redeemed(b.d.ID())) == 3 })
 				same(t, []string{"bad{job=j} 0", "bad{job=j} 1", "bad{job=j} 2"}, b.r.gotOf("bad"))
 				same(t, []string{"worse 0", "worse 1", "worse 2"}, inLetters(t, letters))
 				same(t, map[string]uint64{"refused": 3}, b.d.Status().Books.Dropped)

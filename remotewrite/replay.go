@@ -38,7 +38,7 @@ func (r *replayer) run(ctx context.Context) {
 		case <-r.more:
 		}
 		ids := r.d.o.Letters.IDs(r.d.ID(), "")
-		before := sumOf(r.d.o.Letters.Redeemed(r.d.ID()))
+		before := deadletter.Total(r.d.o.Letters.Redeemed(r.d.ID()))
 		err := r.all(ctx, ids)
 		r.d.report.answered(replaying, false)
 		if ctx.Err() != nil {
@@ -48,16 +48,9 @@ func (r *replayer) run(ctx context.Context) {
 			r.d.report.lettersFailed(err)
 		}
 		after := r.d.o.Letters.Redeemed(r.d.ID())
-		r.d.log.Info("dead letters were sent once more", "letters", len(ids), "delivered", sumOf(after)-before,
+		r.d.log.Info("dead letters were sent once more", "letters", len(ids), "delivered", deadletter.Total(after)-before,
 			"left", len(r.d.o.Letters.IDs(r.d.ID(), "")))
 	}
-}
-
-func sumOf(by map[string]uint64) (n uint64) {
-	for _, v := range by {
-		n += v
-	}
-	return n
 }
 
 // all sends letters, as many in one request as fit.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/pushbridge/pushbridge/deadletter"
 )
 
 // level says how bad things are.
@@ -203,9 +205,9 @@ func (e *health) letters(h *site) {
 	if h.o.DeadLetters.Store == nil {
 		return
 	}
-	samples := int64(0)
+	samples := uint64(0)
 	for _, s := range h.o.DeadLetters.Store.Summaries() {
-		samples += sum(s.Samples)
+		samples += deadletter.Total(s.Samples)
 	}
 	if samples > 0 {
 		e.add(levelNote, "dead-letters", "%s that receivers have refused for good can be sent once more.", plural(int(samples), "sample"))

@@ -84,7 +84,7 @@ func (h *site) viewLetterBox(s *deadletter.Summary, now time.Time) letterBoxView
 	of := queryOf("destination", s.Destination)
 	v := letterBoxView{
 		Name: s.Destination, Link: link(h.o.ExternalPath, "destination", queryOf("name", s.Destination)), Letters: s.Letters,
-		Samples: grouped(sum(s.Samples)), Redeemed: groupedOrNone(sum(s.Redeemed)), Lost: groupedOrNone(int64(s.Evicted)),
+		Samples: grouped(int64(deadletter.Total(s.Samples))), Redeemed: groupedOrNone(deadletter.Total(s.Redeemed)), Lost: groupedOrNone(s.Evicted),
 		Export: "api/v1/dead-letters/export?" + of.Encode(), Replay: "api/v1/dead-letters/replay?" + of.Encode(),
 	}
 	for i := range s.Piles {
@@ -113,16 +113,9 @@ func (h *site) viewLetter(l deadletter.Letter, now time.Time) letterView {
 	return v
 }
 
-func sum(by map[string]uint64) (n int64) {
-	for _, v := range by {
-		n += int64(v)
-	}
-	return n
-}
-
-func groupedOrNone(n int64) string {
+func groupedOrNone(n uint64) string {
 	if n == 0 {
 		return ""
 	}
-	return grouped(n)
+	return grouped(int64(n))
 }

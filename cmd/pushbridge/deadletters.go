@@ -120,7 +120,7 @@ func listLetters(c *cli.Context, p lettersPlace) error {
 		if p.destination != "" && s.Destination != p.destination {
 			continue
 		}
-		fmt.Fprintf(out, "%s\t%d\t%d\t%d\t%d\n", s.Destination, s.Letters, total(s.Samples), total(s.Redeemed), s.Evicted)
+		fmt.Fprintf(out, "%s\t%d\t%d\t%d\t%d\n", s.Destination, s.Letters, deadletter.Total(s.Samples), deadletter.Total(s.Redeemed), s.Evicted)
 	}
 	if len(letters) > 0 {
 		fmt.Fprintln(out, "\nLETTER\tDESTINATION\tGIVEN UP\tSAMPLES\tREASON\tSTATUS\tGROUP\tANSWER")
@@ -130,13 +130,6 @@ func listLetters(c *cli.Context, p lettersPlace) error {
 		fmt.Fprintf(out, "%d\t%s\t%s\t%d\t%s\t%d\t%s\t%q\n", l.ID, l.Destination, l.Time.UTC().Format(time.RFC3339), l.Samples, l.Reason, l.Status, l.Group, l.Text)
 	}
 	return out.Flush()
-}
-
-func total(by map[string]uint64) (n uint64) {
-	for _, v := range by {
-		n += v
-	}
-	return n
 }
 
 func exportLetters(c *cli.Context, p lettersPlace) error {

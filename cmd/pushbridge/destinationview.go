@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"github.com/pushbridge/pushbridge/deadletter"
 	"github.com/pushbridge/pushbridge/queue"
 	"github.com/pushbridge/pushbridge/remotewrite"
 	"github.com/pushbridge/pushbridge/web"
@@ -45,7 +46,7 @@ func (d *destinations) kept() map[string]web.Letters {
 		return out
 	}
 	for _, s := range d.o.Letters.Summaries() {
-		out[s.Destination] = web.Letters{Count: s.Letters, Samples: total(s.Samples)}
+		out[s.Destination] = web.Letters{Count: s.Letters, Samples: deadletter.Total(s.Samples)}
 	}
 	return out
 }
