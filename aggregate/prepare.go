@@ -91,17 +91,19 @@ func outlineOf(p *group.Part, how *group.Aggregation) (*outline, error) {
 	b, same, twice := group.NewBuilder(), true, false
 	for i := range p.Shape.Families() {
 		f := &p.Shape.Families()[i]
-		describe(b, f)
+		b.FamilyAs(f)
 		pushed, left := map[string]bool{}, map[string]bool{}
 		for n := f.First(); n < f.First()+f.Count(); n++ {
 			s := seriesOf(p, n)
-			if pushed[s.key()] {
-				return nil, refusal(f, p.Shape, n, errTwice)
+			whole := s.key()
+			if pushed[whole] {
+				return nil, refusal(f, p.Shape, n, group.ErrTwice)
 			}
-			pushed[s.key()] = true
+			pushed[whole] = true
 			same = !s.strip(how) && same
-			twice = twice || left[s.key()]
-			left[s.key()] = true
+			rest := s.key()
+			twice = twice || left[rest]
+			left[rest] = true
 			s.created = nil
 			s.build(b)
 		}

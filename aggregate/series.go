@@ -1,7 +1,6 @@
 package aggregate
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -159,19 +158,10 @@ func mergeFamily(b *group.Builder, old *group.Group, p *group.Part, f *group.Fam
 
 // build adds the family to b, described as head is.
 func (f *family) build(b *group.Builder, head *group.Family) {
-	describe(b, head)
+	b.FamilyAs(head)
 	for i := range f.all {
 		f.all[i].build(b)
 	}
-}
-
-// describe begins a family as f is.
-func describe(b *group.Builder, f *group.Family) {
-	b.Family(f.Name, f.Type)
-	if f.HasHelp {
-		b.Help(f.Help)
-	}
-	b.Unit(f.Unit)
 }
 
 // begin takes in what the group has of the family.
@@ -225,5 +215,3 @@ func (s *series) build(b *group.Builder) {
 		b.Created(s.created.Seconds, s.created.Nanos)
 	}
 }
-
-var errTwice = errors.New("was pushed twice with the same name and labels")

@@ -15,6 +15,9 @@ var ErrLimit = errors.New("limit exceeded")
 // damaged, and this version cannot say what they mean.
 var ErrNewer = errors.New("written by a newer version")
 
+// ErrTwice is the reason for a series that one push has twice.
+var ErrTwice = errors.New("was pushed twice with the same name and labels")
+
 // ErrTimestamp is wrapped by the InvalidError of a push with an explicit
 // timestamp.
 var ErrTimestamp = errors.New("pushed metrics must not have timestamps")

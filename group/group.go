@@ -211,12 +211,12 @@ func (b *Builder) copied(time, pushed int64) *Part {
 
 // copyFamily adds m's family to the part being built.
 func (b *Builder) copyFamily(m Member) {
-	b.beginFamily(m.Of())
+	b.FamilyAs(m.Of())
 	b.copyMetrics(m, func(uint32) bool { return true })
 }
 
-// beginFamily begins a family as f is.
-func (b *Builder) beginFamily(f *Family) {
+// FamilyAs begins a family as f is.
+func (b *Builder) FamilyAs(f *Family) {
 	b.Family(f.Name, f.Type)
 	if f.HasHelp {
 		b.Help(f.Help)

@@ -198,7 +198,7 @@ func (r *Record) whole(old []Member, t *Shapes) []Member {
 	b := builders.Get().(*Builder)
 	defer builders.Put(b)
 	for _, m := range r.Members {
-		b.beginFamily(m.Of())
+		b.FamilyAs(m.Of())
 		if i, ok := findMember(old, m.Of().Name); ok && old[i].Of().Type == m.Of().Type {
 			brought := map[uint32]bool{}
 			for _, n := range findPlaces(m.Part.Shape, old[i].Part.Shape) {

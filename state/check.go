@@ -1,7 +1,6 @@
 package state
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/pushbridge/pushbridge/bigslice"
@@ -92,16 +91,13 @@ func (c *checker) hashPart(t *transition) {
 	}
 }
 
-// errTwice is the reason for a series that one push has twice.
-var errTwice = errors.New("was pushed twice with the same name and labels")
-
 // checkTwice refuses series that the push has twice.
 func (c *checker) checkTwice(t *transition) error {
 	if !c.on.strict {
 		return nil
 	}
 	if n, ok := c.findTwice(t); ok {
-		return &group.InvalidError{Family: t.part.Shape.FamilyOf(n).Name, Metric: c.metricName(t, n), Err: errTwice}
+		return &group.InvalidError{Family: t.part.Shape.FamilyOf(n).Name, Metric: c.metricName(t, n), Err: group.ErrTwice}
 	}
 	return nil
 }
