@@ -35,8 +35,11 @@ func (p PushID) String() string {
 	return string(hex.AppendEncode(append(b, '-'), job))
 }
 
+// PushIDHeader is the header that names the record of a push or DELETE.
+const PushIDHeader = "X-Pushbridge-Push-Id"
+
 // errPushID says how an id looks.
-var errPushID = errors.New("not a push id: take it as it is from the header X-Pushbridge-Push-Id")
+var errPushID = errors.New("not a push id: take it as it is from the header " + PushIDHeader)
 
 // ParsePushID reads what String has written, and nothing else.
 func ParsePushID(text string) (PushID, error) {

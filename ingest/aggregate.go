@@ -29,13 +29,13 @@ func pushName(r *http.Request) string {
 	if id := r.Header.Get(IdempotencyKeyHeader); id != "" {
 		return id
 	}
-	return r.Header.Get(PushIDHeader)
+	return r.Header.Get(gateway.PushIDHeader)
 }
 
 // answeredBefore reports whether a client that adds sends the id that this gateway gave
 // the push when it was kept.
 func (h *Handler) answeredBefore(r *http.Request, c group.Change) (gateway.PushID, bool) {
-	text := r.Header.Get(PushIDHeader)
+	text := r.Header.Get(gateway.PushIDHeader)
 	if c.How == nil || text == "" {
 		return gateway.PushID{}, false
 	}

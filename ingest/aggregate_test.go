@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/pushbridge/pushbridge/gateway"
 	"github.com/pushbridge/pushbridge/group"
 )
 
@@ -37,10 +38,10 @@ func TestAggregatedAnswers(t *testing.T) {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 	}
-	first := g.do("POST", "/metrics/job/a/pod/1", body, "Idempotency-Key: x").Header().Get(PushIDHeader)
-	for _, again := range []string{"Idempotency-Key: x", PushIDHeader + ": x", PushIDHeader + ": " + first} {
+	first := g.do("POST", "/metrics/job/a/pod/1", body, "Idempotency-Key: x").Header().Get(gateway.PushIDHeader)
+	for _, again := range []string{"Idempotency-Key: x", gateway.PushIDHeader + ": x", gateway.PushIDHeader + ": " + first} {
 		w := g.do("POST", "/metrics/job/a/pod/1", body, again)
-		if w.Code != 200 || w.Body.Len() > 0 || w.Header().Get(PushIDHeader) == "" {
+		if w.Code != 200 || w.Body.Len() > 0 || w.Header().Get(gateway.PushIDHeader) == "" {
 			t.Errorf("%s: %d %s %v", again, w.Code, w.Body, w.Header())
 		}
 	}
@@ -49,7 +50,7 @@ func TestAggregatedAnswers(t *testing.T) {
 	for _, path := range []string{"/metrics/job/a/pod/2", "/metrics/job/a"} {
 		g.do("POST", path, body, "Idempotency-Key: x")
 	}
-	g.do("POST", "/metrics/job/a/pod/2", body, PushIDHeader+": "+other)
+	g.do("POST", "/metrics/job/a/pod/2", body, gateway.PushIDHeader+": "+other)
 	g.do("POST", "/metrics/job/b", body, "Idempotency-Key: x")
 	step{"POST /metrics/job/a/pod/1", "# TYPE c gauge\nc 1\n", 400, inconsistent + `metric family "c": is a gauge`}.run(t, g)
 	want := "{job=\"a\"} pushed failed\n\tc{instance=\"\",job=\"a\"} 9\n{job=\"b\"} pushed\n\tc{instance=\"\",job=\"b\",pod=\"x\"} 1\n"

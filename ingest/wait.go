@@ -13,9 +13,6 @@ import (
 	"github.com/pushbridge/pushbridge/group"
 )
 
-// PushIDHeader is the header that names the record of a push or DELETE.
-const PushIDHeader = "X-Pushbridge-Push-Id"
-
 // Deliveries is what knows of destinations.
 type Deliveries interface {
 	// Check returns why nobody can wait for a destination; for an empty name, for all of
@@ -82,7 +79,7 @@ func timeoutOf(q url.Values) (time.Duration, error) {
 // end of its connection ends the waiting, not what it waits for.
 func (h *Handler) accepted(w http.ResponseWriter, r *http.Request, id gateway.PushID, status int, waiting wait) {
 	if id.Seq > 0 {
-		w.Header().Set(PushIDHeader, id.String())
+		w.Header().Set(gateway.PushIDHeader, id.String())
 	}
 	if !waiting.wanted || id.Seq == 0 {
 		if status != http.StatusOK {

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pushbridge/pushbridge/gateway"
 	"github.com/pushbridge/pushbridge/queue"
 )
 
@@ -26,16 +27,15 @@ const (
 // forwarded are the headers of clients that go with a request.
 var forwarded = []string{
 	"Accept", "Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key", "Origin", "Sec-Fetch-Site", "User-Agent",
-	"X-Pushbridge-Push-Id",
+	gateway.PushIDHeader,
 }
 
 // here carries the request out at this replica.
 func (p *push) here() *answer {
-	a := recordAnswer(p.next, p.request(p.r.Context()))
+	a, log := recordAnswer(p.next, p.request(p.r.Context())), p.x.o.Gateway.Log()
 	// What was refused since somebody else leads now may be kept, as a push that was not
 	// answered may.
-	a.lost = a.status == http.StatusServiceUnavailable && p.x.o.Gateway.Log().Shared() && !p.x.o.Gateway.Log().Leads() &&
-		p.x.o.Gateway.Log().Lease().Leader().Address != ""
+	a.lost = a.status == http.StatusServiceUnavailable && !log.Leads() && log.Lease().Leader().Address != ""
 	return a
 }
 

@@ -195,11 +195,9 @@ func (p *push) kept() *answer {
 	if p.r.URL.Query().Has("wait") {
 		a.status = http.StatusAccepted // kept, and nobody knows about its delivery
 	}
-	a.header.Set(pushIDHeader, p.x.o.Gateway.PushID(p.awaited.Seq(), p.key).String())
+	a.header.Set(gateway.PushIDHeader, p.x.o.Gateway.PushID(p.awaited.Seq(), p.key).String())
 	return a
 }
-
-const pushIDHeader = "X-Pushbridge-Push-Id"
 
 // fold waits until what was answered can be read here.
 func (p *push) fold(a *answer) {

@@ -238,7 +238,7 @@ func TestForwardOnce(t *testing.T) {
 			if w.Code != row.status || (w.Code == http.StatusServiceUnavailable) != (w.Header().Get("Retry-After") != "") {
 				t.Errorf("answered %d %v %s, want %d", w.Code, w.Header(), w.Body, row.status)
 			}
-			if w.Code == http.StatusOK && w.Header().Get(pushIDHeader) != r.o.Gateway.PushID(1, key).String() {
+			if w.Code == http.StatusOK && w.Header().Get(gateway.PushIDHeader) != r.o.Gateway.PushID(1, key).String() {
 				t.Errorf("the push is called %v", w.Header())
 			}
 			if w.Code == http.StatusAccepted && w.Header().Get("X-Said") != "yes" {

@@ -13,35 +13,12 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/pushbridge/pushbridge/web"
 )
 
 // Path is where replicas ask each other who there is, below the route prefix.
 const Path = "/api/v1/replicas"
-
-// Status is who there is, as the API tells it.
-type Status struct {
-	Here     string    `json:"here"`             // the replica that answers
-	Epoch    uint64    `json:"epoch"`            // how often one has begun to lead
-	Leader   *Leader   `json:"leader,omitempty"` // nil: nobody leads
-	Replicas []Replica `json:"replicas"`
-}
-
-// Leader is the replica that leads.
-type Leader struct {
-	ID      string    `json:"id"`
-	Address string    `json:"address"`
-	Since   time.Time `json:"since"`
-}
-
-// Replica is one of them.
-type Replica struct {
-	ID      string    `json:"id"`
-	Address string    `json:"address"`
-	Leads   bool      `json:"leads"`
-	Head    uint64    `json:"head"`   // the last record that it has folded in
-	Behind  uint64    `json:"behind"` // records that the one that leads had then and it had not
-	Seen    time.Time `json:"seen"`
-}
 
 const (
 	askInterval = time.Second
@@ -61,27 +38,27 @@ const (
 // says of them.
 type peers struct {
 	mu      sync.Mutex
-	seen    map[string]Replica
-	told    *Status
+	seen    map[string]web.Replica
+	told    *web.Replicas
 	reached time.Time // when the one that leads has answered
 	failure error     // why it has not since
 }
 
 // local is what this replica knows by itself.
-func (x *Replicas) local() Status {
+func (x *Replicas) local() web.Replicas {
 	log, now := x.o.Gateway.Log(), x.o.Now()
 	l, head := log.Lease().Leader(), log.Head()
-	s := Status{Here: x.o.ID, Epoch: l.Epoch, Replicas: []Replica{{
+	s := web.Replicas{Here: x.o.ID, Epoch: l.Epoch, Replicas: []web.Replica{{
 		ID: x.o.ID, Address: x.o.Address, Leads: l.Here, Head: head, Behind: behind(l.Head, head), Seen: now,
 	}}}
 	if x.shared && l.ID != "" && !l.Gone {
-		s.Leader = &Leader{ID: l.ID, Address: l.Address, Since: l.Since}
+		s.Leader = &web.Leader{ID: l.ID, Address: l.Address, Since: l.Since}
 	}
 	switch {
 	case l.Here:
 		s.Replicas = append(s.Replicas, x.peers.recent(now, x.o.ID)...)
 	case s.Leader != nil && l.ID != x.o.ID:
-		s.Replicas = append(s.Replicas, Replica{ID: l.ID, Address: l.Address, Leads: true, Head: l.Head, Seen: now.Add(-l.Silent)})
+		s.Replicas = append(s.Replicas, web.Replica{ID: l.ID, Address: l.Address, Leads: true, Head: l.Head, Seen: now.Add(-l.Silent)})
 	}
 	return s
 }
@@ -89,30 +66,30 @@ func (x *Replicas) local() Status {
 func behind(newest, head uint64) uint64 { return newest - min(newest, head) }
 
 // recent returns those that have asked not long ago.
-func (p *peers) recent(now time.Time, but string) []Replica {
+func (p *peers) recent(now time.Time, but string) []web.Replica {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	maps.DeleteFunc(p.seen, func(_ string, r Replica) bool { return now.Sub(r.Seen) > forgetAfter })
-	all := slices.DeleteFunc(slices.Collect(maps.Values(p.seen)), func(r Replica) bool { return r.ID == but })
-	slices.SortFunc(all, func(a, b Replica) int { return cmp.Compare(a.ID, b.ID) })
+	maps.DeleteFunc(p.seen, func(_ string, r web.Replica) bool { return now.Sub(r.Seen) > forgetAfter })
+	all := slices.DeleteFunc(slices.Collect(maps.Values(p.seen)), func(r web.Replica) bool { return r.ID == but })
+	slices.SortFunc(all, func(a, b web.Replica) int { return cmp.Compare(a.ID, b.ID) })
 	return all
 }
 
 // Status returns who there is: what this replica knows, and what the one that leads has said
 // of the others.
-func (x *Replicas) Status() Status {
+func (x *Replicas) Status() web.Replicas {
 	s := x.local()
 	x.peers.mu.Lock()
 	told := x.peers.told
 	x.peers.mu.Unlock()
 	if told != nil && s.Leader != nil && told.Here == s.Leader.ID {
 		for _, r := range told.Replicas {
-			if !slices.ContainsFunc(s.Replicas, func(o Replica) bool { return o.ID == r.ID }) && x.o.Now().Sub(r.Seen) < forgetAfter {
+			if !slices.ContainsFunc(s.Replicas, func(o web.Replica) bool { return o.ID == r.ID }) && x.o.Now().Sub(r.Seen) < forgetAfter {
 				s.Replicas = append(s.Replicas, r)
 			}
 		}
 	}
-	slices.SortFunc(s.Replicas, func(a, b Replica) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(s.Replicas, func(a, b web.Replica) int { return cmp.Compare(a.ID, b.ID) })
 	return s
 }
 
@@ -136,7 +113,7 @@ func (x *Replicas) notice(id string, h http.Header) {
 	x.peers.mu.Lock()
 	defer x.peers.mu.Unlock()
 	if _, known := x.peers.seen[id]; known || len(x.peers.seen) < maxPeers {
-		x.peers.seen[id] = Replica{ID: id, Address: address, Head: head, Behind: behind(newest, head), Seen: now}
+		x.peers.seen[id] = web.Replica{ID: id, Address: address, Head: head, Behind: behind(newest, head), Seen: now}
 	}
 }
 
@@ -174,7 +151,7 @@ func (x *Replicas) ask(ctx context.Context) {
 
 // askFor returns what the replica at an address says, nil if it answers and does not say: its
 // password may be one that only clients have.
-func (x *Replicas) askFor(ctx context.Context, address string) (*Status, error) {
+func (x *Replicas) askFor(ctx context.Context, address string) (*web.Replicas, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(address, "/")+Path, nil)
@@ -190,7 +167,7 @@ func (x *Replicas) askFor(ctx context.Context, address string) (*Status, error) 
 	}
 	defer func() { _ = resp.Body.Close() }() // was only read from
 	var a struct {
-		Data *Status `json:"data"`
+		Data *web.Replicas `json:"data"`
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&a); err != nil || resp.StatusCode != http.StatusOK {
 		return nil, nil

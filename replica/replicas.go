@@ -13,6 +13,7 @@ import (
 
 	"github.com/pushbridge/pushbridge/gateway"
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/web"
 )
 
 // Options configure Replicas.
@@ -72,7 +73,7 @@ func New(o Options) (*Replicas, error) {
 		return nil, fmt.Errorf("http client: %w", err)
 	}
 	x := &Replicas{o: o, shared: o.Gateway.Log().Shared(), http: rt}
-	x.peers.seen = map[string]Replica{}
+	x.peers.seen = map[string]web.Replica{}
 	x.metrics = newMetrics(x, o.Registerer)
 	return x, nil
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/pushbridge/pushbridge/ingest"
 	"github.com/pushbridge/pushbridge/replica"
-	"github.com/pushbridge/pushbridge/web"
 )
 
 // replicaSettings are what the flags say of how replicas speak to each other.
@@ -61,14 +60,4 @@ func (s *server) newReplicas(push *ingest.Handler) (*replica.Replicas, error) {
 		HTTP: s.settings.replica.http, HoldTimeout: s.settings.replica.hold, Accepted: accepted,
 		Logger: s.log.With("component", "replica"), Registerer: s.registry, Now: s.now,
 	})
-}
-
-// replicaStatus is what page and API show of the replicas.
-func (s *server) replicaStatus() web.Replicas {
-	r := s.replicas.Status()
-	out := web.Replicas{Here: r.Here, Epoch: r.Epoch, Leader: (*web.Leader)(r.Leader)}
-	for _, one := range r.Replicas {
-		out.Replicas = append(out.Replicas, web.Replica(one))
-	}
-	return out
 }

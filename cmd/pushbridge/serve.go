@@ -266,7 +266,7 @@ func (s *server) webOptions(push *ingest.Handler) web.Options {
 		Gatherer: s.registry,
 		Process: web.Process{
 			Flags: s.settings.values, Build: buildInformation(), Started: s.now(), InMemory: s.storageDir == "" && !s.gateway.Log().Shared(),
-			Replicas: s.replicaStatus,
+			Replicas: s.replicas.Status,
 		},
 		Ready:        s.replicas.Ready,
 		Destinations: s.destinations.status,
