@@ -112,8 +112,7 @@ func (c *committer[R]) syncTicks() *time.Ticker {
 // commitQueued commits until nothing is queued. What is appended meanwhile makes the
 // next batch: that is what shares an fsync. See company for the wait before it.
 func (c *committer[R]) commitQueued() {
-	for {
-		c.gather()
+	for c.gather() {
 		batch := c.l.intake.take(maxBatchBytes)
 		if len(batch) == 0 {
 			return

@@ -37,11 +37,19 @@ func (c *company) patience() (time.Duration, int) {
 	return c.took / 2, c.expected
 }
 
-// gather waits until a batch has the company that it expects, or its patience ends.
-func (c *committer[R]) gather() {
+// gather waits until a batch has the company that it expects, or its patience ends. It
+// reports false when nothing is queued: what comes a moment later is not to be committed
+// without company.
+func (c *committer[R]) gather() bool {
 	patience, n := c.company.patience()
-	if n == 0 || !c.l.intake.await(n) {
-		return
+	if n == 0 {
+		return true
+	}
+	switch queued := c.l.intake.await(n); {
+	case queued == 0:
+		return false
+	case queued >= n:
+		return true
 	}
 	c.company.timer.Reset(patience)
 	select {
@@ -50,4 +58,5 @@ func (c *committer[R]) gather() {
 	}
 	c.company.timer.Stop()
 	c.l.intake.awaited()
+	return true
 }

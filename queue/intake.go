@@ -55,20 +55,19 @@ func (in *intake[R]) add(q queued[R], generation uint64) error {
 	return nil
 }
 
-// await has the commit loop woken when n records wait. It reports false when nothing
-// or all of it does already. Only the commit loop calls it, and then awaited.
-func (in *intake[R]) await(n int) bool {
-	select {
-	case <-in.wake: // for what is queued already
-	default:
-	}
+// await returns how many records are queued. When that is some, but fewer than n, it has the
+// commit loop woken when there are n, until awaited is called. Only the commit loop does.
+func (in *intake[R]) await(n int) (queued int) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if len(in.queue) == 0 || len(in.queue) >= n {
-		return false
+	select {
+	case <-in.wake: // for what is queued already; under the lock, as add pokes
+	default:
 	}
-	in.wanted = n
-	return true
+	if queued = len(in.queue); queued > 0 && queued < n {
+		in.wanted = n
+	}
+	return queued
 }
 
 // awaited has the commit loop woken by every record again.
