@@ -25,6 +25,11 @@ type Shared interface {
 	// Moved receives when there may be such records, or when it is worth while to try
 	// whether the store is ready.
 	Moved() <-chan struct{}
+
+	// Note returns what is noted beside the cursor id, and SetNote notes it, durably and
+	// for every process; an empty text is none. It goes with the cursor.
+	Note(id string) string
+	SetNote(id, text string) error
 }
 
 // Follower takes in records that the log has without having committed them.

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -98,6 +99,28 @@ func (e Lease[R]) Held() error {
 	}
 	return nil
 }
+
+// Note returns what is noted beside the cursor id for every process that may write the log.
+func (e Lease[R]) Note(id string) string {
+	if s, shared := e.l.store.(Shared); shared {
+		return s.Note(id)
+	}
+	return ""
+}
+
+// SetNote notes it, when this process leads.
+func (e Lease[R]) SetNote(id, text string) error {
+	s, shared := e.l.store.(Shared)
+	if !shared {
+		return errNotShared
+	}
+	if err := s.SetNote(id, text); err != nil {
+		return fmt.Errorf("note beside cursor %q: %w", id, err)
+	}
+	return nil
+}
+
+var errNotShared = errors.New("the log is not shared")
 
 // Lead waits until this process leads, or ctx ends. What it returns ends when the
 // process leads no longer, or ctx does: whatever sends for a cursor lives in it. Cursors

@@ -35,6 +35,9 @@ func (s *stream) Held() error             { return nil }
 func (s *stream) Moved() <-chan struct{}  { return s.moved }
 func (s *stream) Ready(floor int64) error { return queue.ErrElsewhere }
 
+func (s *stream) Note(string) string           { return "" }
+func (s *stream) SetNote(string, string) error { return queue.ErrElsewhere }
+
 func (s *stream) Leader() queue.Leader {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,7 +12,7 @@ type Destination struct {
 	URL      string `json:"url"`                // without secrets; empty of one that is not configured any more
 	Protocol string `json:"protocol,omitempty"` // "1.0", "2.0", or empty while that is not known
 
-	State   string    `json:"state"` // as the metric has it: "ok", "never_tried", "catching_up", "failing", "refusing", "losing", "paused"
+	State   string    `json:"state"` // as the metric has it: "ok", "never_tried", "catching_up", "failing", "refusing", "losing", "paused", "elsewhere": another replica sends
 	Since   time.Time `json:"since,omitzero"`
 	Healthy bool      `json:"healthy"`
 	Paused  bool      `json:"paused"` // by an operator
@@ -30,7 +30,12 @@ type Destination struct {
 }
 
 // Words is the state for people.
-func (d Destination) Words() string { return strings.ReplaceAll(d.State, "_", " ") }
+func (d Destination) Words() string {
+	if d.State == "elsewhere" {
+		return "sent to by another replica"
+	}
+	return strings.ReplaceAll(d.State, "_", " ")
+}
 
 // Backlog is what a destination has not settled yet.
 type Backlog struct {

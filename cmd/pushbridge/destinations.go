@@ -30,10 +30,10 @@ type destinations struct {
 	namings *remotewrite.Namings
 	notes   *notes
 
-	changing sync.Mutex     // one change at a time; taken before mu
-	config   *config.Config // what the destinations are to be
+	changing sync.Mutex // one change at a time; taken before mu
 
 	mu      sync.Mutex
+	config  *config.Config // what the destinations are to be; written with changing held, too
 	current []*destination
 	changed chan struct{}   // closed, and exchanged, when current is another
 	ctx     context.Context //nolint:containedctx // of run, nil before: destinations that are added later live in it too
@@ -76,6 +76,7 @@ func newDestinations(s *server, intake *remotewrite.Intake) *destinations {
 		changed: make(chan struct{}),
 	}
 	if d.queue.Shared() {
+		d.notes.shared = d.queue.Lease()
 		d.o.FlushDeadline = min(d.o.FlushDeadline, lastSends) // another replica goes on at once
 	}
 	if s.untold {
@@ -90,11 +91,24 @@ func (d *destinations) prepare(c *config.Config) error {
 	if err := d.settleLetters(); err != nil {
 		return err
 	}
-	d.config = c
+	d.configure(c)
 	if d.queue.Shared() {
 		return d.check(c)
 	}
 	return d.make(c)
+}
+
+func (d *destinations) configure(c *config.Config) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.config = c
+}
+
+// sections are the destinations that are configured, whoever sends to them.
+func (d *destinations) sections() []*remotewrite.Config {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.config.Destinations
 }
 
 func (d *destinations) make(c *config.Config) error {
@@ -261,7 +275,7 @@ func (d *destinations) reload(c *config.Config) error {
 	if err := d.refuseNone(c); err != nil {
 		return err
 	}
-	d.config = c
+	d.configure(c)
 	if d.running() == nil {
 		return nil // whoever leads has them
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pushbridge/pushbridge/deadletter"
@@ -36,7 +37,46 @@ func (d *destinations) status() []web.Destination {
 		}
 		d.showPlace(&out[i], places[one.section.ID()])
 	}
+	if len(current) == 0 && d.queue.Shared() {
+		out = d.followed(kept)
+	}
 	return append(out, d.orphans(kept)...)
+}
+
+// sentElsewhere is the state of a destination that another replica sends to.
+const sentElsewhere = "elsewhere"
+
+// followed describes the destinations by what the log says of them: the positions and books that
+// whoever leads has written there.
+func (d *destinations) followed(kept map[string]web.Letters) []web.Destination {
+	cursors := d.queue.Cursors()
+	leader := d.queue.Lease().Leader()
+	out := []web.Destination{}
+	for _, section := range d.sections() {
+		id := section.ID()
+		view := web.Destination{Name: id, URL: section.Redacted(), State: sentElsewhere, Since: leader.Since, Healthy: true}
+		view.DeadLetters = kept[id]
+		if since := d.notes.paused(id); !since.IsZero() {
+			view.State, view.Since, view.Healthy, view.Paused = string(remotewrite.StatePaused), since, false, true
+		}
+		i := slices.IndexFunc(cursors, func(c queue.CursorStatus) bool { return c.ID == id })
+		if i < 0 { // nobody has sent to it yet
+			d.showPlace(&view, nil)
+		} else {
+			d.showBooks(&view, &cursors[i])
+		}
+		out = append(out, view)
+	}
+	return out
+}
+
+// showBooks shows what the log says of a destination that this process does not send to.
+func (d *destinations) showBooks(view *web.Destination, c *queue.CursorStatus) {
+	view.Books = web.Books{Pending: d.queue.Pending(*c)}
+	if c.Ledger.Based() {
+		view.Books = web.Books(remotewrite.BooksOf(&c.Ledger, d.queue.Samples()))
+	}
+	d.showPlace(view, c.Shards)
 }
 
 // kept is what each destination has in dead letters.
@@ -98,12 +138,8 @@ func (d *destinations) viewOrphan(c queue.CursorStatus) web.Destination {
 		Name: c.ID, State: "not configured", Since: c.Orphaned, LastErrorTime: c.Orphaned,
 		LastError: "kept until " + d.queue.KeptUntil(c).UTC().Format(time.RFC3339) +
 			"; goes on when it is configured again",
-		Books: web.Books{Pending: d.queue.Pending(c)},
 	}
-	if c.Ledger.Based() {
-		view.Books = web.Books(remotewrite.BooksOf(&c.Ledger, d.queue.Samples()))
-	}
-	d.showPlace(&view, c.Shards)
+	d.showBooks(&view, &c)
 	return view
 }
 

@@ -21,12 +21,20 @@ import (
 // where they are, for people who look at it, and which of them an operator has paused. A
 // pause outlives reloads and restarts: who works on a receiver must not find samples there
 // because something else was restarted. In memory it ends with the process, as all else.
+// Where replicas share a log the pause stands in that, for whoever leads next.
 type notes struct {
-	file string // empty: memory only
-	log  *slog.Logger
+	file   string // empty: memory only
+	shared noteKeeper
+	log    *slog.Logger
 
 	mu sync.Mutex
 	of map[string]note // by name
+}
+
+// noteKeeper keeps notes beside positions for all replicas: a queue.Lease.
+type noteKeeper interface {
+	Note(destination string) string
+	SetNote(destination, text string) error
 }
 
 // note is of one destination.
@@ -65,6 +73,13 @@ func readNotes(file string) (map[string]note, error) {
 
 // paused returns since when a destination is paused, the zero time when it is not.
 func (n *notes) paused(name string) time.Time {
+	if n.shared != nil {
+		since, err := time.Parse(time.RFC3339, n.shared.Note(name))
+		if err != nil {
+			return time.Time{} // there is no note
+		}
+		return since
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if since := n.of[name].Paused; since != nil {
@@ -76,6 +91,13 @@ func (n *notes) paused(name string) time.Time {
 // pause notes that a destination is paused since then, or with the zero time that it is
 // not.
 func (n *notes) pause(name string, since time.Time) error {
+	if n.shared != nil {
+		text := ""
+		if !since.IsZero() {
+			text = since.UTC().Format(time.RFC3339)
+		}
+		return n.shared.SetNote(name, text)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	was := n.of[name]

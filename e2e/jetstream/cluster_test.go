@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 
 // cluster is three servers.
 type cluster struct {
-	t       *testing.T
+	t       testing.TB
 	servers []*natsServer
 	access  access
 }
@@ -54,7 +54,7 @@ type access struct {
 
 // natsServer is one, which can be stopped and started again.
 type natsServer struct {
-	t      *testing.T
+	t      testing.TB
 	config string
 	url    string
 	log    string
@@ -62,7 +62,7 @@ type natsServer struct {
 }
 
 // ports returns n free ones.
-func ports(t *testing.T, n int) []int {
+func ports(t testing.TB, n int) []int {
 	t.Helper()
 	var all []int
 	for range n {
@@ -80,12 +80,12 @@ func ports(t *testing.T, n int) []int {
 const size = 3
 
 // newCluster starts servers that write each message to disk before they answer.
-func newCluster(t *testing.T) *cluster {
+func newCluster(t testing.TB) *cluster {
 	t.Helper()
 	return newClusterWith(t, access{})
 }
 
-func newClusterWith(t *testing.T, a access) *cluster {
+func newClusterWith(t testing.TB, a access) *cluster {
 	t.Helper()
 	c := &cluster{t: t, access: a}
 	dir := t.TempDir()

@@ -25,7 +25,7 @@ func (r *replicas) followers() (all []*gateway) {
 }
 
 // request sends one, and returns its answer.
-func request(t *testing.T, method, url, body string, headers ...string) (status int, header http.Header, text string) {
+func request(t testing.TB, method, url, body string, headers ...string) (status int, header http.Header, text string) {
 	t.Helper()
 	q, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {

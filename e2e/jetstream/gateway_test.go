@@ -24,14 +24,14 @@ const patience = time.Minute
 
 // gateway is a pushbridge process on a stream; it can be ended and started again.
 type gateway struct {
-	t       *testing.T
+	t       testing.TB
 	id, url string
 	args    []string
 	log     string
 	cmd     *exec.Cmd
 }
 
-func binary(t *testing.T) string {
+func binary(t testing.TB) string {
 	t.Helper()
 	path := os.Getenv("PUSHBRIDGE_BINARY")
 	if path == "" {
@@ -130,7 +130,7 @@ func get(url string) (status int, body string) {
 }
 
 // eventually waits for a fact.
-func eventually(t *testing.T, what string, f func() bool) {
+func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if f() {
@@ -164,7 +164,7 @@ func (g *gateway) metric(prefix string) float64 {
 // receiver is `pushbridge receive`, which judges the order of what it gets.
 type receiver struct{ url string }
 
-func newReceiver(t *testing.T) *receiver {
+func newReceiver(t testing.TB) *receiver {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "address")
 	cmd := exec.CommandContext(context.Background(), binary(t), "receive", "--web.listen-address=127.0.0.1:0", "--web.listen-address-file="+file, "--output=")
@@ -185,7 +185,7 @@ func newReceiver(t *testing.T) *receiver {
 func (r *receiver) write() string { return r.url + "/api/v1/write" }
 
 // stats returns what the receiver counted.
-func (r *receiver) stats(t *testing.T) (s struct{ Requests, Samples, Violations, Repeats int }) {
+func (r *receiver) stats(t testing.TB) (s struct{ Requests, Samples, Violations, Repeats int }) {
 	t.Helper()
 	_, body := get(r.url + "/api/v1/stats")
 	if err := json.Unmarshal([]byte(body), &s); err != nil {
@@ -196,7 +196,7 @@ func (r *receiver) stats(t *testing.T) (s struct{ Requests, Samples, Violations,
 
 // load is pushers, of which each writes rising values to a group of its own.
 type load struct {
-	t       *testing.T
+	t       testing.TB
 	targets func(pusher, turn int) string
 	end     context.CancelFunc
 	done    sync.WaitGroup
@@ -297,7 +297,7 @@ func (l *load) kept(g *gateway) {
 }
 
 // arrived waits until the destination has everything, in order, and the books say so.
-func arrived(t *testing.T, g *gateway, r *receiver) {
+func arrived(t testing.TB, g *gateway, r *receiver) {
 	t.Helper()
 	books := func(what string) float64 { return g.metric("pushbridge_remotewrite_samples_" + what + "{") }
 	eventually(t, "nothing is pending", func() bool {

@@ -1,6 +1,8 @@
 package jetstream_test
 
 import (
+	"encoding/json"
+	"reflect"
 	"syscall"
 	"testing"
 	"time"
@@ -13,7 +15,7 @@ type replicas struct {
 	*receiver
 }
 
-func newReplicas(t *testing.T) *replicas {
+func newReplicas(t testing.TB) *replicas {
 	t.Helper()
 	r := &replicas{cluster: newCluster(t), receiver: newReceiver(t)}
 	for _, id := range []string{"a", "b", "c"} {
@@ -56,6 +58,50 @@ func (r *replicas) settled(l *load) {
 		eventually(r.t, "/metrics of "+g.id+" is that of the leader", func() bool { return g.pushedText() == leader.pushedText() })
 	}
 	arrived(r.t, leader, r.receiver)
+	r.sameBooks()
+}
+
+// sameBooks holds all replicas to the same books and positions of each destination.
+func (r *replicas) sameBooks() {
+	r.t.Helper()
+	want := r.leader().accounts()
+	if len(want) == 0 || want[0].Books.Accepted == 0 {
+		r.t.Errorf("the books of the leader: %+v", want)
+	}
+	for _, g := range r.all {
+		got := g.accounts()
+		for end := time.Now().Add(patience / 6); !reflect.DeepEqual(got, want) && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			got, want = g.accounts(), r.leader().accounts()
+		}
+		if !reflect.DeepEqual(got, want) {
+			r.t.Errorf("the books of %s are %+v, and of the leader %+v", g.id, got, want)
+		}
+	}
+}
+
+// account is what a replica says of a destination, whoever sends to it.
+type account struct {
+	Name   string
+	Paused bool
+	Books  struct {
+		Accepted, Delivered uint64
+		InDoubt             uint64 `json:"in_doubt"`
+		Pending             uint64
+		Dropped             map[string]uint64
+	}
+	Shards []struct{ Acknowledged, Sent uint64 }
+}
+
+func (g *gateway) accounts() []account {
+	var answer struct{ Data []account }
+	_, body := get(g.url + "/api/v1/destinations")
+	_ = json.Unmarshal([]byte(body), &answer) // none while it is not up
+	for i := range answer.Data {
+		if d := &answer.Data[i].Books.Dropped; len(*d) == 0 {
+			*d = nil
+		}
+	}
+	return answer.Data
 }
 
 // TestTakeOver does to the one that leads what can happen to it.

@@ -46,6 +46,18 @@ func (s *Store) RemoveCursor(id string) error {
 	return s.chain.write(func(w *writing) { w.body = appendItem(w.body, itemNoCursor, appendString(nil, id)) })
 }
 
+// Note returns what is noted beside a cursor.
+func (s *Store) Note(id string) string {
+	s.v.mu.RLock()
+	defer s.v.mu.RUnlock()
+	return s.v.notes[id]
+}
+
+// SetNote writes a note to the stream.
+func (s *Store) SetNote(id, text string) error {
+	return s.chain.write(func(w *writing) { w.body = appendItem(w.body, itemNote, appendNote(nil, id, text)) })
+}
+
 // AskedToForget returns false: there is no directory that somebody could leave a word in.
 func (s *Store) AskedToForget(string) bool { return false }
 

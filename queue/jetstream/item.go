@@ -11,15 +11,16 @@ import (
 // A batch is a list of items: a kind, a length, and a content of unsigned varints and
 // strings.
 const (
-	itemRecord     = 1 // time, samples, the record's bytes
-	itemCursor     = 2 // id, slot
-	itemNoCursor   = 3 // id
-	itemSnapshot   = 4 // a snapshot was written
-	itemResetClock = 5 // timestamps before this count no more
-	itemClaim      = 6 // id and address of who leads from here on
-	itemResign     = 7 // nobody leads from here on
-	itemCheckpoint = 8 // all that the items in front of it have led to, but for records
-	itemLeft       = 9 // where the content is from here on: the stream ends
+	itemRecord     = 1  // time, samples, the record's bytes
+	itemCursor     = 2  // id, slot
+	itemNoCursor   = 3  // id
+	itemSnapshot   = 4  // a snapshot was written
+	itemResetClock = 5  // timestamps before this count no more
+	itemClaim      = 6  // id and address of who leads from here on
+	itemResign     = 7  // nobody leads from here on
+	itemCheckpoint = 8  // all that the items in front of it have led to, but for records
+	itemLeft       = 9  // where the content is from here on: the stream ends
+	itemNote       = 10 // id, what is noted beside that cursor; empty for nothing
 )
 
 // appendItem appends an item with the given content.
@@ -34,7 +35,7 @@ func nextItem(b []byte) (kind uint64, content, rest []byte, err error) {
 	d := decoder{b: b}
 	kind = d.number()
 	content = d.bytes()
-	if kind > itemLeft && d.err == nil {
+	if kind > itemNote && d.err == nil {
 		return 0, nil, nil, fmt.Errorf("item of kind %d: %w", kind, queue.ErrNewer)
 	}
 	return kind, content, d.b, d.err
@@ -110,6 +111,8 @@ func (d *decoder) cursor() (id string, s queue.Slot) {
 	}
 	return id, s
 }
+
+func appendNote(dst []byte, id, text string) []byte { return appendString(appendString(dst, id), text) }
 
 // snapshot is one that is in the object store.
 type snapshot struct {

@@ -26,10 +26,27 @@ type view struct {
 	leader     leader
 	checkpoint uint64 // stream sequence of the newest one
 	parts      []part // oldest first; the last one is being written
-	cursors    map[string]queue.Slot
-	snapshots  []snapshot // newest first
-	damage     []error
-	damaged    map[uint64]bool // messages in damage
+	places
+	snapshots []snapshot // newest first
+	damage    []error
+	damaged   map[uint64]bool // messages in damage
+}
+
+// places are those of destinations.
+type places struct {
+	cursors map[string]queue.Slot
+	notes   map[string]string // beside them
+}
+
+func newPlaces() places { return places{cursors: map[string]queue.Slot{}, notes: map[string]string{}} }
+
+// noteLocked notes text beside the cursor id.
+func (p *places) noteLocked(id, text string) {
+	if text == "" {
+		delete(p.notes, id)
+		return
+	}
+	p.notes[id] = text
 }
 
 // leader is who wrote the newest claim.
@@ -57,7 +74,7 @@ type part struct {
 func newView() *view {
 	return &view{
 		heard: time.Now(), head: queue.Place{Exact: true}, published: queue.Place{Exact: true},
-		cursors: map[string]queue.Slot{}, damaged: map[uint64]bool{},
+		places: newPlaces(), damaged: map[uint64]bool{},
 	}
 }
 
@@ -192,7 +209,9 @@ func (v *view) itemLocked(b *batch, kind uint64, content []byte) error {
 			v.useLocked(&s)
 		}
 	case itemNoCursor:
-		delete(v.cursors, d.string())
+		id := d.string()
+		delete(v.cursors, id)
+		delete(v.notes, id)
 	case itemSnapshot:
 		if s := d.snapshot(); d.err == nil {
 			v.snapshots = slices.Insert(v.snapshots, 0, s)
@@ -210,6 +229,8 @@ func (v *view) itemLocked(b *batch, kind uint64, content []byte) error {
 		v.loadLocked(&d)
 	case itemLeft:
 		v.leader.left = d.string()
+	case itemNote:
+		v.noteLocked(d.string(), d.string())
 	}
 	return d.err
 }
@@ -268,8 +289,10 @@ func (v *view) appendCheckpoint(dst []byte) []byte {
 	for id, s := range v.cursors {
 		dst = appendCursor(dst, id, &s)
 	}
-	if v.leader.left != "" {
-		dst = appendString(dst, v.leader.left)
+	dst = appendString(dst, v.leader.left)
+	dst = binary.AppendUvarint(dst, uint64(len(v.notes)))
+	for id, text := range v.notes {
+		dst = appendNote(dst, id, text)
 	}
 	return dst
 }
@@ -293,8 +316,15 @@ func (v *view) loadLocked(d *decoder) {
 		id, s := d.cursor()
 		v.cursors[id] = s
 	}
-	if len(d.b) > 0 {
-		v.leader.left = d.string()
+	if len(d.b) == 0 { // of a version that had no more
+		return
+	}
+	v.leader.left = d.string()
+	if len(d.b) == 0 {
+		return
+	}
+	for n := d.number(); n > 0 && d.err == nil; n-- {
+		v.noteLocked(d.string(), d.string())
 	}
 }
 
