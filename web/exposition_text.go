@@ -133,13 +133,14 @@ func (t *textView) sumCount(m *group.Metric, values []uint64) {
 // labelWriter renders label sets. What repeats from series to series it renders
 // once: the labels of the group, and the names of labels.
 type labelWriter struct {
-	scheme model.EscapingScheme
-	labels []byte        // the latest set: a="1",b="2"
-	own    []group.Label // scratch: the labels of a series itself
-	group  *group.Group  // whose labels are in fixed
-	fixed  []fixedLabel  // sorted by name
-	text   []byte        // rendered labels of fixed
-	names  []labelName   // at each place of a series' own labels, the latest name
+	scheme     model.EscapingScheme
+	labels     []byte        // the latest set: a="1",b="2"
+	own        []group.Label // scratch: the labels of a series itself
+	names      labelNames    // of a series' own labels
+	group      *group.Group  // whose labels are in fixed
+	fixed      []fixedLabel  // sorted by name
+	text       []byte        // rendered labels of fixed
+	groupNames labelNames    // of fixed
 }
 
 // fixedLabel is a label that all series of a group have, rendered in
@@ -150,16 +151,13 @@ type fixedLabel struct {
 	added    bool
 }
 
-type labelName struct {
-	name string
-	text []byte
-}
+func (l *labelWriter) escape(name string) string { return escape(name, l.scheme) }
 
-func (l *labelWriter) escape(name string) string {
-	if l.scheme == model.NoEscaping || model.LegacyValidation.IsValidMetricName(name) {
+func escape(name string, scheme model.EscapingScheme) string {
+	if scheme == model.NoEscaping || model.LegacyValidation.IsValidMetricName(name) {
 		return name
 	}
-	return model.EscapeName(name, l.scheme)
+	return model.EscapeName(name, scheme)
 }
 
 // setGroup renders the labels of g's key, and the instance label that every
@@ -169,19 +167,27 @@ func (l *labelWriter) setGroup(g *group.Group) {
 		return
 	}
 	l.group, l.fixed, l.text = g, l.fixed[:0], l.text[:0]
-	l.own = g.Labels.Public(l.own[:0])
-	for _, p := range l.own {
+	placed := false // instance is
+	for _, p := range g.Labels {
+		if p.IsMark() {
+			continue
+		}
+		if !placed && p.Name >= group.InstanceName {
+			placed = true
+			if p.Name != group.InstanceName {
+				l.fix(group.Label{Name: group.InstanceName}, true)
+			}
+		}
 		l.fix(p, false)
 	}
-	if _, ok := g.Labels.Lookup(group.InstanceName); !ok {
+	if !placed {
 		l.fix(group.Label{Name: group.InstanceName}, true)
-		slices.SortFunc(l.fixed, func(a, b fixedLabel) int { return strings.Compare(a.name, b.name) })
 	}
 }
 
 func (l *labelWriter) fix(p group.Label, added bool) {
 	from := len(l.text)
-	l.text = append(appendName(l.text, l.escape(p.Name)), `="`...)
+	l.text = append(l.text, l.groupNames.at(len(l.fixed), p.Name, l.scheme)...)
 	l.text = append(appendEscaped(l.text, p.Value, true), '"', ',')
 	l.fixed = append(l.fixed, fixedLabel{name: p.Name, from: from, to: len(l.text), added: added})
 }
@@ -194,7 +200,7 @@ func (l *labelWriter) setLabels(own []group.Label) {
 	for i, j := 0, 0; i < len(own) || j < len(l.fixed); {
 		order := l.compare(own, i, j)
 		if order < 0 || order == 0 && l.fixed[j].added {
-			b = append(b, l.nameAt(i, own[i].Name)...)
+			b = append(b, l.names.at(i, own[i].Name, l.scheme)...)
 			b = append(appendEscaped(b, own[i].Value, true), '"', ',')
 		} else {
 			b = append(b, l.text[l.fixed[j].from:l.fixed[j].to]...)
@@ -220,16 +226,24 @@ func (l *labelWriter) compare(own []group.Label, i, j int) int {
 	return strings.Compare(own[i].Name, l.fixed[j].name)
 }
 
-// nameAt renders name= and the opening quote. Neighbouring series have the same
-// names at the same places.
-func (l *labelWriter) nameAt(i int, name string) []byte {
-	for i >= len(l.names) {
-		l.names = append(l.names, labelName{})
+// labelNames is at each place of a label set the latest name there. Neighbouring series,
+// and groups, have the same names at the same places.
+type labelNames []labelName
+
+type labelName struct {
+	name string
+	text []byte
+}
+
+// at renders name= and the opening quote.
+func (l *labelNames) at(i int, name string, scheme model.EscapingScheme) []byte {
+	for i >= len(*l) {
+		*l = append(*l, labelName{})
 	}
-	n := &l.names[i]
+	n := &(*l)[i]
 	if n.name != name {
 		n.name = name
-		n.text = append(appendName(n.text[:0], l.escape(name)), `="`...)
+		n.text = append(appendName(n.text[:0], escape(name, scheme)), `="`...)
 	}
 	return n.text
 }
