@@ -7,6 +7,7 @@
 //	groups.go  what a gateway has stored
 //	view.go    what its /metrics shows, and how two of them differ
 //	textfile.go   a directory of files, each a group
+//	points.go   a history, as pushes of one point each
 //	spool.go   a directory of pushes that were not answered, for the next run
 //
 // # Promises

@@ -104,12 +104,28 @@ func (t *Textfiles) file(ctx context.Context, f textfile) error {
 		return nil
 	}
 	if err == nil {
-		err = t.do(ctx, NewPush(http.MethodPut, t.Grouping(f.name), body))
+		err = t.content(ctx, f.name, body)
 	}
 	if _, unreachable := errors.AsType[*UnreachableError](err); !unreachable {
 		t.pushed[f.name] = f.version
 	}
 	return t.said(f.name, err)
+}
+
+// content pushes a file, or one point after the other of a history. What the gateway has when
+// it does not take one are the older ones.
+func (t *Textfiles) content(ctx context.Context, name string, body []byte) error {
+	texts := split(body)
+	for i, text := range texts {
+		err := t.do(ctx, NewPush(http.MethodPut, t.Grouping(name), text))
+		if err != nil && len(texts) > 1 {
+			err = fmt.Errorf("push %d of %d: %w", i+1, len(texts), err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *Textfiles) ended(ctx context.Context, name string) error {

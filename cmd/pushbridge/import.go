@@ -19,6 +19,8 @@ func importCommand() *cli.Command {
 		Name:  "import",
 		Usage: "Pushes the *.prom files of a directory, as node_exporter's textfile collector has them, each as a group of its own.",
 		Description: "The job of a group is the file's name without .prom. With --job it is that, and the name is in the label textfile.\n" +
+			"OpenMetrics with several points of a metric is pushed one after the other, the oldest first: the gateway needs\n" +
+			"--push.accept-timestamps.\n" +
 			"A file that is refused is named, and left as it is. The exit code is 0 when all are kept, 3 when one was refused,\n" +
 			"4 when the gateway was not reached.",
 		ArgsUsage: "DIR",
