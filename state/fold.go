@@ -85,7 +85,7 @@ func (s *Store) followLocked(e *entry, r *group.Record, next *group.Group) {
 	case r.Merge.Some && !old.HoldsAll(r, &p.shapes): // what brought the others is damaged
 		p.index.changeGroup(&p.hash, e.slot, old, goes)
 		p.index.changeGroup(&p.hash, e.slot, next, comes)
-	case r.Hide != 0 || r.Part != nil && r.Part.Unsent != nil || !sameSeries(old, r, &p.shapes):
+	case r.Hide != 0 || r.Part != nil && r.Part.Unsent != nil || !sameSeries(old, r):
 		p.index.apply(&t, r, comes)
 	}
 	if t.hasTimes() {

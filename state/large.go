@@ -137,7 +137,7 @@ func (l *largeChange) prepare(hides bool) error {
 		return err
 	}
 	l.next = old.Next(r, &l.s.pending.shapes)
-	if l.same = !hides && sameSeries(old, r, &l.s.pending.shapes); l.same {
+	if l.same = !hides && sameSeries(old, r); l.same {
 		return nil
 	}
 	l.t = newTransition(l.c.hash.of(r.Labels), r.Kind, old, r.Part)

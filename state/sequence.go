@@ -156,7 +156,7 @@ func (t *turn) expect(id string, l group.Labels) int64 {
 // transit checks r, completes it and makes it pending.
 func (t *turn) transit(id string, old *group.Group, r *group.Record) error {
 	s := t.s
-	if !s.pending.index.names.hides() && sameSeries(old, r, &s.pending.shapes) {
+	if !s.pending.index.names.hides() && sameSeries(old, r) {
 		e := s.pending.entries[id]
 		s.clock.stampRecord(e, r, t.now, false)
 		t.sequence(e, r, old.Next(r, &s.pending.shapes))

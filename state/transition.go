@@ -94,15 +94,13 @@ func (t *transition) checkGrouping() error {
 const noSlot = math.MaxUint32
 
 // sameSeries reports whether r leaves every series of the group as it is, shown
-// and delivered, and only changes values: the usual push.
-func sameSeries(old *group.Group, r *group.Record, shapes *group.Shapes) bool {
+// and delivered, and only changes values: the usual push. That the group has all series of
+// a record with some is for the caller to know.
+func sameSeries(old *group.Group, r *group.Record) bool {
 	if old == nil || old.Hide != 0 || (old.Expect > 0) != (r.Expect > 0) {
 		return false
 	}
-	if r.Merge.Some {
-		return old.HoldsAll(r, shapes)
-	}
-	if r.Kind == group.KindFail {
+	if r.Merge.Some || r.Kind == group.KindFail {
 		return true
 	}
 	if r.Kind == group.KindPut && len(r.Members) != len(old.Members) || r.Part.Times != nil {
