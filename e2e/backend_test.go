@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	stdcmp "cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -69,7 +70,10 @@ func formatFloat(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) 
 type server struct {
 	*process
 	url   string
-	flush string // path that makes it show what it was just sent, empty when it does so anyway
+	flush string   // path that makes it show what it was just sent, empty when it does so anyway
+	write string   // where it takes samples, unless at the path of Prometheus
+	api   string   // what stands before the path of queries
+	adds  []string // labels that it adds to what it was sent
 }
 
 // startPrometheus starts Debian's Prometheus 2.42 with its remote-write
@@ -130,7 +134,7 @@ func startVictoriaMetrics(t testing.TB) *server {
 	return &server{process: p, url: u, flush: "/internal/force_flush"}
 }
 
-func (s *server) writeURL() string { return s.url + "/api/v1/write" }
+func (s *server) writeURL() string { return stdcmp.Or(s.write, s.url+"/api/v1/write") }
 
 func (s *server) queryAt(expr string, at time.Time) ([]string, error) {
 	if s.flush != "" {
@@ -142,7 +146,7 @@ func (s *server) queryAt(expr string, at time.Time) ([]string, error) {
 	if !at.IsZero() {
 		form.Set("time", strconv.FormatFloat(float64(at.UnixMilli())/1e3, 'f', 3, 64))
 	}
-	code, body, err := get(s.url + "/api/v1/query?" + form.Encode())
+	code, body, err := get(s.url + s.api + "/api/v1/query?" + form.Encode())
 	if err != nil {
 		return nil, err
 	}
@@ -168,6 +172,9 @@ func (s *server) queryAt(expr string, at time.Time) ([]string, error) {
 		v, err := strconv.ParseFloat(fmt.Sprint(r.Value[1]), 64)
 		if err != nil {
 			return nil, err
+		}
+		for _, name := range s.adds {
+			delete(r.Metric, name)
 		}
 		got = append(got, line(labels.FromMap(r.Metric), formatFloat(v)))
 	}

@@ -21,7 +21,7 @@ type guide struct {
 var fileName = regexp.MustCompile("`([a-z]+\\.ya?ml)`")
 
 // readGuides reads the page, by headings; what stands before the first is under "".
-func readGuides(t *testing.T) map[string]*guide {
+func readGuides(t testing.TB) map[string]*guide {
 	t.Helper()
 	b, err := os.ReadFile("../docs/getting-started.md")
 	if err != nil {
@@ -79,40 +79,46 @@ func (b guided) follow(t *testing.T, common, g *guide) {
 	t.Helper()
 	dir := t.TempDir()
 	need(t, b.binary, filepath.Base(b.binary))
-	_, url := startOnPort(t, b.section, b.binary, b.ready, func(addr string) []string {
-		b.write(t, dir, addr, g)
-		words := strings.Fields(b.here(dir, addr, g.commands[0], g))
-		return append(words[1:], b.more(dir, addr)...)
+	var here *strings.Replacer
+	startOnPort(t, b.section, b.binary, b.ready, func(addr string) []string {
+		here = hereFor(dir, g, b.documented, addr)
+		writeFiles(t, dir, g, here)
+		return append(strings.Fields(here.Replace(g.commands[0]))[1:], b.more(dir, addr)...)
 	})
-	addr := strings.TrimPrefix(url, "http://")
+	walk(t, dir, common, g, here)
+}
+
+// walk does the steps that all sections share, and asks the backend as this one does.
+func walk(t *testing.T, dir string, common, g *guide, here *strings.Replacer) {
+	t.Helper()
 	check, run, push, remove := common.commands[0], common.commands[1], common.commands[2], common.commands[3]
 	if out := shellIn(t, dir, check); !strings.Contains(out, "takes remote write") {
 		t.Errorf("%s says:\n%s", check, out)
 	}
-	pushbridge := startPushbridgeIn(t, filepath.Join(dir, "storage"), strings.Fields(b.here(dir, addr, run, g))[1:]...)
-	at := strings.NewReplacer("http://localhost:9091", pushbridge.url, b.documented, addr)
+	pushbridge := startPushbridgeIn(t, filepath.Join(dir, "storage"), strings.Fields(here.Replace(run))[1:]...)
+	at := strings.NewReplacer("http://localhost:9091", pushbridge.url)
 	shellIn(t, dir, at.Replace(push))
-	show := at.Replace(g.commands[len(g.commands)-1])
+	show := here.Replace(g.commands[len(g.commands)-1])
 	eventually(t, "the push in a query", func() error { return wantIn(shellIn(t, dir, show), `"my_job"`, true) })
 	shellIn(t, dir, at.Replace(remove))
 	eventually(t, "the end in a query", func() error { return wantIn(shellIn(t, dir, show), `"my_job"`, false) })
 }
 
-// write puts the files of the section into the folder.
-func (b guided) write(t *testing.T, dir, addr string, g *guide) {
-	t.Helper()
-	for name, text := range g.files {
-		write(t, filepath.Join(dir, name), strings.ReplaceAll(text, b.documented, addr))
+// hereFor puts what the test has, pair by pair, in the place of what the page names, and
+// files where they are.
+func hereFor(dir string, g *guide, pairs ...string) *strings.Replacer {
+	for _, name := range slices.Sorted(maps.Keys(g.files)) {
+		pairs = append(pairs, "="+name, "="+filepath.Join(dir, name))
 	}
+	return strings.NewReplacer(pairs...)
 }
 
-// here is a command with the address of the test, and files where they are.
-func (b guided) here(dir, addr, command string, g *guide) string {
-	command = strings.ReplaceAll(command, b.documented, addr)
-	for _, name := range slices.Sorted(maps.Keys(g.files)) {
-		command = strings.ReplaceAll(command, "="+name, "="+filepath.Join(dir, name))
+// writeFiles puts the files of the section into the folder.
+func writeFiles(t testing.TB, dir string, g *guide, here *strings.Replacer) {
+	t.Helper()
+	for name, text := range g.files {
+		write(t, filepath.Join(dir, name), here.Replace(text))
 	}
-	return command
 }
 
 func wantIn(text, part string, there bool) error {

@@ -109,6 +109,7 @@ func receiverFacts() []fact {
 		{name: "eleven minutes ahead", requests: one(sampleOf(-11*time.Minute, 1)), current: "400; 0", old: "204; 1", victoria: "204; 1"},
 		{name: "stale marker of an unknown series", requests: one(sampleOf(0, math.Float64frombits(value.StaleNaN))), current: "204; 0", old: "204; 0", victoria: "204; 0"},
 		{name: "native histogram in 1.0", requests: one(written{ages: plain.ages, native: true}), current: "204; 1", old: "500; 0", victoria: "204; 0"},
+		{name: "native histogram in 2.0", version: 2, requests: one(written{ages: plain.ages, native: true}), current: "204 S0 H1 E0; 1", old: "204; 0", victoria: "204; 0"},
 		{name: "empty label value", requests: one(sampleOf(0, 1, "z", "")), current: "204; 1", old: "204; 1", victoria: "204; 1"},
 		{name: "unsorted labels", requests: one(sampleOf(0, 1, "a", "b")), current: "204; 1", old: "204; 1", victoria: "204; 1"},
 		{name: "label twice", requests: one(sampleOf(0, 1, "z", "1", "z", "2")), current: "204; 0", old: "500; 0", victoria: "204; 1"},
@@ -156,7 +157,12 @@ func version2(job string, now time.Time, all []written) wire {
 			ts.LabelsRefs = append(ts.LabelsRefs, symbols.Symbolize(s))
 		}
 		for _, age := range w.ages {
-			ts.Samples = append(ts.Samples, writev2.Sample{Timestamp: now.Add(-age).UnixMilli(), Value: w.value})
+			ms := now.Add(-age).UnixMilli()
+			if w.native {
+				ts.Histograms = append(ts.Histograms, nativeAt2(ms))
+			} else {
+				ts.Samples = append(ts.Samples, writev2.Sample{Timestamp: ms, Value: w.value})
+			}
 		}
 		req.Timeseries = append(req.Timeseries, ts)
 	}
@@ -180,6 +186,14 @@ func nativeAt(ms int64) prompb.Histogram {
 		Count: &prompb.Histogram_CountInt{CountInt: 2}, Sum: 3, ZeroThreshold: 0.001,
 		ZeroCount:     &prompb.Histogram_ZeroCountInt{},
 		PositiveSpans: []prompb.BucketSpan{{Length: 2}}, PositiveDeltas: []int64{1, 0}, Timestamp: ms,
+	}
+}
+
+func nativeAt2(ms int64) writev2.Histogram {
+	return writev2.Histogram{
+		Count: &writev2.Histogram_CountInt{CountInt: 2}, Sum: 3, ZeroThreshold: 0.001,
+		ZeroCount:     &writev2.Histogram_ZeroCountInt{},
+		PositiveSpans: []writev2.BucketSpan{{Length: 2}}, PositiveDeltas: []int64{1, 0}, Timestamp: ms,
 	}
 }
 
