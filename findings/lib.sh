@@ -1,6 +1,7 @@
 # lib.sh: what the findings share. Each works in a folder of its own, which goes at the end.
 set -eu
 export GOFLAGS=-mod=mod GOWORK=off LC_ALL=C
+root=$(cd "$(dirname "$0")/.." && pwd)
 dir=$(mktemp -d)
 pids=
 trap 'for p in $pids; do kill -9 "$p" 2>/dev/null || :; done; rm -rf "$dir"' EXIT
@@ -191,9 +192,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/golang/snappy"
@@ -205,9 +208,9 @@ const (
 	version2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
 )
 
-// send returns the status and the text of an error.
+// send returns the status, and the text of an error or what the answer says was written.
 func send(base, contentType, version string, message []byte) (int, string) {
-	req, err := http.NewRequest(http.MethodPost, base+"/api/v1/write", bytes.NewReader(snappy.Encode(nil, message)))
+	req, err := http.NewRequest(http.MethodPost, base+cmp.Or(os.Getenv("WRITE_PATH"), "/api/v1/write"), bytes.NewReader(snappy.Encode(nil, message)))
 	must(err)
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("Content-Encoding", "snappy")
@@ -217,7 +220,13 @@ func send(base, contentType, version string, message []byte) (int, string) {
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	must(err)
-	return resp.StatusCode, strings.TrimSpace(string(text))
+	all := strings.TrimSpace(string(text))
+	for _, kind := range []string{"Samples", "Histograms"} {
+		if n := resp.Header.Get("X-Prometheus-Remote-Write-" + kind + "-Written"); n != "" {
+			all += " " + kind + "-Written: " + n
+		}
+	}
+	return resp.StatusCode, all
 }
 
 // get returns the answer to a GET.
@@ -249,6 +258,15 @@ func must(err error) {
 	}
 }
 GO
+}
+
+# backend NAME VERSION: one that e2e/backends pins, as the program $program. It is compiled
+# where make e2e-backends has not done so, which takes an hour on two cores.
+backend() {
+	kept=${BACKENDS:-$HOME/.cache/pushbridge/backends}
+	sh "$root/e2e/backends/build.sh" "$1" "$kept"
+	program=$kept/$1-$2
+	[ -x "$program" ] || { echo "$1 is another one than $2, which the finding is about" >&2; exit 1; }
 }
 
 # debian_victoriametrics, debian_prometheus: start one on an empty folder; its address is $base.
