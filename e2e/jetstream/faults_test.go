@@ -23,9 +23,19 @@ var (
 // of their own.
 func newReplicasBehind(t *testing.T) (r *replicas, servers, receivers [][]*proxy) {
 	t.Helper()
+	return newReplicasOf(t, "", false)
+}
+
+// newReplicasOf starts them from another binary, empty for the one that is tested. They may know each
+// other's addresses.
+func newReplicasOf(t *testing.T, binary string, advertise bool) (r *replicas, servers, receivers [][]*proxy) {
+	t.Helper()
 	r = &replicas{cluster: newCluster(t), receiver: newReceiver(t)}
 	for _, id := range []string{"a", "b", "c"} {
 		g := r.newGateway(id, "--replica.id="+id, "--storage.nats-stream=gateway")
+		if g.binary = binary; advertise {
+			g.args = append(g.args, "--replica.advertise-url="+g.url)
+		}
 		var own []*proxy
 		for _, u := range r.urls() {
 			p := newProxy(t, strings.TrimPrefix(u, "nats://"))

@@ -1,6 +1,7 @@
 package jetstream_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -26,6 +27,7 @@ const patience = time.Minute
 type gateway struct {
 	t       testing.TB
 	id, url string
+	binary  string // empty: binary(t)
 	args    []string
 	log     string
 	cmd     *exec.Cmd
@@ -75,7 +77,7 @@ func (g *gateway) start() {
 		g.t.Fatal(err)
 	}
 	defer out.Close()
-	g.cmd = exec.CommandContext(context.Background(), binary(g.t), g.args...)
+	g.cmd = exec.CommandContext(context.Background(), cmp.Or(g.binary, binary(g.t)), g.args...)
 	g.cmd.Stdout, g.cmd.Stderr = out, out
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := g.cmd.Start(); err != nil {
@@ -208,12 +210,13 @@ type load struct {
 	cut     atomic.Int64 // not answered at all: whoever was asked was not there, or ended
 
 	mu      sync.Mutex
-	answers []time.Time // when pushes were answered 200
+	answers []time.Time    // when pushes were answered 200
+	ids     map[string]int // how often each push id was given
 }
 
-func startLoad(t *testing.T, pushers int, targets func(pusher, turn int) string) *load {
+func startLoad(t testing.TB, pushers int, targets func(pusher, turn int) string) *load {
 	ctx, end := context.WithCancel(context.Background())
-	l := &load{t: t, targets: targets, end: end, acked: make([]atomic.Int64, pushers), tried: make([]atomic.Int64, pushers), turns: make([]atomic.Int64, pushers)}
+	l := &load{t: t, targets: targets, end: end, acked: make([]atomic.Int64, pushers), tried: make([]atomic.Int64, pushers), turns: make([]atomic.Int64, pushers), ids: map[string]int{}}
 	for i := range pushers {
 		l.done.Go(func() { l.push(ctx, i) })
 	}
@@ -246,6 +249,7 @@ func (l *load) push(ctx context.Context, i int) {
 		l.pushes.Add(1)
 		l.mu.Lock()
 		l.answers = append(l.answers, time.Now())
+		l.ids[r.Header.Get("X-Pushbridge-Push-Id")]++
 		l.mu.Unlock()
 	}
 }
@@ -258,6 +262,19 @@ func (l *load) flow(n int64) {
 	l.t.Helper()
 	from := l.pushes.Load()
 	eventually(l.t, "pushes are answered", func() bool { return l.pushes.Load() >= from+n })
+}
+
+// twice returns how many acknowledged pushes have got an id that another one has: a place in the
+// log that was given out twice. It is why the servers are told what a writer expects.
+func (l *load) twice() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, times := range l.ids {
+		if id != "" {
+			n += times - 1
+		}
+	}
+	return n
 }
 
 // silence returns the longest time without an answer behind from.

@@ -1,6 +1,7 @@
 package jetstream_test
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"sync"
@@ -17,6 +18,7 @@ type proxy struct {
 	cond *sync.Cond
 	cut  bool
 	held bool
+	swap [2]string // what is exchanged for what in what goes to the other side: of one length
 	open map[net.Conn]bool
 }
 
@@ -74,6 +76,9 @@ func (p *proxy) pass(to, from net.Conn, holds bool) {
 			for p.held && !p.cut {
 				p.cond.Wait()
 			}
+			if s := p.swap; s[0] != "" {
+				copy(b, bytes.ReplaceAll(b[:n], []byte(s[0]), []byte(s[1])))
+			}
 			p.mu.Unlock()
 		}
 		if n > 0 {
@@ -90,6 +95,13 @@ func (p *proxy) pass(to, from net.Conn, holds bool) {
 		return
 	}
 	_, _ = to.Close(), from.Close()
+}
+
+// exchange says what goes through it as something else.
+func (p *proxy) exchange(swap [2]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.swap = swap
 }
 
 // set cuts the cable or mends it, and holds what goes through it or lets it go on.

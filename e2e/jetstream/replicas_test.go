@@ -50,6 +50,9 @@ func (r *replicas) leader() (leader *gateway) {
 // settled holds all replicas to the same state, and the destination to all of it.
 func (r *replicas) settled(l *load) {
 	r.t.Helper()
+	if n := l.twice(); n > 0 {
+		r.t.Errorf("%d pushes have got a place in the log that another one has", n)
+	}
 	leader := r.leader()
 	head := leader.metric("pushbridge_queue_head_sequence ")
 	for _, g := range r.all {
