@@ -26,6 +26,7 @@ type committer[R any] struct {
 	retry   *time.Timer
 
 	company  company
+	tail     Tail // of what others have written, see following
 	follower Follower[R]
 }
 

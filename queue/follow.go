@@ -80,8 +80,7 @@ func (c *committer[R]) follow() error {
 		return nil
 	}
 	c.l.store.Publish()
-	t := c.l.store.Tail(c.at)
-	defer func() { _ = t.Close() }() // was only read from
+	t := c.following()
 	followed := false
 	for {
 		var r R
@@ -110,6 +109,18 @@ func (c *committer[R]) follow() error {
 		}
 		c.adopt(r, e)
 	}
+}
+
+// following returns the log behind the last record. It goes on where it was, since to find that
+// place anew may take reading all that is in front of it.
+func (c *committer[R]) following() Tail {
+	if c.tail == nil || c.tail.At().Seq != c.at.Seq {
+		if c.tail != nil {
+			_ = c.tail.Close() // was only read from
+		}
+		c.tail = c.l.store.Tail(c.at)
+	}
+	return c.tail
 }
 
 // outdate refuses what waits, and from now on what was built before.

@@ -64,6 +64,9 @@ func (t *tail) Close() error {
 // record returns the next record behind the place.
 func (t *tail) record() (*record, error) {
 	if r := t.held; r != nil {
+		if r.Seq > t.published().Seq {
+			return nil, io.EOF
+		}
 		t.held = nil
 		return r, nil
 	}
@@ -78,7 +81,7 @@ func (t *tail) record() (*record, error) {
 		case err != nil || r == nil: // the message is sound and its content is not
 			t.batch = nil
 		case r.Seq > t.published().Seq:
-			t.batch, t.next = nil, 0
+			t.held = r // it will be
 			return nil, io.EOF
 		case r.Seq == t.at.Seq:
 			t.at = queue.Place{Seq: r.Seq, Total: r.Total, Exact: true}
