@@ -160,25 +160,39 @@ func measureFewAndMany(b *testing.B, name string, few, many int) {
 	b.StopTimer()
 	pushes, start := 4_000, func(groups int) *gateway { return filledPushgateway(b, groups) }
 	if name == "pushbridge" {
-		start = func(groups int) *gateway {
-			g := startPushbridge(b, "--remote-write.url="+newCounter(b, "bench_").url)
-			fill(b, g, groups)
-			eventuallyWithin(b, 5*time.Minute, "the stored groups are sent", func() error {
-				if n := g.metric(b, "pushbridge_remotewrite_samples_pending"); n > 0 {
-					return fmt.Errorf("%v samples", n)
-				}
-				return nil
-			})
-			return g
-		}
+		start = func(groups int) *gateway { return filledPushbridge(b, b.TempDir(), groups) }
 	} else {
 		pushes = 40 // of which the larger one needs seconds each
 	}
 	gateways := [2]*gateway{start(few), start(many)}
-	groups := [2]int{few, min(many, 1000)}
+	pushByTurns(b, gateways, [2]int{few, min(many, 1000)}, 1, pushes)
+	for _, g := range gateways {
+		g.kill()
+	}
+	b.StartTimer()
+}
+
+// filledPushbridge returns a gateway with stored groups, which its receiver has.
+func filledPushbridge(b *testing.B, storage string, groups int) *gateway {
+	b.Helper()
+	g := startPushbridgeIn(b, storage, "--remote-write.url="+newCounter(b, "bench_").url)
+	fill(b, g, groups)
+	eventuallyWithin(b, 10*time.Minute, "the stored groups are sent", func() error {
+		if n := g.metric(b, "pushbridge_remotewrite_samples_pending"); n > 0 {
+			return fmt.Errorf("%v samples", n)
+		}
+		return nil
+	})
+	return g
+}
+
+// pushByTurns pushes to two gateways, to each stride-th of their groups, and reports the p50 of
+// each and how much the second is.
+func pushByTurns(b *testing.B, gateways [2]*gateway, groups [2]int, stride, pushes int) {
+	b.Helper()
 	b.StartTimer()
 	took := driveTo(b, 1, pushes, func(_, i int) (string, string) {
-		return fmt.Sprintf("%s/metrics/job/stored/group/%d", gateways[i%2].url, i/2%groups[i%2]), benchBody(10, i)
+		return fmt.Sprintf("%s/metrics/job/stored/group/%d", gateways[i%2].url, i/2*stride%groups[i%2]), benchBody(10, i)
 	})
 	b.StopTimer()
 	var each [2][]time.Duration
@@ -190,10 +204,28 @@ func measureFewAndMany(b *testing.B, name string, few, many int) {
 	b.ReportMetric(float64(large)/1e6, "many-p50-ms")
 	b.ReportMetric(100*(float64(large)/float64(small)-1), "more-%")
 	b.ReportMetric(0, "ns/op")
-	for _, g := range gateways {
+}
+
+// BenchmarkMillionGroups is BenchmarkFewAndMany with ten groups and a million, ten million
+// series, and pushes to groups from all over. Then the larger one is killed and started again.
+func BenchmarkMillionGroups(b *testing.B) {
+	const groups, pushes = 1_000_000, 20_000
+	for b.Loop() {
+		b.StopTimer()
+		storage := b.TempDir()
+		gateways := [2]*gateway{filledPushbridge(b, b.TempDir(), 10), filledPushbridge(b, storage, groups)}
+		pushByTurns(b, gateways, [2]int{10, groups}, groups/pushes, 2*pushes)
+		b.ReportMetric(float64(gateways[1].memory(b, "VmRSS")>>20), "RSS-MiB")
+		for _, g := range gateways {
+			g.kill()
+		}
+		begin := time.Now()
+		g := startPushbridgeIn(b, storage)
+		b.ReportMetric(time.Since(begin).Seconds(), "restart-s")
+		b.ReportMetric(float64(g.memory(b, "VmRSS")>>20), "restarted-RSS-MiB")
 		g.kill()
+		b.StartTimer()
 	}
-	b.StartTimer()
 }
 
 // mustGetWithin reads a large answer.
