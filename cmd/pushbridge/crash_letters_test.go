@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -196,9 +197,12 @@ func (c *lettersCrash) balance(t *testing.T) (b lettersBooks) {
 
 func (c *lettersCrash) command(t *testing.T, args ...string) []byte {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), c.binary, args...).Output()
+	cmd := exec.CommandContext(t.Context(), c.binary, args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s: %v", strings.Join(args, " "), err)
+		t.Fatalf("%s: %v\n%s\n%d pushes were kept", strings.Join(args, " "), err, &said, c.acked)
 	}
 	return out
 }
