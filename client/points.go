@@ -103,10 +103,6 @@ func (f *pointFamily) put(s pointSample, line string) {
 		f.byLabels[key] = m
 		f.metrics = append(f.metrics, m)
 	}
-	if n := len(m.points); n > 0 && m.points[n-1].time == s.time {
-		m.points[n-1].lines = append(m.points[n-1].lines, line)
-		return
-	}
 	m.points = append(m.points, point{s.time, []string{line}})
 }
 

@@ -61,6 +61,7 @@ func (l *Log[R]) Run(ctx context.Context) error {
 	c := &l.commit
 	defer c.retry.Stop()
 	defer c.company.timer.Stop()
+	defer c.closeTail()
 	c.reopen() // so that readiness is true to the store before the first record
 	keeping := make(chan struct{})
 	kept := make(chan struct{})

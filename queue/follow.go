@@ -115,12 +115,17 @@ func (c *committer[R]) follow() error {
 // place anew may take reading all that is in front of it.
 func (c *committer[R]) following() Tail {
 	if c.tail == nil || c.tail.At().Seq != c.at.Seq {
-		if c.tail != nil {
-			_ = c.tail.Close() // was only read from
-		}
+		c.closeTail()
 		c.tail = c.l.store.Tail(c.at)
 	}
 	return c.tail
+}
+
+func (c *committer[R]) closeTail() {
+	if c.tail != nil {
+		_ = c.tail.Close() // was only read from
+		c.tail = nil
+	}
 }
 
 // outdate refuses what waits, and from now on what was built before.

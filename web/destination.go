@@ -12,7 +12,7 @@ type Destination struct {
 	URL      string `json:"url"`                // without secrets; empty of one that is not configured any more
 	Protocol string `json:"protocol,omitempty"` // "1.0", "2.0", or empty while that is not known
 
-	State   string    `json:"state"` // as the metric has it: "ok", "never_tried", "catching_up", "failing", "refusing", "losing", "paused", "elsewhere": another replica sends
+	State   string    `json:"state"` // as the metric has it: "ok", "never_tried", "catching_up", "failing", "refusing", "losing", "paused"; or StateElsewhere
 	Since   time.Time `json:"since,omitzero"`
 	Healthy bool      `json:"healthy"`
 	Paused  bool      `json:"paused"` // by an operator
@@ -29,9 +29,12 @@ type Destination struct {
 	Hint          string    `json:"hint,omitempty"` // what to look at, where the error tells
 }
 
+// StateElsewhere is the state of a destination that another replica sends to.
+const StateElsewhere = "elsewhere"
+
 // Words is the state for people.
 func (d Destination) Words() string {
-	if d.State == "elsewhere" {
+	if d.State == StateElsewhere {
 		return "sent to by another replica"
 	}
 	return strings.ReplaceAll(d.State, "_", " ")

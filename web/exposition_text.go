@@ -33,7 +33,7 @@ func (t *textView) family(f *family) error {
 	if err := t.header(f); err != nil {
 		return err
 	}
-	t.setName(t.escape(f.name))
+	t.setName(escape(f.name, t.scheme))
 	t.v.eachSeries(f, t.member, t.unpushed)
 	_, err := t.w.Write(nil)
 	return err
@@ -45,7 +45,7 @@ func (t *textView) header(f *family) error {
 		_, err := expfmt.MetricFamilyToText(t.w, model.EscapeMetricFamily(f.own, t.scheme))
 		return err
 	}
-	name := appendName(nil, t.escape(f.name))
+	name := appendName(nil, escape(f.name, t.scheme))
 	b := t.line[:0]
 	if help, ok := f.help(); ok {
 		b = append(append(append(b, "# HELP "...), name...), ' ')
@@ -150,8 +150,6 @@ type fixedLabel struct {
 	from, to int
 	added    bool
 }
-
-func (l *labelWriter) escape(name string) string { return escape(name, l.scheme) }
 
 func escape(name string, scheme model.EscapingScheme) string {
 	if scheme == model.NoEscaping || model.LegacyValidation.IsValidMetricName(name) {

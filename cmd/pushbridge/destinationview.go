@@ -43,9 +43,6 @@ func (d *destinations) status() []web.Destination {
 	return append(out, d.orphans(kept)...)
 }
 
-// sentElsewhere is the state of a destination that another replica sends to.
-const sentElsewhere = "elsewhere"
-
 // followed describes the destinations by what the log says of them: the positions and books that
 // whoever leads has written there.
 func (d *destinations) followed(kept map[string]web.Letters) []web.Destination {
@@ -54,7 +51,7 @@ func (d *destinations) followed(kept map[string]web.Letters) []web.Destination {
 	out := []web.Destination{}
 	for _, section := range d.sections() {
 		id := section.ID()
-		view := web.Destination{Name: id, URL: section.Redacted(), State: sentElsewhere, Since: leader.Since, Healthy: true}
+		view := web.Destination{Name: id, URL: section.Redacted(), State: web.StateElsewhere, Since: leader.Since, Healthy: true}
 		view.DeadLetters = kept[id]
 		if since := d.notes.paused(id); !since.IsZero() {
 			view.State, view.Since, view.Healthy, view.Paused = string(remotewrite.StatePaused), since, false, true
