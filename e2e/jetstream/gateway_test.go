@@ -169,12 +169,20 @@ type receiver struct{ url string }
 func newReceiver(t testing.TB) *receiver {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "address")
-	cmd := exec.CommandContext(context.Background(), binary(t), "receive", "--web.listen-address=127.0.0.1:0", "--web.listen-address-file="+file, "--output=")
+	output := filepath.Join(t.TempDir(), "samples")
+	cmd := exec.CommandContext(context.Background(), binary(t), "receive", "--web.listen-address=127.0.0.1:0", "--web.listen-address-file="+file,
+		"--strict", "--times", "--output="+output)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			logViolations(t, output)
+		}
+	})
 	r := &receiver{}
 	eventually(t, "the receiver listens", func() bool {
 		b, err := os.ReadFile(file)
@@ -182,6 +190,21 @@ func newReceiver(t testing.TB) *receiver {
 		return err == nil && len(b) > 0
 	})
 	return r
+}
+
+// logViolations says what was wrong with what arrived, and what arrived right before.
+func logViolations(t testing.TB, output string) {
+	text, err := os.ReadFile(output)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	lines := strings.Split(string(text), "\n")
+	for i, line := range lines {
+		if strings.Contains(line, "VIOLATION") {
+			t.Logf("arrived:\n%s", strings.Join(lines[max(0, i-20):i+1], "\n"))
+		}
+	}
 }
 
 func (r *receiver) write() string { return r.url + "/api/v1/write" }
