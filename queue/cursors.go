@@ -136,6 +136,14 @@ func (c *Cursor) IsNew() bool {
 	return slices.ContainsFunc(c.shards, func(p ShardSlot) bool { return !p.Started })
 }
 
+// HasSent reports whether anything may have been sent to the destination since the cursor
+// was made, be it that it is still new.
+func (c *Cursor) HasSent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.shards, func(p ShardSlot) bool { return p.Started || p.Sent > p.Acked })
+}
+
 func (cs *cursors) list() []CursorStatus {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

@@ -46,10 +46,10 @@ func (x *dispatcher) run(ctx, hard context.Context) {
 	_, x.end = x.d.cursor.Ledger()
 	x.moveTo(x.d.cursor.Acknowledged())
 	switch {
+	case len(x.d.o.Former) > 0: // to a new one too: it was sent some of its first state, or all
+		x.oweNames()
 	case x.d.debt.first.Load():
 		x.oweFirst()
-	case len(x.d.o.Former) > 0:
-		x.oweNames()
 	}
 	for {
 		x.askState()

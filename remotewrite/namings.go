@@ -56,7 +56,7 @@ func NewNamings(file string, log *slog.Logger) *Namings {
 func (n *Namings) Follow(c *Config, o *Options) {
 	id := c.ID()
 	n.rename(id, c.FormerIDs())
-	o.Former = n.change(id, NamingOf(c, o), o.Cursor.IsNew())
+	o.Former = n.change(id, NamingOf(c, o), o.Cursor.HasSent())
 	o.FormerEnded = func() { n.ended(id) }
 }
 
@@ -91,13 +91,13 @@ func (n *Namings) rename(id string, former []string) {
 }
 
 // change notes what the destination id is sent under from now on, and returns what
-// it was sent under before. A new one has nothing behind it.
-func (n *Namings) change(id string, now Naming, isNew bool) []Naming {
+// it was sent under before. One that was never sent anything has nothing behind it.
+func (n *Namings) change(id string, now Naming, hasSent bool) []Naming {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	k := n.known[id]
 	switch {
-	case k == nil || isNew || k.Now.Place != now.Place:
+	case k == nil || !hasSent || k.Now.Place != now.Place:
 		n.known[id] = &noted{Now: now}
 	case k.Now.Equal(now):
 		return slices.Clone(k.Before)

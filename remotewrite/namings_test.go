@@ -33,7 +33,7 @@ func TestNamings(t *testing.T) {
 		name string
 		do   func()
 		now  string
-		new  bool
+		none bool // was sent to it
 		want []string
 	}{
 		{name: "nothing was before", now: "a"},
@@ -47,7 +47,7 @@ func TestNamings(t *testing.T) {
 		{name: "many", now: "d", want: []string{"a", "b", "c"}},
 		{name: "too many", now: "e", want: []string{"b", "c", "d"}},
 		{name: "kept", do: func() { n.Keep([]queue.CursorStatus{{ID: "dest"}}) }, now: "e", want: []string{"b", "c", "d"}},
-		{name: "a cursor that begins again", now: "f", new: true},
+		{name: "a cursor that begins again", now: "f", none: true},
 		{name: "gone", do: func() { n.Keep(nil) }, now: "g"},
 		{name: "a file that is none", do: func() {
 			if err := os.WriteFile(file, []byte("what: [is, this]"), 0o600); err != nil {
@@ -59,7 +59,7 @@ func TestNamings(t *testing.T) {
 		if step.do != nil {
 			step.do()
 		}
-		if diff := gocmp.Diff(step.want, sites(n.change("dest", external(step.now), step.new))); diff != "" {
+		if diff := gocmp.Diff(step.want, sites(n.change("dest", external(step.now), !step.none))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", step.name, diff)
 		}
 	}
@@ -69,9 +69,9 @@ func TestNamings(t *testing.T) {
 // that it was.
 func TestNamingsAreRenamed(t *testing.T) {
 	n := NewNamings("", slog.New(slog.DiscardHandler))
-	n.change("old", external("a"), false)
+	n.change("old", external("a"), true)
 	n.rename("new", []string{"older", "old"})
-	if diff := gocmp.Diff([]string{"a"}, sites(n.change("new", external("b"), false))); diff != "" {
+	if diff := gocmp.Diff([]string{"a"}, sites(n.change("new", external("b"), true))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -67,7 +67,14 @@ var cursorCases = []testCase{
 		c, isNew, err := r.log.OpenCursor("dest", 2)
 		r.must(err)
 		r.hold("at first", c, "5/5", "5/5")
-		r.must(c.Acked(0, 5))
+		if c.HasSent() {
+			r.Error("nothing was sent, and it has sent something")
+		}
+		r.must(c.Sent(0, 6))
+		if !c.HasSent() || !c.IsNew() {
+			r.Error("something was sent, and it has sent nothing, or is new no more")
+		}
+		r.must(c.Acked(0, 6))
 		if !isNew || !c.IsNew() {
 			r.Error("it is not new before the second shard has acknowledged")
 		}
