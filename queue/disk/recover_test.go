@@ -215,6 +215,13 @@ func TestRecovery(t *testing.T) {
 			func(_ *testing.T, s *stored) {
 				s.sim.edit(last(s), func(b []byte) []byte { return append(b, make([]byte, 5000)...) })
 			},
+			healthy,
+		},
+		{
+			"zeros behind the last record, and something behind them",
+			func(_ *testing.T, s *stored) {
+				s.sim.edit(last(s), func(b []byte) []byte { return append(append(b, make([]byte, 5000)...), 1) })
+			},
 			with(func(o *outcome) { o.Damage = []string{"6.segment~"} }),
 		},
 		{

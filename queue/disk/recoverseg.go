@@ -246,7 +246,7 @@ func (r *recovery) reportHoles(holes []*CorruptionError, synced int64, v *segmen
 	}
 	if end, total := next.end(); v.first > 0 && v.last < end && !r.d.damage.names(v.last+1, end) {
 		r.d.report(&CorruptionError{
-			File: numbered(v.number, segmentSuffix), Segment: v.number, Offset: v.bytes,
+			File: numbered(v.number, segmentSuffix), Segment: v.number, Offset: v.size, Length: v.bytes - v.size,
 			First: v.last + 1, Last: end, Samples: minus(total, v.total), Cut: true, Err: errShort,
 		})
 	}

@@ -66,7 +66,41 @@ func (s *scanner) next() (frame, error) {
 	if !isDamage(err) {
 		return frame{}, err
 	}
+	ended, eerr := s.ended(err)
+	if eerr != nil {
+		return frame{}, eerr
+	}
+	if ended {
+		s.off = s.end
+		return frame{}, io.EOF
+	}
 	return frame{}, s.skip(err)
+}
+
+// ended reports whether nothing but zeros follows, which were written ahead of records: there
+// is no frame at s.off, for the reason cause. What the disk cannot read is no zero.
+func (s *scanner) ended(cause error) (bool, error) {
+	if !s.known || !errors.Is(cause, errNoFrame) {
+		return false, nil
+	}
+	end, err := s.written(s.off)
+	return end == s.off && !s.unreadable, err
+}
+
+// written returns where the zeros at the end begin, or off if all from there on are.
+func (s *scanner) written(off int64) (int64, error) {
+	end := off
+	for at := off; at < s.end; {
+		b, err := s.window(at, min(scanChunk, s.end-at))
+		if err != nil || len(b) == 0 {
+			return end, err
+		}
+		if n := len(bytes.TrimRight(b, "\x00")); n > 0 {
+			end = at + int64(n)
+		}
+		at += int64(len(b))
+	}
+	return end, nil
 }
 
 // accept moves the scanner behind f.
@@ -188,9 +222,14 @@ func (s *scanner) resume(bad *CorruptionError, f *frame) error {
 	return bad
 }
 
-// torn describes damage that nothing good follows.
+// torn describes damage that nothing good follows, up to the page in which the zeros at the
+// end begin.
 func (s *scanner) torn(bad *CorruptionError, seen [2]uint64) error {
-	bad.Length = s.end - bad.Offset
+	end, err := s.written(bad.Offset)
+	if err != nil {
+		return err
+	}
+	bad.Length = min(s.end, (end+pageSize-1)/pageSize*pageSize) - bad.Offset
 	bad.First, bad.Last = seen[0], seen[1]
 	bad.Torn = true
 	s.off = s.end

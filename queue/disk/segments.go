@@ -38,13 +38,14 @@ func (l *segments) publish(s *segment, v segmentView) {
 	l.published = queue.Place{Seq: v.last, Total: v.total, Exact: true}
 }
 
-// sealed notes that nothing is added to s any more, and that its file grew by a footer.
+// sealed notes that nothing is added to s any more, and that its file ends with a footer of
+// that size.
 // It returns what readers may see.
 func (l *segments) sealed(s *segment, footer int64) segmentView {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.view.sealed = true
-	s.view.bytes += footer
+	s.view.bytes = s.view.size + footer
 	return s.view
 }
 
@@ -112,9 +113,9 @@ func (l *segments) bytesBehind(seq uint64) (bytes int64) {
 		switch v := s.view; {
 		case v.last <= seq:
 		case v.first > seq:
-			bytes += v.bytes
+			bytes += v.size
 		default:
-			bytes += int64(float64(v.bytes) * float64(v.last-seq) / float64(v.last-v.first+1))
+			bytes += int64(float64(v.size) * float64(v.last-seq) / float64(v.last-v.first+1))
 		}
 	}
 	return bytes

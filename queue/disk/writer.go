@@ -120,7 +120,7 @@ func (w *writer) write(b *queue.Batch) error {
 	}
 	last, v := &b.Records[len(b.Records)-1], &w.view
 	v.size += w.size
-	v.bytes = v.size
+	v.bytes = max(v.bytes, v.size)
 	v.last, v.total = last.Seq, last.Total
 	v.records += uint64(len(b.Records))
 	for i := range b.Records {
@@ -186,6 +186,7 @@ func (w *writer) flush(pieces ...[]byte) error {
 		if len(b) == 0 {
 			continue
 		}
+		w.extend(int64(len(b)))
 		if err := writeAll(w.file, b, w.view.size+w.size); err != nil {
 			return fmt.Errorf("write segment %d: %w", w.seg.number, err)
 		}
@@ -265,12 +266,15 @@ func (w *writer) release() (file, *segment) {
 	return f, s
 }
 
-// seal writes the footer and closes the segment. Everything in it is durable already,
+// seal writes the footer, cuts off the zeros behind it and closes the segment. Everything in it is durable already,
 // or need not be by the mode: an error costs nothing but a longer scan at the next
 // start, except with Interval.
 func (w *writer) seal(sync bool) error {
 	f, s := w.release()
 	err := writeAll(f, appendFooter(nil, w.seed, w.view), w.view.size)
+	if err == nil && w.view.bytes > w.view.size {
+		err = f.Truncate(w.view.size + footerSize)
+	}
 	if err == nil && sync {
 		err = w.syncFile(f)
 	}
