@@ -22,8 +22,11 @@ INFO       := github.com/prometheus/common/version
 LDFLAGS    := -s -w -X $(INFO).Version=$(VERSION) -X $(INFO).BuildUser=make -X $(INFO).Revision=$(REVISION) -X $(INFO).Branch=$(BRANCH) \
 	-X $(INFO).BuildDate=$(BUILD_DATE)
 
+# make build TAGS=sigv4 adds what signs requests for AWS: docs/decisions/0014-aws-behind-a-tag.md.
+TAGS       :=
+COMMA      := ,
 # Without what cli makes manual pages of, which is not used and costs every start a millisecond.
-TAGS       := urfave_cli_no_docs
+BUILD_TAGS := urfave_cli_no_docs$(addprefix $(COMMA),$(TAGS))
 
 # Folders with a test file that holds $(1).
 with = $(sort $(dir $(shell grep -rlE --include='*_test.go' --exclude-dir=e2e --exclude-dir=tools '$(1)' .)))
@@ -34,15 +37,15 @@ with = $(sort $(dir $(shell grep -rlE --include='*_test.go' --exclude-dir=e2e --
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## bin/pushbridge
-	CGO_ENABLED=0 go build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $(BIN)/pushbridge ./cmd/pushbridge
+build: ## bin/pushbridge; TAGS=sigv4 for Amazon's managed Prometheus
+	CGO_ENABLED=0 go build -trimpath -tags '$(BUILD_TAGS)' -ldflags '$(LDFLAGS)' -o $(BIN)/pushbridge ./cmd/pushbridge
 
 DIST ?= $(CURDIR)/dist
 PLATFORMS ?= linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64
 release: build ## DIST (dist): archives, Debian packages, bills of materials and checksums; the same for the same commit
 	rm -rf $(DIST)
 	@go build -C tools/release -o $(BIN)/release .
-	$(BIN)/release -source $(CURDIR) -dist $(DIST) -host $(BIN)/pushbridge -version $(VERSION) -ldflags '$(LDFLAGS)' -tags '$(TAGS)' \
+	$(BIN)/release -source $(CURDIR) -dist $(DIST) -host $(BIN)/pushbridge -version $(VERSION) -ldflags '$(LDFLAGS)' -tags '$(BUILD_TAGS)' \
 		-platforms $(PLATFORMS) -time $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 # The second build has nothing of the first: another folder, and an empty build cache.
@@ -64,12 +67,13 @@ lint: ## golangci-lint over every module
 	@for m in $(OWN_MODULES); do echo "lint $$m"; (cd $$m && $(LINT) run --allow-serial-runners --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
 # typecount, not go tool: it has no dependencies. Of what no command reaches deadcode tells nothing
-# but that it is dead, so the suite for stores and what tests use is looked at from the tests.
+# but that it is dead, so the suite for stores and what tests use is looked at from the tests. The
+# commands have the tag sigv4, the tests do not, so that both are seen.
 DEADCODE = $(call TOOL,deadcode)
 size: $(BIN)/typecount ## types within their bounds, and no function that nothing calls; TABLE=1 prints sizes
 	@if [ -n "$(TABLE)" ]; then $(BIN)/typecount -table; exit; fi; \
 	$(BIN)/typecount -exceptions tools/typecount/exceptions || exit 1; \
-	dead=$$($(DEADCODE) ./cmd/... && $(DEADCODE) -test ./...) || exit 1; \
+	dead=$$($(DEADCODE) -tags sigv4 ./cmd/... && $(DEADCODE) -test ./...) || exit 1; \
 	[ -z "$$dead" ] || { echo "$$dead"; echo "Remove what nothing calls, or what only tests call."; exit 1; }
 
 fmt: ## format the code
@@ -123,16 +127,17 @@ crash: ## kill -9, torn disks and clock steps for CRASH_TIME (5m)
 crash-cluster: build ## kill, stop and continue three replicas and three NATS servers for CRASH_TIME; CRASH_SEED=n repeats
 	cd e2e/jetstream && PUSHBRIDGE_BINARY=$(BIN)/pushbridge go test -count=1 -timeout 0 -v -run TestCrashCluster . -crash.time=$(CRASH_TIME) -crash.seed=$(or $(CRASH_SEED),0)
 
+# With the tag sigv4 in lint and tests: make test and the first vet are without it.
 check: $(BIN)/testcount ## format, vet, lint, size, tests under -race: what CI runs after make test, before make e2e
 	$(LINT) fmt --diff ./...
 	go vet ./...
-	GOOS=windows go vet ./... # nobody runs the tests there: at least it builds
+	GOOS=windows go vet -tags sigv4 ./... # nobody runs the tests there: at least it builds
 	@$(MAKE) --no-print-directory lint size
-	@$(COUNT) go test -json -race -shuffle=on -timeout=20m ./...
+	@$(COUNT) go test -json -race -tags sigv4 -shuffle=on -timeout=20m ./...
 	@for m in release testcount typecount; do $(COUNT) go test -C tools/$$m -json . || exit 1; done
 
 vulncheck: ## known faults of what the binary calls; asks vuln.go.dev, which CI does not reach, or VULNDB=file:///a/copy
-	@$(call TOOL,govulncheck) $(if $(VULNDB),-db $(VULNDB)) ./... || { status=$$?; [ $$status -eq 3 ] || \
+	@$(call TOOL,govulncheck) -tags sigv4 $(if $(VULNDB),-db $(VULNDB)) ./... || { status=$$?; [ $$status -eq 3 ] || \
 		echo "Nothing was checked: make vulncheck needs vuln.go.dev, or a copy of its database: make vulncheck VULNDB=file:///a/copy"; exit $$status; }
 
 clean: ## remove what was built

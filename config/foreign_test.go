@@ -75,15 +75,4 @@ var foreign = map[string]string{
 	"relabel.Config.TargetLabel":  "Label to set.",
 	"relabel.Config.Replacement":  "Its value, with $1 for a group of the regex. $1 without one.",
 	"relabel.Config.Action":       "replace, keep, drop, keepequal, dropequal, hashmod, labelmap, labeldrop, labelkeep, lowercase or uppercase. replace without one.",
-
-	"sigv4.SigV4Config.Region":             "Region. Without one as AWS' SDK finds it, and so are the keys.",
-	"sigv4.SigV4Config.AccessKey":          "Id of the key.",
-	"sigv4.SigV4Config.SecretKey":          "The key.",
-	"sigv4.SigV4Config.Profile":            "Profile of AWS' configuration files.",
-	"sigv4.SigV4Config.RoleARN":            "Role to take on.",
-	"sigv4.SigV4Config.ExternalID":         "External id for the role.",
-	"sigv4.SigV4Config.SessionName":        "Name of the session in the role.",
-	"sigv4.SigV4Config.Tags":               "Tags of the session.",
-	"sigv4.SigV4Config.UseFIPSSTSEndpoint": "Ask for the role where FIPS 140 holds.",
-	"sigv4.SigV4Config.ServiceName":        "Name in the signature. aps without one.",
 }

@@ -18,7 +18,6 @@ import (
 
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/version"
-	"github.com/prometheus/sigv4"
 )
 
 // Protocol is a version of remote write.
@@ -176,42 +175,6 @@ func (c *client) renewAuthSometimes() error {
 	}
 	t.at = now
 	return t.renew()
-}
-
-// signer is sigv4, set up with the first request: it asks for credentials, and
-// while nobody answers that the others must be able to start (promise P4).
-type signer struct {
-	config *sigv4.SigV4Config
-	next   doorway
-
-	mu   sync.Mutex
-	made http.RoundTripper
-}
-
-// RoundTrip signs and sends.
-func (s *signer) RoundTrip(r *http.Request) (*http.Response, error) {
-	rt, err := s.get(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	return rt.RoundTrip(r)
-}
-
-// CloseIdleConnections passes it on.
-func (s *signer) CloseIdleConnections() { s.next.CloseIdleConnections() }
-
-func (s *signer) get(ctx context.Context) (http.RoundTripper, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.made != nil {
-		return s.made, nil
-	}
-	rt, err := sigv4.NewSigV4RoundTripper(s.config, s.next, sigv4.WithContext(context.WithoutCancel(ctx)))
-	if err != nil {
-		return nil, fmt.Errorf("sigv4: %w", err)
-	}
-	s.made = rt
-	return rt, nil
 }
 
 // dialRandom dials one of the addresses of a host, any of them, so that the

@@ -17,7 +17,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/sigv4"
 )
 
 // post sends "body" once to a client of c.
@@ -288,22 +287,6 @@ func TestSecretFilesAreReadOnUse(t *testing.T) {
 		if got := r.header.Get("Authorization"); got != "Bearer "+token {
 			t.Errorf("got %q", got)
 		}
-	}
-}
-
-func TestSigV4Signs(t *testing.T) {
-	r := newRecorder(t, nil)
-	c := configFor(t, r.URL)
-	c.SigV4 = &sigv4.SigV4Config{Region: "eu-west-1", AccessKey: "AKID", SecretKey: "secret"}
-	if err := c.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	a := post(t, c, Protocol1, 0)
-	if got := r.header.Get("Authorization"); !strings.HasPrefix(got, "AWS4-HMAC-SHA256 Credential=AKID/") {
-		t.Errorf("%+v, Authorization %q", a, got)
-	}
-	if r.body != "body" {
-		t.Errorf("body %q", r.body)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/relabel"
-	"github.com/prometheus/sigv4"
 )
 
 // Config is one section of remote_write, field by field as Prometheus has it, so
@@ -49,8 +48,9 @@ type Config struct {
 	Metadata MetadataConfig `yaml:"metadata_config,omitempty"`
 
 	HTTPClient promconfig.HTTPClientConfig `yaml:",inline"`
-	// Signatures for Amazon's managed Prometheus.
-	SigV4 *sigv4.SigV4Config `yaml:"sigv4,omitempty"`
+	// Signatures for Amazon's managed Prometheus, in a binary built with the tag sigv4.
+	// Others refuse it.
+	SigV4 *SigV4Config `yaml:"sigv4,omitempty"`
 
 	// Refused: not part of this build. Use oauth2 with the token_url of the tenant.
 	AzureAD any `yaml:"azuread,omitempty"`
@@ -309,7 +309,7 @@ func (c *Config) validateAuth() error {
 	case c.GoogleIAM != nil:
 		return errors.New("google_iam: not part of this build; put an authenticating proxy in front of the destination")
 	case c.SigV4 != nil:
-		return c.SigV4.Validate()
+		return c.SigV4.validate()
 	}
 	return nil
 }

@@ -138,7 +138,7 @@ func TestConfigRefuses(t *testing.T) {
 		"reserved http_header": {"url: http://h\nhttp_headers: {X-Amz-Date: {values: [x]}}", `setting header "X-Amz-Date" is not allowed`},
 		"two auth methods":     {"url: http://h\nbasic_auth: {username: u}\nsigv4: {region: r}", "at most one of"},
 		"two ways of basic":    {"url: http://h\nbasic_auth: {username: u, password: p, password_file: f}", "at most one of basic_auth password"},
-		"sigv4":                {"url: http://h\nsigv4: {access_key: a}", "SigV4 Access key and Secret Key"},
+		"sigv4 key":            {"url: http://h\nsigv4: {regoin: r}", "field regoin not found"},
 		"azuread":              {"url: http://h\nazuread: {cloud: AzurePublic}", "azuread: not part of this build"},
 		"google_iam":           {"url: http://h\ngoogle_iam: {credentials_file: f}", "google_iam: not part of this build"},
 		"proxy":                {"url: http://h\nno_proxy: x", "if no_proxy is configured, proxy_url must also be configured"},

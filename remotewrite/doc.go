@@ -44,7 +44,7 @@
 // troubled.go and natives.go. What became of samples is found out in settled.go, kept in
 // books.go and progress.go, and told in report.go, refusals.go, blame.go, metrics.go and
 // status.go. restate.go, naming.go and backfill.go send the state beside the log;
-// config.go, identity.go and place.go are about sections.
+// config.go, identity.go, place.go and signing.go are about sections.
 //
 // Each rule of the protocol, and the test that shows it, is in
 // docs/remote-write.md.

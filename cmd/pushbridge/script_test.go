@@ -55,10 +55,16 @@ func TestScript(t *testing.T) {
 // underRace is whether the race detector is built in, which takes several times the memory.
 var underRace bool
 
+// signs is whether requests can be signed for AWS: the tag sigv4.
+var signs bool
+
 // condition is what scripts may ask beside what testscript knows.
 func condition(name string) (bool, error) {
-	if name == "race" {
+	switch name {
+	case "race":
 		return underRace, nil
+	case "sigv4":
+		return signs, nil
 	}
 	return false, fmt.Errorf("%q is no condition", name)
 }

@@ -1,0 +1,5 @@
+//go:build sigv4
+
+package main
+
+func init() { signs = true }
