@@ -70,3 +70,19 @@ func licenceIn(t *testing.T, dir string) string {
 	}
 	return "something else"
 }
+
+// TestAWSIsBehindATag: nothing of Amazon's is in a binary that was not built for it, by
+// whatever way.
+func TestAWSIsBehindATag(t *testing.T) {
+	for tags, want := range map[string]bool{"": false, "sigv4": true} {
+		list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags="+tags, "../cmd/pushbridge")
+		list.Stderr = t.Output()
+		out, err := list.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(out), "github.com/aws/"); got != want {
+			t.Errorf("tags %q: packages of AWS' SDK: %t, want %t", tags, got, want)
+		}
+	}
+}
