@@ -32,7 +32,7 @@
 //
 // # Where to look
 //
-// gateway.go opens, writer.go carries out changes and waits, pushid.go names their records, upkeep.go expires,
-// refreshes and writes snapshots, restate.go tells the whole state once, and own.go
+// gateway.go opens, writer.go carries out changes and waits, pushid.go names their records, upkeep.go expires
+// and writes snapshots, turns.go refreshes, restate.go tells the whole state once, and own.go
 // says which names are the gateway's own.
 package gateway

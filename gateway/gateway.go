@@ -85,6 +85,10 @@ type Options struct {
 	// that was far ahead. Receivers may refuse what comes next.
 	ResetClock bool
 
+	// TakeOver is for how long nobody may lead, where several may: groups are refreshed
+	// so much earlier.
+	TakeOver time.Duration
+
 	Logger     *slog.Logger          // discards
 	Registerer prometheus.Registerer // nil for no metrics
 	Now        func() time.Time      // time.Now
@@ -104,6 +108,7 @@ type Gateway struct {
 	awaited awaited
 
 	doubtful doubtful
+	turns    turns
 
 	// outdated: groups that are not pushed to may go by other rules than the state.
 	outdated atomic.Bool
@@ -122,7 +127,7 @@ func Open(s queue.Store, o Options) (*Gateway, error) {
 	g := &Gateway{
 		state: state.New(o.state()), log: log, store: storeOf(log),
 		logger: o.Logger.With("component", "gateway"), now: o.Now,
-		kept: func(*group.Record) {}, changed: make(chan struct{}, 1),
+		kept: func(*group.Record) {}, changed: make(chan struct{}, 1), turns: turns{takeOver: o.TakeOver},
 		samples: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pushbridge_ingest_samples_total",
 			Help: "Samples of the changes that were kept, before relabelling; stale markers are counted too.",
@@ -136,6 +141,7 @@ func Open(s queue.Store, o Options) (*Gateway, error) {
 	if err := g.restore(o.ResetClock); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
+	g.turns.begin(g.state.Newest()) // so long somebody has refreshed
 	if o.Registerer != nil {
 		o.Registerer.MustRegister(metrics, g.samples)
 	}
@@ -146,6 +152,7 @@ func Open(s queue.Store, o Options) (*Gateway, error) {
 func (g *Gateway) fold(r *group.Record, seq uint64) []*group.Record {
 	g.state.Fold(r, seq)
 	g.awaited.saw(r, seq)
+	g.turns.saw(r)
 	refreshed := g.state.Refreshed(r, seq)
 	g.doubtful.keep(seq, refreshed, g.now())
 	return refreshed
@@ -200,6 +207,7 @@ func (g *Gateway) readBack() (floor int64, err error) {
 	g.doubtful.cursors = g.log.Cursors()
 	err = g.log.Replay(seq, func(r *group.Record, seq uint64) error {
 		g.state.Fold(r, seq)
+		g.turns.saw(r)
 		g.doubtful.readBack(g, r, seq)
 		return nil
 	})

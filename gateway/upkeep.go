@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pushbridge/pushbridge/group"
-	"github.com/pushbridge/pushbridge/state"
 )
 
 // expireInterval is how exactly groups end at their time.
@@ -37,11 +36,13 @@ func (g *Gateway) followRules(ctx context.Context, sends func() bool) error {
 		round, stop := context.WithCancel(ctx)
 		var work errgroup.Group
 		for _, interval := range g.state.Rules().Intervals() {
-			work.Go(func() error { return g.refreshAt(round, interval, sends) })
+			n := g.turns.marked(interval)
+			work.Go(func() error { return g.refreshAt(round, interval, n, sends) })
 		}
 		select {
 		case <-ctx.Done():
 		case <-g.changed:
+			g.turns.begin(g.now().UnixMilli())
 		}
 		stop()
 		if err := work.Wait(); err != nil {
@@ -49,17 +50,6 @@ func (g *Gateway) followRules(ctx context.Context, sends func() bool) error {
 		}
 	}
 	return nil
-}
-
-// refreshAt goes around the slots once in each interval.
-func (g *Gateway) refreshAt(ctx context.Context, interval time.Duration, sends func() bool) error {
-	slot := 0
-	return Every(ctx, interval/state.RefreshSlots, func() {
-		if sends() {
-			g.Refresh(slot, interval)
-		}
-		slot = (slot + 1) % state.RefreshSlots
-	})
 }
 
 // Every calls f at an interval until ctx ends.
@@ -92,8 +82,8 @@ func (g *Gateway) expire() {
 }
 
 // Refresh sends the groups of a slot again that were not pushed within the interval.
-// While the log takes nothing it waits for the next round: a clock mark could not be
-// kept. Run does it at the intervals of the rules.
+// While the log takes nothing it does nothing: a clock mark could not be kept. Run does it
+// at the intervals of the rules.
 func (g *Gateway) Refresh(slot int, interval time.Duration) {
 	if g.Ready() == nil {
 		g.state.Refresh(slot, interval, g.now(), g.pass, g.emit)

@@ -121,6 +121,7 @@ func (g *Gateway) settle(r *group.Record, seq uint64, err error) error {
 	g.state.Fold(r, seq)
 	g.samples.Add(float64(r.Samples()))
 	r.Written()
+	g.turns.saw(r)
 	g.jobs.observe(r)
 	g.kept(r)
 	return nil

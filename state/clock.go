@@ -73,6 +73,9 @@ func (c *clock) reset() {
 	c.highest.Store(0)
 }
 
+// Newest returns the largest timestamp that was given out or seen.
+func (s *Store) Newest() int64 { return s.clock.highest.Load() }
+
 // ResetClock forgets floors and last timestamps, after a clock that was far
 // ahead: what is pushed from now on is stamped with the time of the push.
 func (s *Store) ResetClock() {

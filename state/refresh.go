@@ -127,7 +127,8 @@ func (x *refreshing) records(version func(*entry) (g *group.Group, last int64)) 
 }
 
 // due returns the members of a group that were not pushed within the interval, and
-// whether there is something to send at all.
+// whether there is something to send at all. When it was refreshed before is no matter:
+// turns come earlier than an interval after each other.
 func (x *refreshing) due(g *group.Group, last int64) (members []group.Member, due bool) {
 	limit := x.at - x.interval.Milliseconds()
 	for _, m := range g.Members {
@@ -136,7 +137,7 @@ func (x *refreshing) due(g *group.Group, last int64) (members []group.Member, du
 			members = append(members, m)
 		}
 	}
-	return members, len(members) > 0 || last <= limit
+	return members, len(members) > 0 || min(g.Last, last) <= limit
 }
 
 // again says again what members of a group have, at another time.

@@ -421,5 +421,5 @@ func (d *destinations) listAndChange() ([]*destination, <-chan struct{}) {
 	return slices.Clone(d.current), d.changed
 }
 
-// any reports whether there is a destination at all.
-func (d *destinations) any() bool { return len(d.list()) > 0 }
+// any reports whether there is a destination at all, although it may be about to begin.
+func (d *destinations) any() bool { return len(d.sections()) > 0 }

@@ -188,6 +188,7 @@ func (s *server) gatewayOptions() gateway.Options {
 		},
 		Queue:      queue.Options{OnFull: s.settings.onFull, OrphanRetention: orNone(s.settings.orphanRetention), LateCursors: len(s.settings.stream.URLs) > 0},
 		ResetClock: s.settings.resetClock,
+		TakeOver:   s.settings.takeOver(),
 		Own:        s.registry,
 		Reserved:   reservedFamilies,
 		Logger:     s.log,

@@ -41,6 +41,15 @@ func (s *settings) readStream(r *flagReader) {
 	s.stream = o
 }
 
+// takeOver is how long it may take until another replica leads, on a busy machine too: 5 s
+// with a lease of 3 s. Without replicas there is nothing to take over.
+func (s *settings) takeOver() time.Duration {
+	if len(s.stream.URLs) == 0 {
+		return 0
+	}
+	return s.stream.Lease * 5 / 3
+}
+
 // readReplica reads what a replica is to the others, which only a gateway is.
 func (s *settings) readReplica(r *flagReader) {
 	o := &s.stream
