@@ -42,7 +42,7 @@ func binary(t testing.TB) string {
 	return path
 }
 
-// gateway starts one with a destination at the url to.
+// gateway starts one with a destination at the url to, if there is one.
 func (c *cluster) gateway(id, to string, args ...string) *gateway {
 	c.t.Helper()
 	g := c.newGateway(id, "--replica.id="+id, "--storage.nats-stream=gateway")
@@ -50,7 +50,10 @@ func (c *cluster) gateway(id, to string, args ...string) *gateway {
 	for _, u := range c.urls() {
 		g.args = append(g.args, "--storage.nats-url="+u)
 	}
-	g.args = append(append(g.args, "--remote-write.url="+to), args...)
+	if to != "" {
+		g.args = append(g.args, "--remote-write.url="+to)
+	}
+	g.args = append(g.args, args...)
 	g.start()
 	return g
 }
@@ -210,7 +213,7 @@ func logViolations(t testing.TB, output string) {
 func (r *receiver) write() string { return r.url + "/api/v1/write" }
 
 // stats returns what the receiver counted.
-func (r *receiver) stats(t testing.TB) (s struct{ Requests, Samples, Violations, Repeats int }) {
+func (r *receiver) stats(t testing.TB) (s struct{ Requests, Samples, Series, Violations, Repeats int }) {
 	t.Helper()
 	_, body := get(r.url + "/api/v1/stats")
 	if err := json.Unmarshal([]byte(body), &s); err != nil {

@@ -20,6 +20,7 @@ type network struct {
 
 	mu   sync.Mutex
 	on   bool
+	left int // requests that pass before they are held
 	held []*http.Request
 }
 
@@ -43,6 +44,10 @@ func (n *network) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q.Header = r.Header.Clone()
 	n.mu.Lock()
 	hold := n.on && len(body) > 0
+	if hold && n.left > 0 {
+		n.left--
+		hold = false
+	}
 	if hold {
 		n.held = append(n.held, q)
 	}
@@ -69,8 +74,15 @@ func (n *network) pass(w http.ResponseWriter, q *http.Request) {
 func (n *network) hold(on bool) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.on = on
+	n.on, n.left = on, 0
 	return len(n.held)
+}
+
+// holdAfter begins to hold behind some requests.
+func (n *network) holdAfter(requests int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.on, n.left = true, requests
 }
 
 func (n *network) count() int {
