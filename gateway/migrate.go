@@ -21,6 +21,9 @@ type Migration struct {
 	Source   string               // what the stores are called
 	Target   string
 
+	// Carry moves what is beside the logs, which are held and do not run.
+	Carry func(from, to *Gateway) error
+
 	Logger *slog.Logger
 	Now    func() time.Time
 }
@@ -61,6 +64,9 @@ func (m Migration) Run() (done Migrated, err error) {
 		return done, err
 	}
 	if err := compare(source, target); err != nil {
+		return done, err
+	}
+	if err := m.Carry(source, target); err != nil {
 		return done, err
 	}
 	if err := from.Leave(fmt.Sprintf("%s at %s", m.Target, m.Now().UTC().Format(time.RFC3339))); err != nil {

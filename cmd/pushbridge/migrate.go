@@ -51,8 +51,8 @@ func migrateCommand() *cli.Command {
 	}
 }
 
-const migrateDescription = `The state, the positions of destinations, their books and what they were not
-sent yet are moved, and the identity that push ids have. What is moved to must
+const migrateDescription = `The state, the positions of destinations, their books and pauses, and what they
+were not sent yet are moved, and the identity that push ids have. What is moved to must
 be empty. In the end both sides are compared, and the one that was moved from is
 marked: no gateway opens it any more, and nothing of it is changed or removed.
 When it is cut short, neither was changed for good: the same command once more
@@ -64,6 +64,7 @@ type migration struct {
 	dir    string
 	stream jetstream.Options
 	to     string
+	paused int // destinations that are
 }
 
 // migrant is the name under which a migration leads a stream: it goes on where one was
@@ -94,16 +95,58 @@ func (m *migration) run(w io.Writer) error {
 	if m.to == toDirectory {
 		m.From, m.To, m.Source, m.Target = m.To, m.From, m.Target, m.Source
 	}
-	m.Logger, m.Now = slog.New(slog.DiscardHandler), time.Now
+	m.Logger, m.Now, m.Carry = slog.New(slog.DiscardHandler), time.Now, m.carryPauses
 	done, err := m.Run()
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "moved from %s to %s: %d groups, %d destinations with their books, and %d records with %d samples for them\n",
 		m.Source, m.Target, done.Groups, done.Destinations, done.Records, done.Samples)
+	if m.paused > 0 {
+		fmt.Fprintf(w, "destinations that are paused there, too: %d\n", m.paused)
+	}
 	fmt.Fprintln(w, "compared: state, positions, books and records are the same on both sides")
 	fmt.Fprintf(w, "%s is marked as moved and stays as it is: no gateway opens it any more\n", m.Source)
 	return m.tellWhatStays(w)
+}
+
+// carryPauses notes at one side which destinations an operator has paused at the other.
+func (m *migration) carryPauses(from, to *gateway.Gateway) error {
+	here, err := m.notesAt(from)
+	if err != nil {
+		return err
+	}
+	there, err := m.notesAt(to)
+	if err != nil {
+		return err
+	}
+	m.paused = 0
+	for _, c := range from.Log().Cursors() {
+		since := here.paused(c.ID)
+		if !since.IsZero() {
+			m.paused++
+		}
+		if since.Equal(there.paused(c.ID)) {
+			continue
+		}
+		if err := there.pause(c.ID, since); err != nil {
+			return fmt.Errorf("carry the pause of destination %q: %w", c.ID, err)
+		}
+	}
+	return nil
+}
+
+// notesAt returns what is noted at one side of the destinations.
+func (m *migration) notesAt(g *gateway.Gateway) (*notes, error) {
+	if l := g.Log(); l.Shared() {
+		return &notes{shared: l.Lease(), log: m.Logger}, nil
+	}
+	n := &notes{file: filepath.Join(m.dir, notesName), log: m.Logger}
+	var err error
+	if n.of, err = readNotes(n.file); err != nil {
+		return nil, fmt.Errorf("read which destinations are paused: %s: %w", n.file, err)
+	}
+	return n, nil
 }
 
 // tellWhatStays lists what is only in a directory.

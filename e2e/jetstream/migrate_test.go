@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -118,7 +119,28 @@ func (g *gateway) pushID(job string) string {
 	return r.Header.Get("X-Pushbridge-Push-Id")
 }
 
-// TestMigrate moves a directory with a backlog to a stream, and back, while the migration
+// pause pauses a destination, by its place, or resumes it.
+func (g *gateway) pause(i int, what string) {
+	g.t.Helper()
+	name := g.accounts()[i].Name
+	if status, _, text := request(g.t, http.MethodPost, g.url+"/api/v1/destinations/"+url.PathEscape(name)+"/"+what, ""); status != http.StatusOK {
+		g.t.Fatalf("%s: %d %s", what, status, text)
+	}
+}
+
+// paused holds the destinations to being paused or not.
+func (g *gateway) paused(want ...bool) {
+	g.t.Helper()
+	var got []bool
+	for _, a := range g.accounts() {
+		got = append(got, a.Paused)
+	}
+	if !slices.Equal(got, want) {
+		g.t.Errorf("gateway %s has paused %v, want %v", g.id, got, want)
+	}
+}
+
+// TestMigrate moves a directory with a backlog, and a destination that is paused, to a stream, and back, while the migration
 // is killed again and again.
 func TestMigrate(t *testing.T) {
 	c, r := newCluster(t), newReceiver(t)
@@ -130,6 +152,7 @@ func TestMigrate(t *testing.T) {
 		id = g.pushID(fmt.Sprintf("job%d", i))
 	}
 	eventually(t, "one destination has everything", func() bool { return g.delivered() == 150 })
+	g.pause(1, "pause")
 	want := g.facts()
 	g.kill()
 
@@ -140,6 +163,7 @@ func TestMigrate(t *testing.T) {
 	s := c.gateway("a", r.write(), "--remote-write.url="+nowhere)
 	eventually(t, "ready", s.ready)
 	s.same(want)
+	s.paused(false, true)
 	if status, body := get(s.url + "/api/v1/pushes/" + id); status != http.StatusOK {
 		t.Errorf("the stream does not know push %s: %d %s", id, status, body)
 	}
@@ -149,6 +173,8 @@ func TestMigrate(t *testing.T) {
 	}
 	eventually(t, "one destination has that too", func() bool { return s.delivered() == 153 })
 	want = s.facts()
+	s.pause(0, "pause")
+	s.pause(1, "resume")
 	if out, err := c.migration("directory", back).CombinedOutput(); err == nil || !strings.Contains(string(out), `is in use: stop all replicas first: replica "a" leads`) {
 		t.Errorf("a stream in use is moved from: %v\n%s", err, out)
 	}
@@ -160,6 +186,7 @@ func TestMigrate(t *testing.T) {
 	s.refused("its content was moved to " + back)
 	g = c.embedded(back, r.write(), nowhere)
 	g.same(want)
+	g.paused(true, false)
 	if s := r.stats(t); s.Violations != 0 || s.Samples != 153 {
 		t.Errorf("the receiver counted %+v", s)
 	}
