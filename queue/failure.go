@@ -24,6 +24,9 @@ func (c *committer[R]) fail(batch []queued[R], cause error) {
 func (c *committer[R]) failed(cause error) {
 	c.ready = false
 	c.l.metrics.failures.Inc()
+	if errors.Is(cause, ErrElsewhere) { // before anybody is refused for it; the store may read later who leads
+		c.l.role.set(false)
+	}
 	c.l.intake.fail(cause)
 	c.play()
 	if errors.Is(cause, ErrAtRisk) { // the state at least can be saved
