@@ -91,6 +91,7 @@ func lastMade(n, marked, now int64) int64 {
 // refreshAt makes the turns of an interval behind n until ctx ends. Those that were missed, since
 // nobody led or the log took nothing, come one after the other, hurry times as fast as
 // usual: so none comes later than the first did, and a round takes a tenth of the interval.
+// A turn whose mark the log refused comes a round later.
 func (g *Gateway) refreshAt(ctx context.Context, interval time.Duration, n int64, sends func() bool) error {
 	step := g.turns.step(interval)
 	soon := max(step/hurry, shortestWait)

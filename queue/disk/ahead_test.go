@@ -1,8 +1,10 @@
 package disk
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"syscall"
 	"testing"
@@ -118,5 +120,55 @@ func testAheadWithoutRoom(t *testing.T) {
 	stop()
 	if got := readAll(t, sim); len(got.records) < kept || len(got.damage) != 0 {
 		t.Errorf("%d records of %d, damage %v", len(got.records), kept, got.damage)
+	}
+}
+
+// TestAheadWhileItIsWritten: who inspects a segment that another process writes reads zeros, and
+// then the record that was written over them. That is no damage.
+func TestAheadWhileItIsWritten(t *testing.T) {
+	sim := newSim()
+	l, stop := startSim(t, sim, aheadOptions(Always))
+	for i := range 3 {
+		add(t, l, rec{Body: fmt.Sprint("push ", i)})
+	}
+	stop()
+	name := sim.list(segmentSuffix)[0]
+	places := places(t, sim, name)
+	b := append(bytes.Clone(sim.now[name].data), make([]byte, 2*scanChunk)...) // more than is read at once
+	h, err := parseSegmentHeader(b, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	early := append(bytes.Clone(b[:places[2].from]), make([]byte, len(b)-int(places[2].from))...)
+	scan := newScanner(&overwritten{early, b}, name, newView(h, true), int64(len(b)))
+	scan.ahead = true
+	for range places[1:] { // records and footer
+		if _, err := scan.next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := scan.next(); !errors.Is(err, io.EOF) {
+		t.Errorf("at the end: %v", err)
+	}
+}
+
+// overwritten is a file that has more in it from the second read on.
+type overwritten struct{ before, after []byte }
+
+func (w *overwritten) ReadAt(b []byte, off int64) (int, error) {
+	defer func() { w.before = w.after }()
+	return bytes.NewReader(w.before).ReadAt(b, off)
+}
+
+// TestZeroedEnd: zeros in the place of what was published are damage, not zeros ahead.
+func TestZeroedEnd(t *testing.T) {
+	sim, _ := build(t, 30, true)
+	name := sim.list(segmentSuffix)[1]
+	all := places(t, sim, name)
+	last := all[len(all)-2] // the footer stays
+	sim.edit(name, func(b []byte) []byte { clear(b[last.from:last.to]); return b })
+	got := readAll(t, sim)
+	if len(got.damage) != 1 || got.damage[0].First != last.seq || got.damage[0].Last != last.seq || got.damage[0].Length != last.to-last.from {
+		t.Errorf("damage %+v, want record %d, %d bytes", got.damage, last.seq, last.to-last.from)
 	}
 }

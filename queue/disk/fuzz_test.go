@@ -57,6 +57,7 @@ func FuzzScan(f *testing.F) {
 
 func scanAll(t *testing.T, b []byte, v segmentView) {
 	scan := newScanner(bytes.NewReader(b), "fuzz", v, int64(len(b)))
+	scan.ahead = true
 	at := min(v.start, int64(len(b)))
 	for {
 		fr, err := scan.next()

@@ -194,6 +194,7 @@ func (in *inspector) scan(info fileInfo, v segmentView) error {
 		return err
 	}
 	scan := newScanner(f, info.name, v, info.size)
+	scan.ahead = true
 	bases := readBases{}
 	for {
 		fr, err := scan.next()

@@ -196,6 +196,7 @@ func (r *recovery) scanSegment(s *opened, next *segmentHeader) (readable bool, e
 	*v = newView(s.header, s.good)
 	v.bytes, v.sealed = s.size, true
 	scan := newScanner(f, s.name, *v, s.size)
+	scan.ahead = true
 	var holes []*CorruptionError
 	for {
 		fr, err := scan.next()

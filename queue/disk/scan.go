@@ -28,6 +28,7 @@ type scanner struct {
 	known  bool  // last and total are: false in front of the first good frame of a segment without a header
 	synced int64 // offset of the last frame with flagSynced
 
+	ahead      bool // zeros ahead of records may follow the last frame, since the end is that of the file
 	unreadable bool // the disk could not read a page
 
 	buf     []byte // the bytes from bufAt on
@@ -59,28 +60,33 @@ func (s *scanner) next() (frame, error) {
 	if s.off >= s.end {
 		return frame{}, io.EOF
 	}
-	f, err := s.parse(s.off)
-	if err == nil {
-		return f, s.accept(&f)
+	for again := s.ahead; ; again = false {
+		f, err := s.parse(s.off)
+		if err == nil {
+			return f, s.accept(&f)
+		}
+		if !isDamage(err) {
+			return frame{}, err
+		}
+		ended, eerr := s.ended(err)
+		if eerr != nil {
+			return frame{}, eerr
+		}
+		if ended {
+			s.off = s.end
+			return frame{}, io.EOF
+		}
+		if !again {
+			return frame{}, s.skip(err)
+		}
+		s.buf = s.buf[:0] // who writes the segment may have written over the zeros since
 	}
-	if !isDamage(err) {
-		return frame{}, err
-	}
-	ended, eerr := s.ended(err)
-	if eerr != nil {
-		return frame{}, eerr
-	}
-	if ended {
-		s.off = s.end
-		return frame{}, io.EOF
-	}
-	return frame{}, s.skip(err)
 }
 
 // ended reports whether nothing but zeros follows, which were written ahead of records: there
 // is no frame at s.off, for the reason cause. What the disk cannot read is no zero.
 func (s *scanner) ended(cause error) (bool, error) {
-	if !s.known || !errors.Is(cause, errNoFrame) {
+	if !s.ahead || !s.known || !errors.Is(cause, errNoFrame) {
 		return false, nil
 	}
 	end, err := s.written(s.off)
@@ -222,14 +228,16 @@ func (s *scanner) resume(bad *CorruptionError, f *frame) error {
 	return bad
 }
 
-// torn describes damage that nothing good follows, up to the page in which the zeros at the
-// end begin.
+// torn describes damage that nothing good follows, without pages of zeros ahead.
 func (s *scanner) torn(bad *CorruptionError, seen [2]uint64) error {
-	end, err := s.written(bad.Offset)
-	if err != nil {
-		return err
+	bad.Length = s.end - bad.Offset
+	if s.ahead {
+		end, err := s.written(bad.Offset)
+		if err != nil {
+			return err
+		}
+		bad.Length = min(s.end, (end+pageSize-1)/pageSize*pageSize) - bad.Offset
 	}
-	bad.Length = min(s.end, (end+pageSize-1)/pageSize*pageSize) - bad.Offset
 	bad.First, bad.Last = seen[0], seen[1]
 	bad.Torn = true
 	s.off = s.end
