@@ -47,6 +47,7 @@ func based(t testing.TB, sim *simDisk, name string) map[uint64][]uint64 {
 	}
 	by := map[uint64][]uint64{}
 	scan := newScanner(&simFile{d: sim, n: sim.now[name]}, name, newView(h, true), int64(len(b)))
+	scan.ahead = true
 	for {
 		f, err := scan.next()
 		if errors.Is(err, io.EOF) {

@@ -75,6 +75,7 @@ func flipRecord(t *testing.T, sim *simDisk, seq uint64) {
 			t.Fatal(err)
 		}
 		scan := newScanner(f, name, newView(h, true), int64(len(b)))
+		scan.ahead = true
 		for {
 			fr, err := scan.next()
 			if errors.As(err, new(*CorruptionError)) {
