@@ -54,7 +54,7 @@ func (t *turns) saw(mark *group.Record) {
 }
 
 func (t *turns) keepLocked(interval time.Duration, n int64) {
-	if t.last == nil || len(t.last) == maxIntervals {
+	if _, known := t.last[interval]; t.last == nil || !known && len(t.last) == maxIntervals {
 		t.last = map[time.Duration]int64{}
 	}
 	t.last[interval] = n

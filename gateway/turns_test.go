@@ -177,3 +177,19 @@ func TestLastMade(t *testing.T) {
 		}
 	}
 }
+
+// TestTurnsOfManyIntervals: as many intervals as are remembered keep their turns when one of
+// them has another.
+func TestTurnsOfManyIntervals(t *testing.T) {
+	var x turns
+	for i := range maxIntervals + 1 {
+		x.mu.Lock()
+		x.keepLocked(time.Duration(i%maxIntervals+1)*time.Minute, int64(i%maxIntervals+1))
+		x.mu.Unlock()
+	}
+	for i := range maxIntervals {
+		if n := x.marked(time.Duration(i+1) * time.Minute); n != int64(i+1) {
+			t.Errorf("the turn of an interval of %d minutes is %d", i+1, n)
+		}
+	}
+}
