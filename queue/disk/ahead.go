@@ -21,10 +21,15 @@ func (w *writer) extend(n int64) {
 	if w.o.Fsync != Always || end <= v.bytes || n > step/8 {
 		return
 	}
-	to := min(max(v.bytes, v.size+w.size)+step, w.o.SegmentBytes)
-	for at := max(v.bytes, v.size+w.size); at < to && end <= to; at = v.bytes {
+	at := max(v.bytes, v.size+w.size)
+	to := min(at+step, w.o.SegmentBytes)
+	if end > to {
+		return
+	}
+	for at < to {
 		n, err := w.file.WriteAt(zeros[:min(to-at, int64(len(zeros)))], at)
-		v.bytes = at + int64(n)
+		at += int64(n)
+		v.bytes = at
 		if err != nil {
 			return
 		}

@@ -140,8 +140,7 @@ func TestAheadWhileItIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	early := append(bytes.Clone(b[:places[2].from]), make([]byte, len(b)-int(places[2].from))...)
-	scan := newScanner(&overwritten{early, b}, name, newView(h, true), int64(len(b)))
-	scan.ahead = true
+	scan := newFileScanner(&overwritten{early, b}, name, newView(h, true), int64(len(b)))
 	for range places[1:] { // records and footer
 		if _, err := scan.next(); err != nil {
 			t.Fatal(err)

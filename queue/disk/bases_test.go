@@ -46,8 +46,7 @@ func based(t testing.TB, sim *simDisk, name string) map[uint64][]uint64 {
 		t.Fatal(err)
 	}
 	by := map[uint64][]uint64{}
-	scan := newScanner(&simFile{d: sim, n: sim.now[name]}, name, newView(h, true), int64(len(b)))
-	scan.ahead = true
+	scan := newFileScanner(&simFile{d: sim, n: sim.now[name]}, name, newView(h, true), int64(len(b)))
 	for {
 		f, err := scan.next()
 		if errors.Is(err, io.EOF) {

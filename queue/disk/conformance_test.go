@@ -74,8 +74,7 @@ func flipRecord(t *testing.T, sim *simDisk, seq uint64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		scan := newScanner(f, name, newView(h, true), int64(len(b)))
-		scan.ahead = true
+		scan := newFileScanner(f, name, newView(h, true), int64(len(b)))
 		for {
 			fr, err := scan.next()
 			if errors.As(err, new(*CorruptionError)) {

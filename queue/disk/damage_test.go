@@ -114,8 +114,7 @@ func places(t testing.TB, sim *simDisk, name string) []place {
 		t.Fatal(err)
 	}
 	all := []place{{0, 0, 0, segmentHeaderSize}}
-	scan := newScanner(&simFile{d: sim, n: sim.now[name]}, name, newView(h, true), int64(len(b)))
-	scan.ahead = true
+	scan := newFileScanner(&simFile{d: sim, n: sim.now[name]}, name, newView(h, true), int64(len(b)))
 	for {
 		f, err := scan.next()
 		if errors.Is(err, io.EOF) {

@@ -56,8 +56,7 @@ func FuzzScan(f *testing.F) {
 }
 
 func scanAll(t *testing.T, b []byte, v segmentView) {
-	scan := newScanner(bytes.NewReader(b), "fuzz", v, int64(len(b)))
-	scan.ahead = true
+	scan := newFileScanner(bytes.NewReader(b), "fuzz", v, int64(len(b)))
 	at := min(v.start, int64(len(b)))
 	for {
 		fr, err := scan.next()

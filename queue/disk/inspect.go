@@ -193,8 +193,7 @@ func (in *inspector) scan(info fileInfo, v segmentView) error {
 	if err != nil {
 		return err
 	}
-	scan := newScanner(f, info.name, v, info.size)
-	scan.ahead = true
+	scan := newFileScanner(f, info.name, v, info.size)
 	bases := readBases{}
 	for {
 		fr, err := scan.next()

@@ -195,8 +195,7 @@ func (r *recovery) scanSegment(s *opened, next *segmentHeader) (readable bool, e
 	v := &s.view
 	*v = newView(s.header, s.good)
 	v.bytes, v.sealed = s.size, true
-	scan := newScanner(f, s.name, *v, s.size)
-	scan.ahead = true
+	scan := newFileScanner(f, s.name, *v, s.size)
 	var holes []*CorruptionError
 	for {
 		fr, err := scan.next()
@@ -246,9 +245,13 @@ func (r *recovery) reportHoles(holes []*CorruptionError, synced int64, v *segmen
 		return
 	}
 	if end, total := next.end(); v.first > 0 && v.last < end && !r.d.damage.names(v.last+1, end) {
+		err := errShort
+		if v.bytes > v.size { // zeros stand there
+			err = errNoFrame
+		}
 		r.d.report(&CorruptionError{
 			File: numbered(v.number, segmentSuffix), Segment: v.number, Offset: v.size, Length: v.bytes - v.size,
-			First: v.last + 1, Last: end, Samples: minus(total, v.total), Cut: true, Err: errShort,
+			First: v.last + 1, Last: end, Samples: minus(total, v.total), Cut: true, Err: err,
 		})
 	}
 }

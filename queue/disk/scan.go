@@ -28,7 +28,7 @@ type scanner struct {
 	known  bool  // last and total are: false in front of the first good frame of a segment without a header
 	synced int64 // offset of the last frame with flagSynced
 
-	ahead      bool // zeros ahead of records may follow the last frame, since the end is that of the file
+	ahead      bool // see newFileScanner
 	unreadable bool // the disk could not read a page
 
 	buf     []byte // the bytes from bufAt on
@@ -46,6 +46,13 @@ func newScanner(src io.ReaderAt, name string, v segmentView, end int64) *scanner
 	if v.first > 0 {
 		s.last, s.known = v.first-1, true
 	}
+	return s
+}
+
+// newFileScanner returns one up to the end of the file, where zeros may be ahead of records.
+func newFileScanner(src io.ReaderAt, name string, v segmentView, size int64) *scanner {
+	s := newScanner(src, name, v, size)
+	s.ahead = true
 	return s
 }
 

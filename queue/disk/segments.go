@@ -39,8 +39,7 @@ func (l *segments) publish(s *segment, v segmentView) {
 }
 
 // sealed notes that nothing is added to s any more, and that its file ends with a footer of
-// that size.
-// It returns what readers may see.
+// that size. It returns what readers may see.
 func (l *segments) sealed(s *segment, footer int64) segmentView {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -266,9 +266,9 @@ func (w *writer) release() (file, *segment) {
 	return f, s
 }
 
-// seal writes the footer, cuts off the zeros behind it and closes the segment. Everything in it is durable already,
-// or need not be by the mode: an error costs nothing but a longer scan at the next
-// start, except with Interval.
+// seal writes the footer, cuts off the zeros behind it and closes the segment. Everything
+// in it is durable already, or need not be by the mode: an error costs nothing but a longer
+// scan at the next start, except with Interval.
 func (w *writer) seal(sync bool) error {
 	f, s := w.release()
 	err := writeAll(f, appendFooter(nil, w.seed, w.view), w.view.size)
