@@ -27,7 +27,7 @@ func Merge(old *group.Group, p *group.Part, how *group.Aggregation, when When, s
 func MergeWhole(old *group.Group, p *group.Part, how *group.Aggregation, when When, shapes *group.Shapes) (Sum, error) {
 	sum, err := mergeFamilies(old, p, how, when)
 	if err == nil {
-		sum.Shape = shapes.Share(sum.Shape)
+		shapes.ShareOf(sum)
 	}
 	return Sum{Part: sum}, err
 }

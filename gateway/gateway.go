@@ -17,17 +17,20 @@ import (
 // Log is the log that everything turns around.
 type Log = queue.Log[*group.Record]
 
-// codec tells the log about records.
-var codec = queue.Codec[*group.Record]{
-	Encode:  group.EncodeRecord,
-	Decode:  decode,
-	Samples: (*group.Record).Samples,
-	Time:    func(r *group.Record) int64 { return r.Time },
-	Size:    (*group.Record).Size,
-	Pack:    pack,
-	Alike:   alike,
-	Diff:    group.AppendDiff,
-	Patch:   patch,
+// codec tells the log about records. The shapes of those that are read are shared with the
+// state, once there is one.
+func codec(s *atomic.Pointer[state.Store]) queue.Codec[*group.Record] {
+	return queue.Codec[*group.Record]{
+		Encode:  group.EncodeRecord,
+		Decode:  func(b []byte) (*group.Record, error) { return decode(b, s.Load()) },
+		Samples: (*group.Record).Samples,
+		Time:    func(r *group.Record) int64 { return r.Time },
+		Size:    (*group.Record).Size,
+		Pack:    pack,
+		Alike:   alike,
+		Diff:    group.AppendDiff,
+		Patch:   patch,
+	}
 }
 
 // pack gives the log what was prepared of a record.
@@ -37,8 +40,11 @@ func pack(dst []byte, r *group.Record) ([]byte, queue.Packed) {
 }
 
 // decode tells the log which records are sound and beyond us.
-func decode(b []byte) (*group.Record, error) {
+func decode(b []byte, s *state.Store) (*group.Record, error) {
 	r, err := group.DecodeRecord(b)
+	if err == nil && r.Part != nil && s != nil {
+		s.ShareOf(r.Part)
+	}
 	return r, known(err)
 }
 
@@ -120,7 +126,8 @@ type Gateway struct {
 func Open(s queue.Store, o Options) (*Gateway, error) {
 	o = o.withDefaults()
 	metrics := prometheus.NewRegistry()
-	log, err := openLog(s, o, metrics)
+	var shapes atomic.Pointer[state.Store]
+	log, err := openLog(s, o, metrics, codec(&shapes))
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +140,7 @@ func Open(s queue.Store, o Options) (*Gateway, error) {
 			Help: "Samples of the changes that were kept, before relabelling; stale markers are counted too.",
 		}),
 	}
+	shapes.Store(g.state)
 	log.Follow(queue.Follower[*group.Record]{
 		Outdated: func() { g.state.Abort(g.log.Generation()) },
 		Fold:     g.fold,
@@ -177,7 +185,7 @@ func (o Options) state() state.Options {
 	return o.State
 }
 
-func openLog(s queue.Store, o Options, metrics prometheus.Registerer) (*Log, error) {
+func openLog(s queue.Store, o Options, metrics prometheus.Registerer, codec queue.Codec[*group.Record]) (*Log, error) {
 	o.Queue.Logger, o.Queue.Registerer, o.Queue.Now = o.Logger.With("component", "queue"), metrics, o.Now
 	return queue.Open(s, o.Queue, codec)
 }

@@ -174,6 +174,36 @@ func TestOpen_Restart(t *testing.T) {
 	}
 }
 
+// TestReadRecordsShareShapes: what is read back from the disk has the shapes of the groups, so that what
+// is known of a shape holds for those who fall behind, too.
+func TestReadRecordsShareShapes(t *testing.T) {
+	dir := t.TempDir()
+	push := func(g *rig, job string) {
+		t.Helper()
+		if _, err := g.Do(t.Context(), group.Change{Kind: group.KindPut, Labels: key(job), Part: partOf(t, "rows 1\nerrors 2\n")}, g.now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := newRigOn(t, disk.New(disk.Options{Dir: dir}))
+	push(g, "a")
+	push(g, "b")
+	g.end()
+	g = newRigOn(t, disk.New(disk.Options{Dir: dir}))
+	defer g.end()
+	want := g.State().Groups()[0].Members[0].Part.Shape
+	reader := g.Log().NewReader(0)
+	defer reader.Close()
+	for range 2 {
+		it, err := reader.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := it.Record.Part.Shape; got != want {
+			t.Errorf("record %d has the shape %p, want the groups' one, %p", it.Seq, got, want)
+		}
+	}
+}
+
 // TestOpen_Newer: what a newer version has written ends the start, with the state and the
 // log as they were.
 func TestOpen_Newer(t *testing.T) {

@@ -128,7 +128,7 @@ func (r *Record) patch(w *wireReader, base *Record) {
 		r.Hide = Own(w.byte()) & (OwnPushTime | OwnFailTime)
 		r.Expect = w.varint()
 	}
-	r.Part = &Part{Shape: base.Part.Shape, Time: r.Time, Pushed: r.Push}
+	r.Part = &Part{Shape: base.Part.Shape, Time: r.Time, Pushed: r.Push, shared: true}
 	if flags&diffPushed != 0 {
 		r.Part.Pushed = w.varint()
 	}

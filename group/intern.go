@@ -27,13 +27,30 @@ var shapeSeed = maphash.MakeSeed()
 
 // Share returns a shape equal to s: one that a group has, or s.
 func (t *Shapes) Share(s *Shape) *Shape {
+	if old := t.known(s); old != nil {
+		return old
+	}
+	return s
+}
+
+// ShareOf gives p a shape that a group has, if one is equal to its own. The size of a record
+// leaves that out: a ring of large pushes would otherwise seem to be full of shapes that
+// it holds once.
+func (t *Shapes) ShareOf(p *Part) {
+	if old := t.known(p.Shape); old != nil {
+		p.Shape, p.shared = old, true
+	}
+}
+
+// known returns the shape equal to s that a group has, or nil.
+func (t *Shapes) known(s *Shape) *Shape {
 	t.mu.Lock()
 	old := t.byKey[s.hash].shape
 	t.mu.Unlock()
 	if old == s || old.Equal(s) {
 		return old
 	}
-	return s
+	return nil
 }
 
 // Replace notes that a group has become another version of itself: either may be nil.

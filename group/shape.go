@@ -212,7 +212,8 @@ type Part struct {
 	Pushed    int64      // when the client pushed it, in ns since the epoch
 	Unsent    []uint32   // sorted numbers of metrics whose delivery identity another series owns
 
-	pages []*page // in place of Values, of a version of a group that shares most of them with others
+	pages  []*page // in place of Values, of a version of a group that shares most of them with others
+	shared bool    // the shape was a group's before
 }
 
 // NoTime stands in Part.Times for a metric without an explicit timestamp.
@@ -344,9 +345,13 @@ func (s *Shape) Bytes() int {
 	return n
 }
 
-// size returns roughly how many bytes p occupies, its shape included.
+// size returns roughly how many bytes p occupies, its shape included unless a group had it
+// before.
 func (p *Part) size() int {
-	n := 160 + p.Shape.Bytes()
+	n := 160
+	if !p.shared {
+		n += p.Shape.Bytes()
+	}
 	n += 8*len(p.Values) + 16*len(p.Created) + 8*len(p.Times) + 4*len(p.Unsent) + 16*len(p.Late)
 	for i := range p.Natives {
 		n += 160 + 8*(len(p.Natives[i].Positive)+len(p.Natives[i].PositiveDelta)+len(p.Natives[i].PositiveCount))

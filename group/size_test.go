@@ -41,18 +41,30 @@ func TestRecordSize(t *testing.T) {
 			if name == "a long label" {
 				r.Ended = []Ended{{Family: "m", Type: Gauge, Labels: []Label{{"a", long}}, What: ComponentValue}}
 			}
-			said, taken := sizes(t, EncodeRecord(nil, r))
-			if ratio := float64(said) / float64(taken); ratio < 0.7 || ratio > 1.7 {
-				t.Errorf("Size says %d, on the heap are %d: %.2f", said, taken, ratio)
+			encoded := EncodeRecord(nil, r)
+			said, taken := sizes(t, encoded, max(100, 4<<20/len(encoded)), &Shapes{})
+			checkSize(t, said, taken)
+			known, _ := shapesOf(p)
+			again, taken := sizes(t, encoded, 1000, known)
+			checkSize(t, again, taken)
+			if again >= said {
+				t.Errorf("Size says %d with a shape that a group has, want less than %d", again, said)
 			}
 		})
 	}
 }
 
-// sizes decodes a record often, and returns what Size says and what each one takes.
-func sizes(t *testing.T, encoded []byte) (said, taken int) {
+func checkSize(t *testing.T, said, taken int) {
 	t.Helper()
-	n := max(100, 4<<20/len(encoded))
+	if ratio := float64(said) / float64(taken); ratio < 0.7 || ratio > 1.7 {
+		t.Errorf("Size says %d, on the heap are %d: %.2f", said, taken, ratio)
+	}
+}
+
+// sizes decodes a record n times, with shapes that groups have, and returns what Size says and what
+// each one takes.
+func sizes(t *testing.T, encoded []byte, n int, known *Shapes) (said, taken int) {
+	t.Helper()
 	all := make([]*Record, n)
 	before := alive()
 	for i := range all {
@@ -60,6 +72,7 @@ func sizes(t *testing.T, encoded []byte) (said, taken int) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		known.ShareOf(r.Part)
 		all[i] = r
 	}
 	taken = int(alive()-before) / n

@@ -30,7 +30,7 @@ func (s *Store) Apply(c group.Change, now time.Time, enqueue func(*group.Record)
 		return err
 	}
 	if c.Part != nil {
-		c.Part.Shape = s.pending.shapes.Share(c.Part.Shape)
+		s.pending.shapes.ShareOf(c.Part)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -149,6 +149,9 @@ func (s *Store) LiveConflicts() int {
 // Share returns a shape equal to s: one that a group has, or s.
 func (s *Store) Share(shape *group.Shape) *group.Shape { return s.pending.shapes.Share(shape) }
 
+// ShareOf gives p a shape that a group has, if one is equal to its own.
+func (s *Store) ShareOf(p *group.Part) { s.pending.shapes.ShareOf(p) }
+
 // tidyLocked ends a change: it publishes the number of conflicts, and lets go of
 // scratch space that only a huge push needs.
 func (s *Store) tidyLocked() {
