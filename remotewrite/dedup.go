@@ -36,7 +36,14 @@ type sampleSet struct {
 	slots []sampleSlot // a power of two, at most half full
 	used  int
 	gen   uint32
+
+	// The first record is put in when a second one comes, if its samples are known to differ:
+	// a large one mostly stays alone.
+	later span
 }
+
+// span is a part of the series given to compact.
+type span struct{ from, to int }
 
 type sampleSlot struct {
 	hash uint64
@@ -46,7 +53,7 @@ type sampleSlot struct {
 
 // clear empties the set.
 func (s *sampleSet) clear() {
-	s.used = 0
+	s.used, s.later = 0, span{}
 	if s.gen++; s.gen == 0 {
 		clear(s.slots)
 		s.gen = 1
@@ -55,9 +62,17 @@ func (s *sampleSet) clear() {
 
 // compact drops each sample of series[from:] whose label set and timestamp are
 // in the set, and adds the others. What it returns shares memory with series,
-// and indices below from stay.
-func (s *sampleSet) compact(series []convert.Series, from int) []convert.Series {
-	s.grow(len(series) - from)
+// and indices below from stay. Those of one record whose labels differ are unlike.
+func (s *sampleSet) compact(series []convert.Series, from int, unlike bool) []convert.Series {
+	if unlike && s.used == 0 && s.later == (span{}) {
+		s.later = span{from, len(series)}
+		return series
+	}
+	s.grow(s.later.to - s.later.from + len(series) - from)
+	for i := s.later.from; i < s.later.to; i++ {
+		s.add(series, series[:i], i)
+	}
+	s.later = span{}
 	kept := series[:from]
 	for i := from; i < len(series); i++ {
 		if s.add(series, kept, i) {

@@ -18,6 +18,7 @@ type face struct {
 	series []faceSeries // one for each that convert.Append makes, in order
 	bytes  int64
 	used   bool // since the last sweep
+	unlike bool // no two of those that are sent have the same labels
 }
 
 // faceKey is what decides the label sets that convert.Append makes, and their order.
@@ -54,16 +55,20 @@ func (r *faceRoom) take(n int64) bool {
 	return false
 }
 
+// has reports whether n bytes are left.
+func (r *faceRoom) has(n int64) bool { return r.held.Load()+n <= r.max }
+
 // faces are those that a shard knows. It belongs to the goroutine that runs the shard.
 //
 // What does not fit into the room any more goes the long way, until a sweep finds
 // that others were not used for long: to replace one that is used by one that is
-// used just as often would cost more than it saves.
+// used just as often would cost more than it saves. Where something waits for room, the next sweep
+// is not far.
 type faces struct {
 	room  *faceRoom
 	known map[uint64]*face
-	met   map[uint64]bool // seen once; true: its face did not fit
-	next  int             // records until the next sweep
+	met   map[uint64]int64 // seen once; the bytes of its face, if that did not fit
+	next  int              // records until the next sweep
 }
 
 const (
@@ -72,7 +77,7 @@ const (
 )
 
 func newFaces(room *faceRoom) *faces {
-	return &faces{room: room, known: map[uint64]*face{}, met: map[uint64]bool{}, next: facesMet}
+	return &faces{room: room, known: map[uint64]*face{}, met: map[uint64]int64{}, next: facesMet}
 }
 
 // keyOf returns what a face of r goes by. ok is false where one cannot be used.
@@ -110,14 +115,19 @@ func (f *faces) find(k *faceKey, h uint64) (found *face, learn bool) {
 		x.used = true
 		return x, false
 	}
-	unfit, again := f.met[h]
-	if !again {
+	bytes, again := f.met[h]
+	switch {
+	case !again:
 		if len(f.met) == facesMet {
 			clear(f.met)
 		}
-		f.met[h] = false
+		f.met[h] = 0
+		return nil, false
+	case !f.room.has(bytes):
+		f.next = min(f.next, facesSweep*len(f.known))
+		return nil, false
 	}
-	return nil, again && !unfit
+	return nil, true
 }
 
 // learn makes the face of k from what was converted, before relabelling, and keeps it
@@ -126,7 +136,7 @@ func (f *faces) learn(k *faceKey, h uint64, series []convert.Series, r *relabele
 	x := newFace(k, series, r)
 	f.drop(h)
 	if !f.room.take(x.bytes) {
-		f.met[h] = true
+		f.met[h] = x.bytes
 		return x
 	}
 	x.used = true
@@ -142,8 +152,7 @@ func (f *faces) drop(h uint64) {
 	}
 }
 
-// sweep forgets the faces that were not used since the last one, and gives those that
-// did not fit another chance.
+// sweep forgets the faces that were not used since the last one.
 func (f *faces) sweep() {
 	for h, x := range f.known {
 		if !x.used {
@@ -151,7 +160,6 @@ func (f *faces) sweep() {
 		}
 		x.used = false
 	}
-	clear(f.met)
 	f.next = facesSweep*len(f.known) + facesMet
 }
 
@@ -174,7 +182,21 @@ func newFace(k *faceKey, series []convert.Series, r *relabeler) *face {
 		s.Wire = appendLabels1(make([]byte, 0, sizeLabels1(l)), l)
 	}
 	x.bytes = x.size(len(r.rules) > 0)
+	x.unlike = x.allUnlike()
 	return x
+}
+
+// allUnlike may say no where a hash comes twice.
+func (x *face) allUnlike() bool {
+	hashes := make(map[uint64]struct{}, len(x.series))
+	sent := 0
+	for i := range x.series {
+		if s := &x.series[i]; !s.dropped {
+			hashes[s.Hash] = struct{}{}
+			sent++
+		}
+	}
+	return len(hashes) == sent
 }
 
 // size is what x takes, about. The shape is the state's too, and so is the text of

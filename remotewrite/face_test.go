@@ -176,3 +176,68 @@ func TestFacesBound(t *testing.T) {
 		t.Errorf("%d of %d records that alone are sent have a known face, want all: the others make room", n, len(last))
 	}
 }
+
+// TestFacesMakeRoom: large faces of what does not come any more do not keep those out that come
+// again and again.
+func TestFacesMakeRoom(t *testing.T) {
+	g := newRig(t, rigOptions{})
+	d := g.destination(configFor(t, "http://localhost/"), Options{})
+	g.start()
+	s := newStage(d)
+	send := func(job string, times int) (known bool) {
+		r := *benchRecord(t, 1000)
+		r.Labels = groupingKey("job", job)
+		for range times {
+			series, _ := convertAlone(&s, &r, Protocol1)
+			known = series[0].Known != nil
+			s.reset()
+		}
+		return known
+	}
+	d.metrics.faces.max = 1 << 30
+	send("gone", 2)
+	each := d.metrics.faces.held.Load()
+	d.metrics.faces.max = 3*each + each/2
+	send("also gone", 2)
+	send("third", 2)
+	if send("new", 3) {
+		t.Fatal("a fourth face fits, want three of them to fill the room")
+	}
+	if !send("new", 200) {
+		t.Error("after 200 records no face is known of what alone comes, want those that do not come to make room")
+	}
+}
+
+// TestKnownDuplicates: a sample that comes with two records goes out once, also where the labels of the
+// first are known to differ.
+func TestKnownDuplicates(t *testing.T) {
+	g := newRig(t, rigOptions{})
+	d := g.destination(configFor(t, "http://localhost/"), Options{})
+	g.start()
+	s := newStage(d)
+	first, second := benchRecord(t, 20), *benchRecord(t, 20)
+	second.Time++
+	all, _ := convertAlone(&s, first, Protocol2)
+	s.reset()
+	for round := range 3 { // the third has known faces
+		var series []convert.Series
+		for i, step := range []struct {
+			record *group.Record
+			twice  bool
+		}{{first, false}, {&second, false}, {first, true}, {&second, true}} {
+			l := loaded{item: item{record: step.record}, from: len(series)}
+			series = s.convert(series, &l, Protocol2)
+			want := 0
+			if step.twice {
+				want = len(all)
+			}
+			if got := int(l.drops[duplicateSeries]); got != want {
+				t.Errorf("round %d, record %d: %d duplicates, want %d", round, i, got, want)
+			}
+		}
+		if round == 2 && series[0].Known == nil {
+			t.Error("no face is known, want one")
+		}
+		s.reset()
+	}
+}

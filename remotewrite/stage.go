@@ -19,6 +19,7 @@ type stage struct {
 	sent    sentExemplars
 	ended   []convert.Series
 	marks   uint32
+	unlike  int // series of which no two have the same labels reach to here
 }
 
 func newStage(d *Destination) stage {
@@ -38,7 +39,7 @@ func (s *stage) convert(series []convert.Series, l *loaded, p Protocol) []conver
 	live := s.all(series, l, p)
 	inOrder(live[l.from:], l.item.record.Time)
 	n := len(live)
-	live = s.seen.compact(live, l.from)
+	live = s.seen.compact(live, l.from, n == s.unlike)
 	l.drops[duplicateSeries] += uint64(n - len(live))
 	for i := range live[l.from:] {
 		live[l.from+i].Record = l.item.mark
@@ -70,6 +71,7 @@ func (s *stage) all(series []convert.Series, l *loaded, p Protocol) []convert.Se
 // live appends the series of l's record with their final labels.
 func (s *stage) live(series []convert.Series, l *loaded, o convert.Options) []convert.Series {
 	r := l.item.record
+	s.unlike = 0
 	k, ok := keyOf(r, o)
 	if !ok {
 		live, skipped := s.conv.Append(series, r, o)
@@ -90,7 +92,11 @@ func (s *stage) live(series []convert.Series, l *loaded, o convert.Options) []co
 	case f == nil:
 		return live[:l.from+len(s.relabel.all(live[l.from:], &l.drops))]
 	}
-	return f.dress(live, l.from, &l.drops)
+	live = f.dress(live, l.from, &l.drops)
+	if f.unlike {
+		s.unlike = len(live)
+	}
+	return live
 }
 
 // inOrder moves markers that are older than the record to the front, and late
