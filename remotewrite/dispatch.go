@@ -3,6 +3,7 @@ package remotewrite
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ type dispatcher struct {
 	total  uint64 // samples of all records up to at
 	known  bool   // whether total is known
 	since  int    // records since idle shards were moved along
+	moved  time.Time
 
 	// Up to the sequence end earlier runs have settled some records, but not all.
 	// why is the reason of the latest gap in them.
@@ -35,8 +37,9 @@ type dispatcher struct {
 }
 
 const (
-	moveEvery     = 1024            // records
-	moveInterval  = time.Second     // or this long
+	moveEvery     = 1024        // records
+	moveInterval  = time.Second // or this long
+	movePause     = time.Second / 10
 	readRetryWait = 2 * time.Second // after an error of the disk
 )
 
@@ -79,16 +82,15 @@ func (x *dispatcher) run(ctx, hard context.Context) {
 	}
 }
 
-// next returns what comes next. Before it waits, and now and then while it waits,
-// it moves idle shards along. After the end of ctx it returns what is durable by
-// then, and an error.
+// next returns what comes next. While it waits, and a moment before that, it moves idle
+// shards along. After the end of ctx it returns what is durable by then, and an error.
 func (x *dispatcher) next(ctx, hard context.Context) (queue.Item[*group.Record], error) {
 	for {
 		it, ok, err := x.reader.TryNext()
 		if ok || err != nil {
 			return it, err
 		}
-		x.moveIdle()
+		patience := x.passIdle(ctx.Err() != nil)
 		x.noteLag()
 		if ctx.Err() != nil {
 			if x.at >= x.d.o.Log.Head() {
@@ -96,7 +98,7 @@ func (x *dispatcher) next(ctx, hard context.Context) (queue.Item[*group.Record],
 			}
 			return x.reader.Next(hard) // durable, and on its way to us
 		}
-		wait, cancel := context.WithTimeout(ctx, moveInterval)
+		wait, cancel := context.WithTimeout(ctx, patience)
 		it, err = x.reader.Next(wait)
 		ended := wait.Err() != nil
 		cancel()
@@ -262,19 +264,41 @@ func (x *dispatcher) afterEach() {
 	}
 }
 
+// passIdle tells those who wait that idle shards are past what was read, and moves these
+// along, but not each time that few pushers leave a gap: that is a write for each shard. It
+// returns how long to wait for more until it is called again.
+func (x *dispatcher) passIdle(last bool) time.Duration {
+	if left := time.Until(x.moved.Add(movePause)); left > 0 && !last {
+		for s := range x.idle() {
+			x.d.fates.pass(s.n, x.at)
+		}
+		return left
+	}
+	x.moveIdle()
+	return moveInterval
+}
+
 // moveIdle acknowledges what was read for shards that have nothing to do: their
 // position would keep segments otherwise.
 func (x *dispatcher) moveIdle() {
-	x.since = 0
-	if x.d.debt.first.Load() || !x.known {
-		return
-	}
-	for _, s := range x.d.shards {
-		if s.unsettled.Load() > 0 {
-			continue
-		}
+	x.since, x.moved = 0, time.Now()
+	for s := range x.idle() {
 		x.noted(s.acknowledge(x.safe, x.total))
 		x.d.fates.pass(s.n, x.at)
+	}
+}
+
+// idle returns the shards that have nothing to do.
+func (x *dispatcher) idle() iter.Seq[*shard] {
+	return func(yield func(*shard) bool) {
+		if x.d.debt.first.Load() || !x.known {
+			return
+		}
+		for _, s := range x.d.shards {
+			if s.unsettled.Load() == 0 && !yield(s) {
+				return
+			}
+		}
 	}
 }
 
