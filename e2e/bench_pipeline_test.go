@@ -196,6 +196,7 @@ func measurePipeline(b *testing.B, s subject, count *counter, l load) {
 		body, headers := l.body(b, i)
 		return s.url + s.target(i%l.groups), body, headers
 	}
+	client.CloseIdleConnections()                              // pushers have their own, which were not asked for anything else
 	drive(b, l.pushers, max(l.pushes/20, 3*l.groups), request) // warm up
 	delivered := int64(max(l.pushes/20, 3*l.groups) * l.samples)
 	wait := func(what string) {
