@@ -15,7 +15,7 @@ type company struct {
 
 const (
 	// A batch of so many is good enough.
-	mostCompany = 16
+	mostCompany = 64
 	// A store that is faster than this is not worth waiting for: the wait would be
 	// longer than the timers of an idle process are exact.
 	leastTook = 200 * time.Microsecond

@@ -35,13 +35,15 @@ type chain struct {
 	// Of the goroutine.
 	standing
 	scratch []byte
+	company company
 }
 
 // request is something to do. It is answered once.
 type request struct {
-	add    func(*writing) // appends items; nil for others than writes
-	do     func() error   // instead of add
-	answer chan error
+	add     func(*writing) // appends items; nil for others than writes
+	records int            // of the log, among them
+	do      func() error   // instead of add
+	answer  chan error
 }
 
 // writing is a batch that is being put together.
@@ -76,6 +78,9 @@ func newChain(ctx context.Context, st stream, v *view, o Options, h queue.Host) 
 
 // write appends items to the log. When it returns nil they are durable.
 func (c *chain) write(add func(*writing)) error { return c.ask(&request{add: add}) }
+
+// commit is write for items that are n records.
+func (c *chain) commit(n int, add func(*writing)) error { return c.ask(&request{add: add, records: n}) }
 
 // run does f while nothing else is done.
 func (c *chain) run(f func() error) error { return c.ask(&request{do: f}) }
@@ -123,32 +128,54 @@ func (c *chain) loop() {
 // serve does r, and with it the writes that wait behind it.
 func (c *chain) serve(r *request) {
 	var writes []*request
-	for n := 0; ; n++ {
+	records := 0
+	for n := 0; r != nil; n++ {
 		if r.add != nil {
 			writes = append(writes, r)
+			records += r.records
 		} else {
-			c.flush(writes)
-			writes = nil
+			c.flush(writes, records)
+			writes, records = nil, 0
 			r.answer <- r.do()
 		}
 		if n == maxShared {
 			break
 		}
-		select {
-		case r = <-c.requests:
-			continue
-		default:
-		}
-		break
+		r = c.another(len(writes) > 0 && records == 0)
 	}
-	c.flush(writes)
+	c.flush(writes, records)
 }
 
-// flush writes one batch with all that the requests add, and answers them.
-func (c *chain) flush(writes []*request) {
+// another returns a request that waits. Where there is none it returns nil, at once
+// unless the writes at hand can wait for records that are likely to come.
+func (c *chain) another(patient bool) *request {
+	select {
+	case r := <-c.requests:
+		return r
+	default:
+	}
+	patience := c.company.patience(time.Now())
+	if !patient || patience <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case r := <-c.requests:
+		return r
+	case <-timer.C:
+	case <-c.ctx.Done():
+	}
+	return nil
+}
+
+// flush writes one batch with all that the requests add, records among it, and answers
+// them.
+func (c *chain) flush(writes []*request, records int) {
 	if len(writes) == 0 {
 		return
 	}
+	began := time.Now()
 	err := c.reclaim()
 	if err == nil {
 		err = c.append(func(w *writing) {
@@ -156,6 +183,9 @@ func (c *chain) flush(writes []*request) {
 				r.add(w)
 			}
 		})
+	}
+	if records > 0 && err == nil {
+		c.company.note(records, began, time.Now())
 	}
 	for _, r := range writes {
 		r.answer <- err

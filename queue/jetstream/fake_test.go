@@ -22,6 +22,7 @@ type fakeStream struct {
 	sign      label
 	kept      map[string][]byte // objects
 	followers []func(message)
+	reads     int   // requests for messages
 	silent    bool  // followers are told nothing
 	broken    error // of whatever is written
 	fault     func(f *fakeStream, b []byte, expect uint64) (done bool, seq uint64, err error)
@@ -120,6 +121,7 @@ func (c conn) get(_ context.Context, seq uint64) ([]byte, error) {
 func (c conn) read(_ context.Context, seq uint64) ([]message, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.reads++
 	var some []message
 	for _, m := range c.messages[:max(len(c.messages)-1, 0)] {
 		if m.seq >= seq && len(some) < 3 {

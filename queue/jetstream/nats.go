@@ -65,6 +65,7 @@ func (o Options) connection(h queue.Host) []nats.Option {
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(100 * time.Millisecond),
 		nats.ReconnectBufSize(-1),
+		nats.SyncQueueLen(8 * readMessages), // not 65,536, of which each reading allocated half a MiB
 		nats.PingInterval(time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {

@@ -172,7 +172,7 @@ func (s *Store) Moved() <-chan struct{} { return s.chain.moved }
 
 // Commit writes the batch to the stream.
 func (s *Store) Commit(b *queue.Batch) error {
-	return s.chain.write(func(w *writing) {
+	return s.chain.commit(len(b.Records), func(w *writing) {
 		began := len(w.body)
 		for i := range b.Records {
 			e := &b.Records[i]

@@ -223,6 +223,9 @@ func (t *tail) assemble() (*batch, error) {
 
 // readSome reads some messages up to last.
 func (t *tail) readSome(last uint64) error {
+	if t.fetched = t.v.recentFrom(t.next); len(t.fetched) > 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(t.end(), readTime)
 	defer cancel()
 	some, err := t.st.read(ctx, t.next)

@@ -14,9 +14,8 @@ import (
 // view is what the messages of the stream come to, but for the records themselves. It
 // is the same at everybody who has seen the same messages.
 type view struct {
-	mu         sync.RWMutex
-	at         uint64 // last message that was folded in
-	heard      time.Time
+	mu sync.RWMutex
+	arrived
 	half       assembly
 	head       queue.Place // last record
 	published  queue.Place // what tails may show
@@ -30,6 +29,13 @@ type view struct {
 	snapshots []snapshot // newest first
 	damage    []error
 	damaged   map[uint64]bool // messages in damage
+}
+
+// arrived is what was folded in.
+type arrived struct {
+	at     uint64 // last message
+	heard  time.Time
+	recent recent
 }
 
 // places are those of destinations.
@@ -73,7 +79,7 @@ type part struct {
 
 func newView() *view {
 	return &view{
-		heard: time.Now(), head: queue.Place{Exact: true}, published: queue.Place{Exact: true},
+		arrived: arrived{heard: time.Now()}, head: queue.Place{Exact: true}, published: queue.Place{Exact: true},
 		places: newPlaces(), damaged: map[uint64]bool{},
 	}
 }
@@ -128,6 +134,7 @@ func (v *view) fold(m message) error {
 		return nil
 	}
 	v.at, v.heard = m.seq, time.Now()
+	v.recent.add(m)
 	if n := len(v.parts); n > 0 {
 		v.parts[n-1].bytes += int64(len(m.data))
 		v.parts[n-1].count++
