@@ -85,10 +85,9 @@ func TestRecent(t *testing.T) {
 		}
 		return all
 	}
-	for seq := range uint64(4) {
-		r.add(message{seq + 1, make([]byte, mib)})
+	for seq := range uint64(5) {
+		r.add(message{seq + 1, make([]byte, mib-aroundBytes)})
 	}
-	r.add(message{5, make([]byte, 1)})
 	if got := seqs(2); !slices.Equal(got, []uint64{2, 3, 4, 5}) {
 		t.Errorf("from 2 on %d, want 2 to 5", got)
 	}
@@ -104,6 +103,13 @@ func TestRecent(t *testing.T) {
 	}
 	if got := seqs(9); !slices.Equal(got, []uint64{9}) {
 		t.Errorf("from 9 on %d, want that", got)
+	}
+	const most = recentBytes / aroundBytes
+	for seq := range uint64(2 * most) {
+		r.add(message{10 + seq, nil})
+	}
+	if n := len(seqs(r.messages[0].seq)); n > most {
+		t.Errorf("%d messages of beats are kept, want %d at most: each has headers of the server", n, most)
 	}
 }
 

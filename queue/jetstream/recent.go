@@ -2,8 +2,10 @@ package jetstream
 
 import "slices"
 
-// recentBytes bounds the newest messages that are kept.
-const recentBytes = 4 * mib
+const (
+	recentBytes = 4 * mib // of the newest messages that are kept
+	aroundBytes = 256     // what stands beside the data of each: headers of the server, mostly
+)
 
 // recent are the newest messages, one behind the other. A server sends each of them to
 // every replica unasked; who follows would otherwise ask for it once more.
@@ -18,9 +20,9 @@ func (r *recent) add(m message) {
 		*r = recent{}
 	}
 	r.messages = append(r.messages, m)
-	r.bytes += len(m.data)
+	r.bytes += len(m.data) + aroundBytes
 	for r.bytes > recentBytes {
-		r.bytes -= len(r.messages[0].data)
+		r.bytes -= len(r.messages[0].data) + aroundBytes
 		r.messages[0] = message{}
 		r.messages = r.messages[1:]
 	}

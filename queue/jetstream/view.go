@@ -108,7 +108,7 @@ func (a *assembly) add(m message) (*batch, error) {
 	follows := a.open && h.piece == a.piece+1 && h.nonce == a.nonce && h.first == a.first && m.seq == a.end+1
 	switch {
 	case h.piece == 0:
-		a.batch = batch{header: h, start: m.seq, body: piece}
+		a.batch = batch{header: h, start: m.seq, body: slices.Clip(piece)} // others read the same message
 	case follows:
 		a.header = h
 		a.body = append(a.body, piece...)
