@@ -123,6 +123,8 @@ func (f *faces) find(k *faceKey, h uint64) (found *face, learn bool) {
 		}
 		f.met[h] = 0
 		return nil, false
+	case bytes > f.room.max:
+		return nil, false // whatever makes room
 	case !f.room.has(bytes):
 		f.next = min(f.next, facesSweep*len(f.known))
 		return nil, false

@@ -208,6 +208,32 @@ func TestFacesMakeRoom(t *testing.T) {
 	}
 }
 
+// TestFaceThatNeverFits: what is larger than all the room makes nobody else go.
+func TestFaceThatNeverFits(t *testing.T) {
+	g := newRig(t, rigOptions{})
+	d := g.destination(configFor(t, "http://localhost/"), Options{})
+	g.start()
+	s := newStage(d)
+	large, small := benchRecord(t, 1000), *benchRecord(t, 20)
+	small.Labels = groupingKey("job", "small")
+	d.metrics.faces.max = 64 << 10
+	known := func(r *group.Record) bool {
+		series, _ := convertAlone(&s, r, Protocol1)
+		s.reset()
+		return series[0].Known != nil
+	}
+	known(&small)
+	if !known(&small) {
+		t.Fatal("a small face is not known, want it to fit")
+	}
+	for range 100 {
+		known(large)
+	}
+	if !known(&small) {
+		t.Error("a face had to go for another one that does not fit into the whole room")
+	}
+}
+
 // TestKnownDuplicates: a sample that comes with two records goes out once, also where the labels of the
 // first are known to differ.
 func TestKnownDuplicates(t *testing.T) {
