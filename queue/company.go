@@ -45,10 +45,10 @@ func (c *committer[R]) gather() bool {
 	if n == 0 {
 		return true
 	}
-	switch queued := c.l.intake.await(n); {
+	switch queued, enough := c.l.intake.await(n); {
 	case queued == 0:
 		return false
-	case queued >= n:
+	case enough:
 		return true
 	}
 	c.company.timer.Reset(patience)

@@ -49,26 +49,31 @@ func (in *intake[R]) add(q queued[R], generation uint64) error {
 	}
 	in.queue = append(in.queue, q)
 	in.waiting += in.charge(q)
-	if len(in.queue) >= in.wanted {
+	if len(in.queue) >= in.wanted || in.fillsBatch() {
 		poke(in.wake)
 	}
 	return nil
 }
 
-// await returns how many records are queued. When that is some, but fewer than n, it has the
-// commit loop woken when there are n, until awaited is called. Only the commit loop does.
-func (in *intake[R]) await(n int) (queued int) {
+// await returns how many records are queued, and whether they are enough: n, or a batch in
+// bytes. When they are some, but not enough, it has the commit loop woken when they are, until
+// awaited is called. Only the commit loop does.
+func (in *intake[R]) await(n int) (queued int, enough bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	select {
 	case <-in.wake: // for what is queued already; under the lock, as add pokes
 	default:
 	}
-	if queued = len(in.queue); queued > 0 && queued < n {
+	queued = len(in.queue)
+	if enough = queued >= n || in.fillsBatch(); queued > 0 && !enough {
 		in.wanted = n
 	}
-	return queued
+	return queued, enough
 }
+
+// fillsBatch reports whether what waits fills a batch, or lets nothing more in.
+func (in *intake[R]) fillsBatch() bool { return in.waiting >= min(maxBatchBytes, in.limit) }
 
 // awaited has the commit loop woken by every record again.
 func (in *intake[R]) awaited() {
