@@ -32,3 +32,23 @@ func TestPiecesStayAsTheyAre(t *testing.T) {
 		t.Error("the second piece was written behind the first one, in memory that others read")
 	}
 }
+
+// TestDamagedIsAskedForAgain: a message that came damaged is not kept for readers: they ask the
+// servers for it.
+func TestDamagedIsAskedForAgain(t *testing.T) {
+	v := newView()
+	for seq := range uint64(3) {
+		data := messages(header{nonce: 1, first: 1, checkpoint: seq}, nil)[0]
+		if seq == 1 {
+			data[crcAt]++
+		}
+		if err := v.fold(message{seq + 1, data}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for seq, want := range []int{0, 0, 1} { // what is in front of a gap is not kept either
+		if got := v.recentFrom(uint64(seq) + 1); len(got) != want {
+			t.Errorf("from message %d on %d are kept, want %d", seq+1, len(got), want)
+		}
+	}
+}

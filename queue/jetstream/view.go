@@ -134,12 +134,14 @@ func (v *view) fold(m message) error {
 		return nil
 	}
 	v.at, v.heard = m.seq, time.Now()
-	v.recent.add(m)
 	if n := len(v.parts); n > 0 {
 		v.parts[n-1].bytes += int64(len(m.data))
 		v.parts[n-1].count++
 	}
 	b, err := v.half.add(m)
+	if err == nil { // another server may have it whole
+		v.recent.add(m)
+	}
 	switch {
 	case errors.Is(err, queue.ErrNewer):
 		return fmt.Errorf("message %d: %w", m.seq, err)
