@@ -75,19 +75,38 @@ func (c *Cursor) Ledger() (l Ledger, upTo uint64) {
 // settled before: then it takes away as many as it adds. With total, what the destination loses is counted
 // exactly also when the records around seq were dropped before it got there.
 func (c *Cursor) Settle(shard int, seq, total uint64, n Outcome) error {
-	return c.update(func() bool {
-		c.ledger.Settled.Add(&n)
-		p := &c.shards[shard]
-		if p.Started && seq <= p.Acked {
-			return n != Outcome{}
+	return c.SettleAll(Settled{shard, seq, total, n})
+}
+
+// Settled is what Settle is told.
+type Settled struct {
+	Shard      int
+	Seq, Total uint64
+	Outcome    Outcome
+}
+
+// SettleAll is Settle for several shards, with one write for all.
+func (c *Cursor) SettleAll(all ...Settled) error {
+	return c.update(func() (changed bool) {
+		for i := range all {
+			changed = c.settleLocked(&all[i]) || changed
 		}
-		p.Started = true
-		if seq > p.Acked || seq == p.Acked && total != UnknownTotal {
-			p.Acked, p.Base = seq, total
-		}
-		p.Sent = max(p.Sent, p.Acked)
-		return true
+		return changed
 	})
+}
+
+func (c *Cursor) settleLocked(s *Settled) (changed bool) {
+	c.ledger.Settled.Add(&s.Outcome)
+	p := &c.shards[s.Shard]
+	if p.Started && s.Seq <= p.Acked {
+		return s.Outcome != Outcome{}
+	}
+	p.Started = true
+	if s.Seq > p.Acked || s.Seq == p.Acked && s.Total != UnknownTotal {
+		p.Acked, p.Base = s.Seq, s.Total
+	}
+	p.Sent = max(p.Sent, p.Acked)
+	return true
 }
 
 // Missed notes that n samples of records up to seq can never be read. No shard

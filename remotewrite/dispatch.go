@@ -265,7 +265,7 @@ func (x *dispatcher) afterEach() {
 }
 
 // passIdle tells those who wait that idle shards are past what was read, and moves these
-// along, but not each time that few pushers leave a gap: that is a write for each shard. It
+// along, but not each time that few pushers leave a gap: that is a write. It
 // returns how long to wait for more until it is called again.
 func (x *dispatcher) passIdle(last bool) time.Duration {
 	if left := time.Until(x.moved.Add(movePause)); left > 0 && !last {
@@ -282,8 +282,16 @@ func (x *dispatcher) passIdle(last bool) time.Duration {
 // position would keep segments otherwise.
 func (x *dispatcher) moveIdle() {
 	x.since, x.moved = 0, time.Now()
+	var moved []queue.Settled
 	for s := range x.idle() {
-		x.noted(s.acknowledge(x.safe, x.total))
+		if ready, ok := s.pass(x.safe, x.total); ok {
+			moved = append(moved, ready)
+		}
+	}
+	if len(moved) > 0 {
+		x.noted(x.d.cursor.SettleAll(moved...))
+	}
+	for s := range x.idle() {
 		x.d.fates.pass(s.n, x.at)
 	}
 }

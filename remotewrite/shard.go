@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+
+	"github.com/pushbridge/pushbridge/queue"
 )
 
 // shard sends the records of some jobs, one request at a time: order before
@@ -117,9 +119,18 @@ func (s *shard) finish(b *batch) {
 // acknowledge moves the position of the shard, which is done with everything up to seq,
 // and notes what became of it: up to what is set aside.
 func (s *shard) acknowledge(seq, total uint64) error {
-	ready := s.d.ledger.pass(s.n, seq, total)
-	if ready == nil {
+	ready, ok := s.pass(seq, total)
+	if !ok {
 		return nil
 	}
-	return s.d.cursor.Settle(s.n, ready.seq, ready.total, ready.settled)
+	return s.d.cursor.SettleAll(ready)
+}
+
+// pass is acknowledge without the write: it returns what the cursor is to learn.
+func (s *shard) pass(seq, total uint64) (queue.Settled, bool) {
+	ready := s.d.ledger.pass(s.n, seq, total)
+	if ready == nil {
+		return queue.Settled{}, false
+	}
+	return queue.Settled{Shard: s.n, Seq: ready.seq, Total: ready.total, Outcome: ready.settled}, true
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/pushbridge/pushbridge/queue"
 )
 
 // TestPositionsRideAlong: while pushes come, positions of destinations wait for the message of the next
@@ -132,6 +134,31 @@ func TestPatience(t *testing.T) {
 		c.note(row.records, ended.Add(-row.took), ended)
 		if got := max(0, c.patience(now)); got != row.want {
 			t.Errorf("%d records that took %v, %v ago: patience %v, want %v", row.records, row.took, row.since, got, row.want)
+		}
+	}
+}
+
+// TestShardsShareAMessage: shards that move along together cost the stream one message.
+func TestShardsShareAMessage(t *testing.T) {
+	f := newFake()
+	p := f.process(t, Options{ID: "a"})
+	defer p.close()
+	c, _, err := p.log.OpenCursor("dest", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mustPush("one")
+	before := f.last()
+	err = c.SettleAll(queue.Settled{Shard: 0, Seq: 1, Total: 1}, queue.Settled{Shard: 2, Seq: 1, Total: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := f.last() - before; got != 1 {
+		t.Errorf("%d messages, want 1", got)
+	}
+	for shard, want := range []uint64{1, 0, 1} {
+		if acked, _ := c.Position(shard); acked != want {
+			t.Errorf("shard %d is at %d, want %d", shard, acked, want)
 		}
 	}
 }

@@ -32,8 +32,10 @@ func (r *rig) noted() *queue.Cursor {
 	c := r.cursor("dest", 2)
 	r.fill(9)
 	total, _ := r.log.TotalAt(4)
-	r.must(c.Settle(0, 4, total, queue.Outcome{0: total}), c.Settle(1, 2, queue.UnknownTotal, queue.Outcome{3: 1}),
-		c.Sent(1, 6), c.Missed(3, queue.Outcome{5: 2}), c.Repeat(1))
+	r.must(c.SettleAll(
+		queue.Settled{Shard: 0, Seq: 4, Total: total, Outcome: queue.Outcome{0: total}},
+		queue.Settled{Shard: 1, Seq: 2, Total: queue.UnknownTotal, Outcome: queue.Outcome{3: 1}},
+	), c.Sent(1, 6), c.Missed(3, queue.Outcome{5: 2}), c.Repeat(1))
 	return c
 }
 
