@@ -94,7 +94,8 @@ func TestBackfill(t *testing.T) {
 }
 
 // flood fills the memory that refreshes wait in for a destination that is away,
-// so that at least one of them falls out.
+// so that at least one of them falls out. Each push has a series of its own: the
+// same series again take little but their values.
 func flood(t *testing.T, g *gateway, healthy *inProcess, clock *fastClock) {
 	t.Helper()
 	clock.jump(t, 0) // what follows may take a while
@@ -102,9 +103,10 @@ func flood(t *testing.T, g *gateway, healthy *inProcess, clock *fastClock) {
 	for n := range 50_000 {
 		fmt.Fprintf(&body, "flood_value{n=\"%d\"} 1\n", n)
 	}
+	push := func(turn string) { g.put(t, "flood", fmt.Sprintf("flood_value{turn=%q} 1\n%s", turn, &body)) }
 	g.put(t, "pushed", "fill_value 1\n") // in a request that does not get through
-	for range 3 {                        // more than has room behind it
-		g.put(t, "flood", body.String())
+	for n := range 3 {                   // more than has room behind it
+		push(fmt.Sprint("first ", n))
 	}
 	full := clock.set(t).UnixMilli()
 	eventually(t, "a refresh that has no room", func() error {
@@ -114,8 +116,8 @@ func flood(t *testing.T, g *gateway, healthy *inProcess, clock *fastClock) {
 		}
 		return nil
 	})
-	for range 25 {
-		g.put(t, "flood", body.String())
+	for n := range 25 {
+		push(fmt.Sprint("second ", n))
 	}
 }
 
