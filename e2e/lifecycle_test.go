@@ -129,7 +129,10 @@ func TestSeriesLiveAsLongAsTheirGroup(t *testing.T) {
 		case now.Before(dies.Add(-slack)):
 			want = []string{`life_value{job="idle"} 1`, `life_value{job="mortal"} 1`, `life_value{job="replaced"} 1`}
 		case now.Before(dies.Add(slack)):
-			clock.most = dies.Add(slack)
+			clock.hold(t, b, "life_value")
+			if end := dies.Add(slack); clock.most.After(end) {
+				clock.most = end
+			}
 			continue
 		}
 		got, err := b.queryAt("life_value", now)
