@@ -15,12 +15,12 @@ import (
 type dispatcher struct {
 	d      *Destination
 	reader *queue.Reader[*group.Record]
-	at     uint64 // sequence up to which everything was handed out, but for a refresh
-	safe   uint64 // the same, with refreshes
-	total  uint64 // samples of all records up to at
-	known  bool   // whether total is known
-	since  int    // records since idle shards were moved along
-	moved  time.Time
+	at     uint64    // sequence up to which everything was handed out, but for a refresh
+	safe   uint64    // the same, with refreshes
+	total  uint64    // samples of all records up to at
+	known  bool      // whether total is known
+	since  int       // records since idle shards were moved along
+	moved  time.Time // when they were
 
 	// Up to the sequence end earlier runs have settled some records, but not all.
 	// why is the reason of the latest gap in them.
@@ -90,7 +90,7 @@ func (x *dispatcher) next(ctx, hard context.Context) (queue.Item[*group.Record],
 		if ok || err != nil {
 			return it, err
 		}
-		patience := x.passIdle(ctx.Err() != nil)
+		patience := x.pause(ctx.Err() != nil)
 		x.noteLag()
 		if ctx.Err() != nil {
 			if x.at >= x.d.o.Log.Head() {
@@ -264,14 +264,12 @@ func (x *dispatcher) afterEach() {
 	}
 }
 
-// passIdle tells those who wait that idle shards are past what was read, and moves these
-// along, but not each time that few pushers leave a gap: that is a write. It
-// returns how long to wait for more until it is called again.
-func (x *dispatcher) passIdle(last bool) time.Duration {
+// pause moves idle shards along when there is nothing to read, but not each time that few
+// pushers leave a gap: that is a write. It returns how long to wait for more until it is
+// called again.
+func (x *dispatcher) pause(last bool) time.Duration {
 	if left := time.Until(x.moved.Add(movePause)); left > 0 && !last {
-		for s := range x.idle() {
-			x.d.fates.pass(s.n, x.at)
-		}
+		x.passIdle()
 		return left
 	}
 	x.moveIdle()
@@ -291,6 +289,11 @@ func (x *dispatcher) moveIdle() {
 	if len(moved) > 0 {
 		x.noted(x.d.cursor.SettleAll(moved...))
 	}
+	x.passIdle()
+}
+
+// passIdle tells those who wait that idle shards are past what was read.
+func (x *dispatcher) passIdle() {
 	for s := range x.idle() {
 		x.d.fates.pass(s.n, x.at)
 	}

@@ -138,12 +138,8 @@ func convertAlone(s *stage, r *group.Record, p Protocol) ([]convert.Series, outc
 // TestFacesBound: what does not fit goes the long way, and what is not used any more
 // makes room.
 func TestFacesBound(t *testing.T) {
-	g := newRig(t, rigOptions{})
-	d := g.destination(configFor(t, "http://localhost/"), Options{})
-	g.start()
-	room := &d.metrics.faces
+	s, room := newFaceStage(t)
 	room.max = 20 << 10
-	s := newStage(d)
 	var records []*group.Record
 	for i := range 50 {
 		r := *benchRecord(t, 20)
@@ -177,13 +173,19 @@ func TestFacesBound(t *testing.T) {
 	}
 }
 
-// TestFacesMakeRoom: large faces of what does not come any more do not keep those out that come
-// again and again.
-func TestFacesMakeRoom(t *testing.T) {
+// newFaceStage returns a stage, and the room that its faces may take.
+func newFaceStage(t *testing.T) (stage, *faceRoom) {
+	t.Helper()
 	g := newRig(t, rigOptions{})
 	d := g.destination(configFor(t, "http://localhost/"), Options{})
 	g.start()
-	s := newStage(d)
+	return newStage(d), &d.metrics.faces
+}
+
+// TestFacesMakeRoom: large faces of what does not come any more do not keep those out that come
+// again and again.
+func TestFacesMakeRoom(t *testing.T) {
+	s, room := newFaceStage(t)
 	send := func(job string, times int) (known bool) {
 		r := *benchRecord(t, 1000)
 		r.Labels = groupingKey("job", job)
@@ -194,10 +196,10 @@ func TestFacesMakeRoom(t *testing.T) {
 		}
 		return known
 	}
-	d.metrics.faces.max = 1 << 30
+	room.max = 1 << 30
 	send("gone", 2)
-	each := d.metrics.faces.held.Load()
-	d.metrics.faces.max = 3*each + each/2
+	each := room.held.Load()
+	room.max = 3*each + each/2
 	send("also gone", 2)
 	send("third", 2)
 	if send("new", 3) {
@@ -210,13 +212,10 @@ func TestFacesMakeRoom(t *testing.T) {
 
 // TestFaceThatNeverFits: what is larger than all the room makes nobody else go.
 func TestFaceThatNeverFits(t *testing.T) {
-	g := newRig(t, rigOptions{})
-	d := g.destination(configFor(t, "http://localhost/"), Options{})
-	g.start()
-	s := newStage(d)
+	s, room := newFaceStage(t)
 	large, small := benchRecord(t, 1000), *benchRecord(t, 20)
 	small.Labels = groupingKey("job", "small")
-	d.metrics.faces.max = 64 << 10
+	room.max = 64 << 10
 	known := func(r *group.Record) bool {
 		series, _ := convertAlone(&s, r, Protocol1)
 		s.reset()
@@ -237,10 +236,7 @@ func TestFaceThatNeverFits(t *testing.T) {
 // TestKnownDuplicates: a sample that comes with two records goes out once, also where the labels of the
 // first are known to differ.
 func TestKnownDuplicates(t *testing.T) {
-	g := newRig(t, rigOptions{})
-	d := g.destination(configFor(t, "http://localhost/"), Options{})
-	g.start()
-	s := newStage(d)
+	s, _ := newFaceStage(t)
 	first, second := benchRecord(t, 20), *benchRecord(t, 20)
 	second.Time++
 	all, _ := convertAlone(&s, first, Protocol2)

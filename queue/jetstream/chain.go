@@ -154,8 +154,11 @@ func (c *chain) another(patient bool) *request {
 		return r
 	default:
 	}
+	if !patient {
+		return nil
+	}
 	patience := c.company.patience(time.Now())
-	if !patient || patience <= 0 {
+	if patience <= 0 {
 		return nil
 	}
 	timer := time.NewTimer(patience)
