@@ -44,21 +44,45 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{base: base, timeout: o.AttemptTimeout, agent: o.UserAgent, http: http.DefaultClient}
+	c := &Client{base: base, timeout: o.AttemptTimeout, agent: o.UserAgent}
 	if c.timeout == 0 {
 		c.timeout = 10 * time.Second
 	}
-	if o.HTTPConfigFile == "" {
-		return c, nil
-	}
-	config, _, err := promconfig.LoadHTTPConfigFile(o.HTTPConfigFile)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.HTTPConfigFile, err)
-	}
-	if c.http, err = promconfig.NewClientFromConfig(*config, "push"); err != nil {
+	if c.http, err = newHTTP(o.HTTPConfigFile); err != nil {
 		return nil, fmt.Errorf("%s: %w", o.HTTPConfigFile, err)
 	}
 	return c, nil
+}
+
+// newHTTP makes what sends, as the file says if there is one.
+func newHTTP(file string) (*http.Client, error) {
+	if file == "" {
+		return &http.Client{CheckRedirect: checkRedirect}, nil
+	}
+	config, _, err := promconfig.LoadHTTPConfigFile(file)
+	if err != nil {
+		return nil, err
+	}
+	c, err := promconfig.NewClientFromConfig(*config, "push")
+	if err == nil && config.FollowRedirects {
+		c.CheckRedirect = checkRedirect
+	}
+	return c, err
+}
+
+// maxRedirects is http.Client's own bound.
+const maxRedirects = 10
+
+// checkRedirect follows what repeats the request. Elsewhere a push becomes a GET, as of a
+// page to log in at, and its answer would say nothing of the push.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	switch {
+	case len(via) >= maxRedirects:
+		return fmt.Errorf("stopped after %d redirects", maxRedirects)
+	case req.Method != via[0].Method:
+		return http.ErrUseLastResponse
+	}
+	return nil
 }
 
 // baseURL checks the URL of a gateway; host:port alone will do, as for other clients. Its

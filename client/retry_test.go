@@ -89,6 +89,37 @@ func TestDo(t *testing.T) {
 	}
 }
 
+// TestRedirects takes no page that a push was sent to for an answer to it.
+func TestRedirects(t *testing.T) {
+	elsewhere := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", status) }
+	}
+	for _, tt := range []struct {
+		name   string
+		status int
+		want   []string // what comes
+		kept   bool
+	}{
+		{"the same again, elsewhere", 307, []string{"POST /metrics/job/a m 1\n", "POST /elsewhere m 1\n"}, true},
+		{"the same again, for ever", 308, []string{"POST /metrics/job/a m 1\n", "POST /elsewhere m 1\n"}, true},
+		{"a page instead", 302, []string{"POST /metrics/job/a m 1\n"}, false},
+		{"a page instead, for ever", 301, []string{"POST /metrics/job/a m 1\n"}, false},
+		{"see there", 303, []string{"POST /metrics/job/a m 1\n"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g, c := newGateway(t, elsewhere(tt.status), kept)
+			err := c.Do(t.Context(), NewPush(http.MethodPost, []Label{{"job", "a"}}, []byte("m 1\n")))
+			refused, _ := errors.AsType[*RefusedError](err)
+			if tt.kept != (err == nil) || !tt.kept && (refused == nil || refused.Status != tt.status) {
+				t.Errorf("got %v", err)
+			}
+			if diff := cmp.Diff(tt.want, g.got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
 // TestRetryAfterBeyondTheEnd does not wait for what would come too late.
 func TestRetryAfterBeyondTheEnd(t *testing.T) {
 	_, c := newGateway(t, func(w http.ResponseWriter, _ *http.Request) {

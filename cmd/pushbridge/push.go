@@ -110,7 +110,7 @@ func advise(err error) error {
 	switch refused.Status {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("%w (--%s has passwords, tokens and certificates)", err, flagHTTPConfig)
-	case http.StatusNotFound, http.StatusMethodNotAllowed:
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusNotFound, http.StatusMethodNotAllowed:
 		return fmt.Errorf("%w (is --%s a gateway, with its route prefix?)", err, flagURL)
 	case http.StatusBadRequest:
 		return fmt.Errorf("%w (`%s explain` tries it out)", err, program)
