@@ -122,6 +122,7 @@ func readExplain(c *cli.Context) (*explanation, error) {
 func (s *settings) alone() {
 	s.listenAddresses, s.listenAddressFile, s.systemdSocket, s.webConfigFile = []string{"127.0.0.1:0"}, "", false, ""
 	s.storagePath, s.persistenceFile, s.refreshInterval, s.tee.client = "", "", 0, nil
+	s.stream.URLs, s.stream.Address = nil, ""
 }
 
 // run makes the gateway, and ends it.
