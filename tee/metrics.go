@@ -5,6 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // Why a push was not copied.
 const (
 	queueFull   = "queue_full" // the bound
+	cutOff      = "cut_off"    // its client went while it was sent, and it was known already
 	refusedCopy = "refused"    // by the other gateway
 	stopped     = "stopped"    // it waited when the process ended
 )
@@ -25,7 +26,7 @@ func newMetrics(t *Tee, r prometheus.Registerer) *metrics {
 			Help: "Accepted pushes that were not copied to the gateway of --tee.url, by reason.",
 		}, []string{"reason"}),
 	}
-	for _, reason := range []string{queueFull, refusedCopy, stopped} {
+	for _, reason := range []string{queueFull, cutOff, refusedCopy, stopped} {
 		m.dropped.WithLabelValues(reason)
 	}
 	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -1,6 +1,7 @@
 package tee
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -57,6 +58,20 @@ func (b *reading) keep(p []byte) {
 	b.into.request.Body = body
 }
 
+// finish reads what the handler has left: a push that is known by its name is accepted
+// without a look at its body.
+func (b *reading) finish() {
+	for rest := make([]byte, 4096); !b.into.lost; {
+		switch _, err := b.Read(rest); {
+		case errors.Is(err, io.EOF):
+			return
+		case err != nil:
+			b.into.cut = true
+			return
+		}
+	}
+}
+
 // answer notes the status.
 type answer struct {
 	http.ResponseWriter
@@ -64,6 +79,9 @@ type answer struct {
 	wrote  bool
 	done   bool // the handler has returned
 }
+
+// accepted reports whether the handler has returned and taken the push.
+func (a *answer) accepted() bool { return a.done && a.status/100 == 2 }
 
 func (a *answer) WriteHeader(status int) {
 	if !a.wrote && status >= 200 {

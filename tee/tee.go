@@ -51,6 +51,7 @@ type pushed struct {
 	request client.Request
 	bytes   int64 // that it counts
 	lost    bool  // there was no room for it
+	cut     bool  // not all of it came
 }
 
 // New returns a Tee. It sends nothing before Run.
@@ -190,20 +191,27 @@ func (t *Tee) Copy(next http.Handler) http.Handler {
 		}
 		p := &pushed{}
 		p.lost = !p.grow(t, overhead+int64(len(r.URL.Path)+len(r.URL.RawQuery)))
-		r.Body = &reading{ReadCloser: r.Body, tee: t, into: p, base: p.bytes}
+		body := &reading{ReadCloser: r.Body, tee: t, into: p, base: p.bytes}
+		r.Body = body
 		p.request = t.request(r) // before next has had its way with r
 		answer := &answer{ResponseWriter: w, status: http.StatusOK}
 		defer func() { t.decide(p, answer) }()
 		next.ServeHTTP(answer, r)
 		answer.done = true
+		if answer.accepted() {
+			body.finish()
+		}
 	})
 }
 
 // decide queues the copy of a push that was accepted, or forgets it.
 func (t *Tee) decide(p *pushed, a *answer) {
 	switch {
-	case !a.done || a.status/100 != 2:
+	case !a.accepted():
 		t.release(p.bytes)
+	case p.cut:
+		t.release(p.bytes)
+		t.metrics.dropped.WithLabelValues(cutOff).Inc()
 	case p.lost:
 		t.release(p.bytes)
 		t.metrics.dropped.WithLabelValues(queueFull).Inc()

@@ -6,9 +6,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -46,6 +48,9 @@ func newRig(t *testing.T, maxBytes int64) *rig {
 	}
 	r.Tee = New(Options{Client: c, Prefix: "/here", MaxBytes: maxBytes, FlushDeadline: time.Minute, Logger: slog.New(slog.DiscardHandler)})
 	r.here = r.Copy(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("X-Known") != "" {
+			return // as a push that was answered before
+		}
 		if body, _ := io.ReadAll(req.Body); strings.Contains(string(body), "bad") {
 			http.Error(w, "no", http.StatusBadRequest)
 		}
@@ -85,7 +90,7 @@ func (r *rig) flush(t *testing.T) []string {
 
 func (r *rig) counts() map[string]float64 {
 	out := map[string]float64{"sent": testutil.ToFloat64(r.metrics.sent)}
-	for _, reason := range []string{queueFull, refusedCopy, stopped} {
+	for _, reason := range []string{queueFull, cutOff, refusedCopy, stopped} {
 		out[reason] = testutil.ToFloat64(r.metrics.dropped.WithLabelValues(reason))
 	}
 	return out
@@ -105,7 +110,25 @@ func TestCopy(t *testing.T) {
 	if diff := cmp.Diff(want, r.flush(t)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]float64{"sent": 2, queueFull: 0, refusedCopy: 0, stopped: 0}, r.counts()); diff != "" {
+	if diff := cmp.Diff(map[string]float64{"sent": 2, queueFull: 0, cutOff: 0, refusedCopy: 0, stopped: 0}, r.counts()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestCopyOfWhatWasKnown: a push that is accepted without a look at its body is copied with
+// it. An empty one would empty the group there.
+func TestCopyOfWhatWasKnown(t *testing.T) {
+	r := newRig(t, 1<<20)
+	r.push("PUT", "/here/metrics/job/a", "m 1\n", "X-Known", "1")
+	if diff := cmp.Diff([]string{"PUT /there/metrics/job/a   m 1\n"}, r.flush(t)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	r.here.ServeHTTP(httptest.NewRecorder(), &http.Request{
+		Method: "PUT", URL: &url.URL{Path: "/here/metrics/job/a"}, Header: http.Header{"X-Known": {"1"}},
+		Body: io.NopCloser(io.MultiReader(strings.NewReader("m 2"), iotest.ErrReader(io.ErrUnexpectedEOF))),
+	})
+	r.flush(t)
+	if diff := cmp.Diff(map[string]float64{"sent": 1, queueFull: 0, cutOff: 1, refusedCopy: 0, stopped: 0}, r.counts()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
@@ -167,7 +190,7 @@ func TestOtherIsAway(t *testing.T) {
 	if diff := cmp.Diff(want, r.got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]float64{"sent": 2, queueFull: 0, refusedCopy: 1, stopped: 0}, r.counts()); diff != "" {
+	if diff := cmp.Diff(map[string]float64{"sent": 2, queueFull: 0, cutOff: 0, refusedCopy: 1, stopped: 0}, r.counts()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
