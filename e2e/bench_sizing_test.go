@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 )
 
 // BenchmarkSizing measures what docs/sizing.md calculates with: the disk that a push
@@ -20,6 +21,35 @@ func BenchmarkSizing(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// rest is longer than it takes until what a burst has left behind is given back.
+const rest = 150 * time.Second
+
+// BenchmarkResident tells the memory of 10,000 groups of 21 series, five pushes to each by 64
+// pushers: when the receiver has the last sample, and the least of it at rest.
+func BenchmarkResident(b *testing.B) {
+	const groups, pushes = 10_000, 50_000
+	for b.Loop() {
+		b.StopTimer()
+		count := newCounter(b, "bench_")
+		g := startPushbridge(b, "--remote-write.url="+count.url)
+		driveTo(b, 64, pushes, func(_, i int) (string, string) {
+			return fmt.Sprintf("%s/metrics/job/nightly/instance/host-%d", g.url, i%groups), benchBody(21, i)
+		})
+		waitCount(b, count, 21*pushes)
+		resident := func() float64 { return float64(g.memory(b, "VmRSS")) / (1 << 20) }
+		b.ReportMetric(resident(), "RSS-MiB")
+		least := resident()
+		for end := time.Now().Add(rest); time.Now().Before(end); time.Sleep(time.Second) {
+			least = min(least, resident())
+		}
+		b.ReportMetric(least, "RSS-at-rest-MiB")
+		b.ReportMetric(float64(g.memory(b, "RssFile"))/(1<<20), "file-MiB")
+		b.ReportMetric(0, "ns/op")
+		g.kill()
+		b.StartTimer()
 	}
 }
 

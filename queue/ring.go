@@ -72,6 +72,9 @@ func (g *ring[R]) publish(items []ringItem[R]) {
 // evictLocked drops the oldest items until the rest fits, and what is unread does. One item always stays,
 // so that without a disk a record larger than the ring still reaches readers.
 func (g *ring[R]) evictLocked() {
+	if g.bytes <= g.spare {
+		return
+	}
 	n, unread := 0, g.unreadLocked()
 	for n < len(g.items)-1 && (g.bytes > g.limit || g.bytes > g.spare && g.start+uint64(n) < unread) {
 		it := &g.items[n]
@@ -135,8 +138,8 @@ func (g *ring[R]) emitted() skips {
 }
 
 // at returns the item at pos, and notes that the reader has read all before it. Without
-// one it returns a channel that is closed at the next publication. evicted means that
-// pos is gone, and the reader with it.
+// one it returns a channel that is closed at the next publication, and what everybody has read
+// goes. evicted means that pos is gone, and the reader with it.
 func (g *ring[R]) at(reader any, pos uint64) (it ringItem[R], wake <-chan struct{}, evicted bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -148,6 +151,7 @@ func (g *ring[R]) at(reader any, pos uint64) (it ringItem[R], wake <-chan struct
 	case pos-g.start < uint64(len(g.items)):
 		return g.items[pos-g.start], nil, false
 	}
+	g.evictLocked() // nothing may be published for long
 	return it, g.wake, false
 }
 

@@ -42,3 +42,29 @@ func TestRingForgetsWhatWasRead(t *testing.T) {
 		t.Errorf("total %d, %v", total, ok)
 	}
 }
+
+// What every reader has read goes when the last of them is done with it, though nothing is
+// published any more.
+func TestRingForgetsWhatIsReadLater(t *testing.T) {
+	g := newRing[int](100, 20, 0, 0)
+	one, other := new(int), new(int)
+	at, _, _ := g.attach(0)
+	g.at(one, at)
+	g.at(other, at)
+	for seq := range uint64(8) {
+		g.publish([]ringItem[int]{{Item: Item[int]{Seq: seq + 1}, size: 10, total: seq + 1, samples: 1}})
+	}
+	for _, row := range []struct {
+		reader any
+		want   int64
+	}{{one, 80}, {other, 20}} {
+		for pos := at; ; pos++ {
+			if _, wake, _ := g.at(row.reader, pos); wake != nil {
+				break
+			}
+		}
+		if got := g.size(); got != row.want {
+			t.Errorf("%d bytes, want %d", got, row.want)
+		}
+	}
+}

@@ -45,7 +45,7 @@ type trimmer struct {
 const (
 	trimInterval = 10 * time.Second
 	trimPause    = time.Minute // between two times, for the sake of the CPU
-	trimFloor    = 64 << 20    // below which it is not worth it
+	trimFloor    = 32 << 20    // below which it is not worth it
 )
 
 // run looks until ctx ends.

@@ -327,7 +327,8 @@ func (x *contest) memory(when string) {
 	}
 }
 
-const memoryTime = 20 * time.Second
+// memoryTime is longer than it takes until what a burst has left behind is given back.
+const memoryTime = 150 * time.Second
 
 // starts measures how long each takes until it is ready, with what it finds, and what memory it has then.
 func (x *contest) starts() {
