@@ -32,6 +32,9 @@ type Textfiles struct {
 	Say      func(format string, args ...any)
 
 	pushed map[string]version // by name: what the gateway has seen
+	unread map[string]error   // by name: why a file could not be read, which has been said
+
+	read func(path string) ([]byte, error) // readTextfile but in tests
 }
 
 // version tells one content of a file from the next.
@@ -42,15 +45,22 @@ type version struct {
 
 // Push pushes each file that is not what it was at the last call, and ends the groups of
 // those that are gone since. What is refused is said, and not pushed again before it
-// changes; what does not reach the gateway is for the next call. The error has all of
-// them.
+// changes; what cannot be read, or does not reach the gateway, is for the next call. The
+// error has all of them.
 func (t *Textfiles) Push(ctx context.Context) error {
-	if t.pushed == nil {
-		t.pushed = map[string]version{}
-	}
 	now, err := t.list()
 	if err != nil {
 		return err
+	}
+	return t.push(ctx, now)
+}
+
+func (t *Textfiles) push(ctx context.Context, now []textfile) error {
+	if t.pushed == nil {
+		t.pushed, t.unread = map[string]version{}, map[string]error{}
+	}
+	if t.read == nil {
+		t.read = readTextfile
 	}
 	var errs []error
 	for _, f := range now {
@@ -99,10 +109,14 @@ func (t *Textfiles) list() ([]textfile, error) {
 // file pushes one file. Its version was looked at before its content is, so that a change
 // in between is pushed by the next call.
 func (t *Textfiles) file(ctx context.Context, f textfile) error {
-	body, err := readTextfile(t.path(f.name))
+	body, err := t.read(t.path(f.name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return t.cannotRead(f.name, err)
+	}
+	delete(t.unread, f.name)
 	if err == nil {
 		err = t.content(ctx, f.name, body)
 	}
@@ -110,6 +124,16 @@ func (t *Textfiles) file(ctx context.Context, f textfile) error {
 		t.pushed[f.name] = f.version
 	}
 	return t.said(f.name, err)
+}
+
+// cannotRead says why a file cannot be read, once: that may change without a new version.
+func (t *Textfiles) cannotRead(name string, err error) error {
+	before := t.unread[name]
+	t.unread[name] = err
+	if before != nil && before.Error() == err.Error() {
+		return err
+	}
+	return t.said(name, err)
 }
 
 // content pushes a file, or one point after the other of a history. What the gateway has when
@@ -180,8 +204,15 @@ func (t *Textfiles) Watch(ctx context.Context) error {
 	if err := w.Add(t.Dir); err != nil { // before the first look: nothing is missed in between
 		return err
 	}
-	for {
-		_ = t.Push(ctx) // said
+	for gone := false; ; {
+		now, err := t.list()
+		switch {
+		case err == nil:
+			_ = t.push(ctx, now) // said
+		case !gone:
+			t.Say("%v: nothing is pushed or deleted until it can be read again", err)
+		}
+		gone = err != nil
 		if !t.changed(ctx, w) {
 			return nil
 		}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -60,5 +61,18 @@ func TestTextfiles(t *testing.T) {
 	}
 	push(busy, true, "DELETE /metrics/job/a ")
 	push(kept, false, "DELETE /metrics/job/a ")
+	push(kept, false)
+
+	// What cannot be read is said once, and pushed when it can be.
+	files.read = func(path string) ([]byte, error) {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrPermission}
+	}
+	write("c.prom", "c 1\n")
+	push(kept, true)
+	if err := files.Push(t.Context()); err == nil || len(said) != 1 {
+		t.Errorf("got %v, said %v", err, said)
+	}
+	files.read = nil
+	push(kept, false, "PUT /metrics/job/c c 1\n")
 	push(kept, false)
 }
