@@ -30,9 +30,10 @@ type conn struct {
 	state  atomic.Int32
 	since  time.Time // it was taken
 
-	buf  []byte // what was read and is not used yet
-	room [bufferSize]byte
-	head head
+	buf     []byte // what was read and is not used yet
+	room    [bufferSize]byte
+	head    head // of the newest request
+	further bool // there was one
 
 	wanted, set time.Time // read deadline that a read has, and that the connection has
 
@@ -64,17 +65,50 @@ func (c *conn) serve() {
 	_ = c.Close() // nobody listens any more
 }
 
+// beginning is how many bytes net/http waits for before it takes them for a further request.
+// Line ends among them it overlooks behind a POST, where old clients send one.
+const beginning = 4
+
 // next waits for a request, and reports whether there is one.
 func (c *conn) next(patience time.Duration) bool {
-	if len(c.buf) == 0 {
+	least := 1
+	if c.further {
+		least = beginning
+	}
+	if len(c.buf) < least {
 		c.allow(patience)
-		n, err := c.read(c.room[:])
+	}
+	if !c.fill(least) {
+		return false
+	}
+	if c.further && c.head.method == http.MethodPost {
+		c.buf = withoutLineEnds(c.buf)
+		if !c.fill(1) {
+			return false
+		}
+	}
+	return c.state.CompareAndSwap(fresh, active) || c.state.CompareAndSwap(idle, active)
+}
+
+// fill reads until least bytes are there, and reports whether they are. What is there is at
+// the begin of the room.
+func (c *conn) fill(least int) bool {
+	for len(c.buf) < least {
+		n, err := c.read(c.room[len(c.buf):])
 		if n == 0 || err != nil {
 			return false
 		}
-		c.buf = c.room[:n]
+		c.buf = c.room[:len(c.buf)+n]
 	}
-	return c.state.CompareAndSwap(fresh, active) || c.state.CompareAndSwap(idle, active)
+	return true
+}
+
+func withoutLineEnds(b []byte) []byte {
+	n := 0
+	for n < min(beginning, len(b)) && (b[n] == '\r' || b[n] == '\n') {
+		n++
+	}
+	return b[n:]
 }
 
 // allow sets the deadline of a wait for the next request. To set one costs more than to
@@ -119,7 +153,9 @@ func (c *conn) request() (again bool) {
 	}
 	last, whole := h.last || c.answer.last() || c.l.stopping.Load(), c.body.left == 0
 	if !last {
+		known := c.body.failed // to the handler, who may say so
 		whole = c.body.drain() // before the answer, as net/http does
+		last = !whole && !known
 	}
 	if err := c.answer.send(last); err != nil {
 		return false
@@ -148,6 +184,7 @@ func (c *conn) handle(r *http.Request) (done bool) {
 // whether there may be one.
 func (c *conn) rest() bool {
 	c.buf = c.room[:copy(c.room[:], c.buf)]
+	c.further = true
 	c.state.Store(idle)
 	return !c.l.stopping.Load()
 }
