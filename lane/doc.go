@@ -17,6 +17,14 @@
 //     and closes connections that are idle.
 //  4. A connection holds a buffer of 4 KiB, a request no more than that and its answer.
 //
+// A Client is the other side: it sends plain pushes, to a replica that leads, in the
+// goroutine that waits for the answer, over connections that it keeps:
+//
+//  5. Do knows whether a request was written to its end. What was not cannot have been
+//     carried out, and is the only thing that is sent once more, where a connection that was
+//     used before has ended.
+//  6. A connection is used again only when its answer was plain and was read to its end.
+//
 // listener.go takes connections, conn.go serves one, head.go says what is plain, answer.go
-// is what the handler writes to.
+// is what the handler writes to. client.go keeps connections, wire.go is one of them.
 package lane

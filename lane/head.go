@@ -116,12 +116,10 @@ func (h *head) parseFields(fields []byte) bool {
 // parseField reads a field. One that comes twice, that is not well-formed, or that asks
 // something of the server, is not plain.
 func (h *head) parseField(header http.Header, line string) bool {
-	name, value, ok := strings.Cut(line, ":")
-	if !ok || !isToken(name) || !isText(value) {
+	name, value, ok := cutLine(line)
+	if !ok {
 		return false
 	}
-	name = textproto.CanonicalMIMEHeaderKey(name)
-	value = strings.Trim(value, " \t")
 	if _, twice := header[name]; twice {
 		return false
 	}
@@ -141,11 +139,22 @@ func (h *head) parseField(header http.Header, line string) bool {
 		if !h.last && !strings.EqualFold(value, "keep-alive") {
 			return false
 		}
-	case "Transfer-Encoding", "Trailer", "Te", "Upgrade", "Expect", "Http2-Settings", "Proxy-Connection", "Pragma":
-		return false
+	default:
+		if isServers(name) {
+			return false
+		}
 	}
 	header[name] = []string{value}
 	return true
+}
+
+// cutLine reads the name and the value that a line of a head has.
+func cutLine(line string) (name, value string, ok bool) {
+	name, value, ok = strings.Cut(line, ":")
+	if !ok || !isToken(name) || !isText(value) {
+		return "", "", false
+	}
+	return textproto.CanonicalMIMEHeaderKey(name), strings.Trim(value, " \t"), true
 }
 
 // isToken reports whether s consists of what names of fields do, as a rule.

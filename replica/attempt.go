@@ -1,26 +1,21 @@
 package replica
 
 import (
+	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/pushbridge/pushbridge/gateway"
+	"github.com/pushbridge/pushbridge/lane"
 	"github.com/pushbridge/pushbridge/queue"
 )
 
 const (
-	answerTimeout = 30 * time.Second       // without ?wait=: longer than a write of the leader may take
-	lastWord      = 500 * time.Millisecond // what an answer may take when its leader is none any more
-	lookInterval  = 50 * time.Millisecond
+	answerTimeout = 30 * time.Second // without ?wait=: longer than a write of the leader may take
 	maxAnswer     = 16 << 20
 )
 
@@ -41,20 +36,22 @@ func (p *push) here() *answer {
 
 // there asks the replica that leads. It returns nil when that has not done anything.
 func (p *push) there(l *queue.Leader) *answer {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(p.r.Context()))
-	defer cancel()
-	var sent atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteRequest: func(i httptrace.WroteRequestInfo) { sent.Store(i.Err == nil) },
-	})
-	r, err := p.outgoing(ctx, l)
+	w, err := p.x.way(l.Address)
 	if err != nil {
 		return refusal(err)
 	}
-	done := make(chan *answer, 1)
-	go func() { done <- p.x.exchange(r) }()
-	a := p.x.await(done, l, p.patience(), cancel)
-	what := a.outcome(sent.Load())
+	var a *answer
+	var sent bool
+	if q := p.plain(w, l); q != nil {
+		a, sent = p.askPlain(w, l, q)
+	} else {
+		r, err := p.outgoing(w, l)
+		if err != nil {
+			return refusal(err)
+		}
+		a, sent = p.ask(l, r)
+	}
+	what := a.outcome(sent)
 	p.x.metrics.forwarded.WithLabelValues(what).Inc()
 	switch what {
 	case outcomeUnreachable, outcomeElsewhere:
@@ -68,84 +65,65 @@ func (p *push) there(l *queue.Leader) *answer {
 	return a
 }
 
+// askPlain sends q and returns the answer, nil for none, and whether q was sent.
+func (p *push) askPlain(w *way, l *queue.Leader, q *lane.Request) (*answer, bool) {
+	var k lane.Call
+	defer p.watch(l, k.Cancel)()
+	got, sent, err := w.client.Do(&k, q)
+	if err != nil {
+		p.silent(w.to.Host, err)
+		return nil, sent
+	}
+	return &answer{status: got.Status, header: got.Header, body: *bytes.NewBuffer(got.Body)}, true
+}
+
+// ask is askPlain for any request.
+func (p *push) ask(l *queue.Leader, r *http.Request) (*answer, bool) {
+	var sent atomic.Bool
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	defer cancel()
+	defer p.watch(l, cancel)()
+	r = r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(i httptrace.WroteRequestInfo) { sent.Store(i.Err == nil) },
+	}))
+	a, err := p.x.exchange(r)
+	if err != nil {
+		p.silent(r.URL.Host, err)
+	}
+	return a, sent.Load()
+}
+
+// exchange sends r and reads the answer.
+func (x *Replicas) exchange(r *http.Request) (*answer, error) {
+	resp, err := x.http.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }() // was only read from
+	a := &answer{status: resp.StatusCode, header: resp.Header}
+	if _, err := io.Copy(&a.body, io.LimitReader(resp.Body, maxAnswer)); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (p *push) silent(host string, err error) {
+	p.x.o.Logger.Debug("no answer of the replica that leads", "address", host, "err", err)
+}
+
+// watch has cancel called when the answer of l takes too long. What it returns ends that.
+func (p *push) watch(l *queue.Leader, cancel func()) (end func()) {
+	w := &wait{epoch: l.Epoch, end: time.Now().Add(p.patience()), cancel: cancel}
+	p.x.waits.add(w)
+	return func() { p.x.waits.remove(w) }
+}
+
 // patience is how long an answer may take.
 func (p *push) patience() time.Duration {
-	if p.r.URL.Query().Has("wait") {
+	if p.r.URL.RawQuery != "" && p.r.URL.Query().Has("wait") {
 		return answerTimeout + maxWait
 	}
 	return answerTimeout
 }
 
 const maxWait = 10 * time.Minute // as ?timeout= allows
-
-// outgoing is the request as the leader gets it.
-func (p *push) outgoing(ctx context.Context, l *queue.Leader) (*http.Request, error) {
-	to, err := url.Parse(l.Address)
-	if err != nil || to.Host == "" {
-		return nil, errors.New("the replica that leads has advertised what is no URL")
-	}
-	to.RawPath = strings.TrimSuffix(to.EscapedPath(), "/") + strings.TrimPrefix(p.r.URL.EscapedPath(), p.x.o.Prefix)
-	if to.Path, err = url.PathUnescape(to.RawPath); err != nil {
-		return nil, fmt.Errorf("path of the request: %w", err)
-	}
-	to.RawQuery = p.r.URL.RawQuery
-	r := p.request(ctx)
-	r.URL, r.RequestURI, r.Header = to, "", http.Header{} // the host stays: checks of origins go by it
-	for _, name := range forwarded {
-		if v := p.r.Header.Values(name); len(v) > 0 {
-			r.Header[name] = v
-		}
-	}
-	r.Header.Set(byHeader, p.x.o.ID)
-	r.Header.Set(epochHeader, strconv.FormatUint(l.Epoch, 10))
-	if p.awaited != nil {
-		r.Header.Set(tokenHeader, strconv.FormatUint(uint64(p.awaited.Token), 10))
-	}
-	if len(p.body) == 0 {
-		r.Body, r.ContentLength = http.NoBody, 0
-	}
-	return r, nil
-}
-
-// exchange sends r and reads the answer, nil for none.
-func (x *Replicas) exchange(r *http.Request) *answer {
-	resp, err := x.http.RoundTrip(r)
-	if err != nil {
-		x.o.Logger.Debug("no answer of the replica that leads", "address", r.URL.Host, "err", err)
-		return nil
-	}
-	defer func() { _ = resp.Body.Close() }() // was only read from
-	a := &answer{status: resp.StatusCode, header: resp.Header}
-	if _, err := io.Copy(&a.body, io.LimitReader(resp.Body, maxAnswer)); err != nil {
-		return nil
-	}
-	return a
-}
-
-// await waits for an answer as long as the one that gives it leads, and a moment longer.
-func (x *Replicas) await(done <-chan *answer, l *queue.Leader, patience time.Duration, cancel func()) *answer {
-	look := time.NewTicker(lookInterval)
-	defer look.Stop()
-	end := time.Now().Add(patience)
-	for {
-		select {
-		case a := <-done:
-			return a
-		case now := <-look.C:
-			if newest := x.o.Gateway.Log().Lease().Leader(); newest.Over(l.Epoch) {
-				end = earlier(end, now.Add(lastWord))
-			}
-			if now.After(end) {
-				cancel()
-				return <-done
-			}
-		}
-	}
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}

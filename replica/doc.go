@@ -14,6 +14,7 @@
 //
 // # Where to look
 //
-// forward.go is the way of a request, attempt.go one try, at another replica or here,
-// answer.go what came of it. peers.go knows who there is, ready.go whether this one is of use.
+// forward.go is the way of a request, attempt.go one try, at another replica or here, way.go
+// how that one is reached, watch.go how long it is waited for, answer.go what came of it.
+// peers.go knows who there is, ready.go whether this one is of use.
 package replica

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/pushbridge/pushbridge/gateway"
 	"github.com/pushbridge/pushbridge/group"
+	"github.com/pushbridge/pushbridge/lane"
 	"github.com/pushbridge/pushbridge/queue"
 )
 
@@ -97,7 +100,7 @@ var key = group.NewLabels([]group.Label{{Name: "job", Value: "a"}})
 
 // rig is a replica, and the others as far as it sees them.
 type rig struct {
-	t *testing.T
+	t testing.TB
 	*stream
 	*Replicas
 
@@ -105,7 +108,7 @@ type rig struct {
 	asked []string // "NAME METHOD PATH BODY"
 }
 
-func newRig(t *testing.T, hold time.Duration) *rig {
+func newRig(t testing.TB, hold time.Duration) *rig {
 	t.Helper()
 	r := &rig{t: t, stream: &stream{Memory: queue.NewMemory(), moved: make(chan struct{})}}
 	g, err := gateway.Open(r.stream, gateway.Options{})
@@ -141,6 +144,29 @@ func (r *rig) other(name string, answer http.HandlerFunc) queue.Leader {
 	return queue.Leader{ID: name, Address: srv.URL + "/there", Epoch: epoch}
 }
 
+// behindLane makes a replica lead that serves h as a gateway does.
+func (r *rig) behindLane(h http.Handler) {
+	r.t.Helper()
+	inner, err := new(net.ListenConfig).Listen(r.t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	quiet := log.New(io.Discard, "", 0)
+	l := lane.New(inner, lane.Options{Handler: h, Path: "/metrics/job", HeaderTimeout: time.Minute, IdleTimeout: time.Minute, ErrorLog: quiet})
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute, ErrorLog: quiet}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = srv.Serve(l) // until it is closed
+	}()
+	r.t.Cleanup(func() {
+		_ = srv.Close()
+		l.Cut()
+		<-served
+	})
+	r.lead(queue.Leader{ID: "a", Address: "http://" + inner.Addr().String(), Epoch: 1})
+}
+
 func (r *rig) questions() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -148,7 +174,7 @@ func (r *rig) questions() []string {
 }
 
 // record is that of a push with a token.
-func record(t *testing.T, token string) *group.Record {
+func record(t testing.TB, token string) *group.Record {
 	t.Helper()
 	n, err := strconv.Atoi(token)
 	if err != nil || n == 0 {
@@ -231,29 +257,34 @@ func TestForwardOnce(t *testing.T) {
 		}, 202, []string{"b" + once[1:]}},
 		{"nobody leads", 200 * time.Millisecond, func(*rig) {}, 503, nil},
 	} {
-		t.Run(row.name, func(t *testing.T) {
-			r := newRig(t, row.hold)
-			row.play(r)
-			here := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("carried out here") })
-			w := httptest.NewRecorder()
-			q := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/here/metrics/job/a?x=1", strings.NewReader("m 1\n"))
-			r.Forward(here).ServeHTTP(w, q)
-			if w.Code != row.status || (w.Code == http.StatusServiceUnavailable) != (w.Header().Get("Retry-After") != "") {
-				t.Errorf("answered %d %v %s, want %d", w.Code, w.Header(), w.Body, row.status)
-			}
-			if w.Code == http.StatusOK && w.Header().Get(gateway.PushIDHeader) != r.o.Gateway.PushID(1, key).String() {
-				t.Errorf("the push is called %v", w.Header())
-			}
-			if w.Code == http.StatusAccepted && w.Header().Get("X-Said") != "yes" {
-				t.Errorf("headers %v", w.Header())
-			}
-			if got := r.questions(); !slices.Equal(got, row.asked) {
-				t.Errorf("asked %q, want %q", got, row.asked)
-			}
-			if n := testutil.ToFloat64(r.metrics.held); n != 0 {
-				t.Errorf("%v are held", n)
-			}
-		})
+		for _, query := range []string{"?x=1", ""} { // by net/http, and without it
+			t.Run(row.name+query, func(t *testing.T) { forwardedOnce(t, row.hold, row.play, query, row.status, row.asked) })
+		}
+	}
+}
+
+func forwardedOnce(t *testing.T, hold time.Duration, play func(*rig), query string, status int, asked []string) {
+	t.Helper()
+	r := newRig(t, hold)
+	play(r)
+	here := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("carried out here") })
+	w := httptest.NewRecorder()
+	q := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/here/metrics/job/a"+query, strings.NewReader("m 1\n"))
+	r.Forward(here).ServeHTTP(w, q)
+	if w.Code != status || (w.Code == http.StatusServiceUnavailable) != (w.Header().Get("Retry-After") != "") {
+		t.Errorf("answered %d %v %s, want %d", w.Code, w.Header(), w.Body, status)
+	}
+	if w.Code == http.StatusOK && w.Header().Get(gateway.PushIDHeader) != r.o.Gateway.PushID(1, key).String() {
+		t.Errorf("the push is called %v", w.Header())
+	}
+	if w.Code == http.StatusAccepted && w.Header().Get("X-Said") != "yes" {
+		t.Errorf("headers %v", w.Header())
+	}
+	if got, want := strings.Join(r.questions(), ""), strings.ReplaceAll(strings.Join(asked, ""), "?x=1", query); got != want {
+		t.Errorf("asked %q, want %q", got, want)
+	}
+	if n := testutil.ToFloat64(r.metrics.held); n != 0 {
+		t.Errorf("%v are held", n)
 	}
 }
 
@@ -289,6 +320,35 @@ func TestNamesOfPushesAreForwarded(t *testing.T) {
 	for _, name := range []string{"Idempotency-Key", "X-Pushbridge-Push-Id"} {
 		if got := seen.Get(name); got != "name of "+name {
 			t.Errorf("%s: the leader got %q", name, got)
+		}
+	}
+}
+
+// TestForwardedPlainly: a lane takes what was forwarded, also behind requests that it does not take, and
+// nobody asks it for what is none of its own.
+func TestForwardedPlainly(t *testing.T) {
+	r := newRig(t, time.Minute)
+	ways := make(chan string, 1)
+	r.behindLane(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		_, _ = io.Copy(io.Discard, q.Body)
+		if q.Method != http.MethodGet {
+			ways <- fmt.Sprintf("%T", w)
+		}
+	}))
+	for i, row := range []struct{ method, path, body, want string }{
+		{http.MethodPut, "/metrics/job/a", "m 1\n", "*lane.answer"},
+		{http.MethodPost, "/metrics/job/a%2Fb", "m 1\n", "*lane.answer"},
+		{http.MethodPut, "/metrics/job/a?wait=delivered", "m 1\n", "*http.response"},
+		{http.MethodPut, "/metrics/job/a", "", "*http.response"},
+		{http.MethodDelete, "/metrics/job/a", "", "*http.response"},
+		{http.MethodPut, "/metrics/job/a", strings.Repeat("m 1\n", 100_000), "*http.response"},
+		{http.MethodPut, "/metrics/job/a", strings.Repeat("m 1\n", 10_000), "*lane.answer"},
+	} {
+		r.ask(t.Context())
+		w := httptest.NewRecorder()
+		r.Forward(nil).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), row.method, "/here"+row.path, strings.NewReader(row.body)))
+		if got := <-ways; w.Code != http.StatusOK || got != row.want {
+			t.Errorf("request %d: %d, by %s, want %s", i, w.Code, got, row.want)
 		}
 	}
 }

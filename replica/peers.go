@@ -126,13 +126,22 @@ func (x *Replicas) Run(ctx context.Context) error {
 	}
 	tick := time.NewTicker(askInterval)
 	defer tick.Stop()
+	defer func() { x.last.Load().leave() }()
 	for {
 		x.ask(ctx)
+		x.prune()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// prune closes connections to the replica that leads that nobody needs.
+func (x *Replicas) prune() {
+	if w := x.last.Load(); w != nil && w.client != nil {
+		w.client.Prune(unused)
 	}
 }
 

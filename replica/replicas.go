@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,12 +22,12 @@ type Options struct {
 	Gateway *gateway.Gateway
 	Intake  Intake
 
-	ID          string // of this replica
-	Address     string // where the others reach it, with its route prefix; empty: nowhere
-	Prefix      string // of the routes here
-	HTTP        *promconfig.HTTPClientConfig
-	HoldTimeout time.Duration // 12 s
-	Accepted    int           // the status of a push that is kept; 200
+	ID          string                       // of this replica
+	Address     string                       // where the others reach it, with its route prefix; empty: nowhere
+	Prefix      string                       // of the routes here
+	HTTP        *promconfig.HTTPClientConfig // nil: the default
+	HoldTimeout time.Duration                // 12 s
+	Accepted    int                          // the status of a push that is kept; 200
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -53,6 +54,8 @@ type Replicas struct {
 	http    http.RoundTripper
 	metrics *metrics
 	peers   peers
+	last    atomic.Pointer[way] // to the one that leads
+	waits   waits
 }
 
 // New returns the replicas. It asks nobody before Run.
@@ -65,15 +68,17 @@ func New(o Options) (*Replicas, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.HTTP == nil {
-		o.HTTP = &promconfig.DefaultHTTPClientConfig
+	client := &promconfig.DefaultHTTPClientConfig
+	if o.HTTP != nil {
+		client = o.HTTP
 	}
-	rt, err := promconfig.NewRoundTripperFromConfig(*o.HTTP, "replica")
+	rt, err := promconfig.NewRoundTripperFromConfig(*client, "replica")
 	if err != nil {
 		return nil, fmt.Errorf("http client: %w", err)
 	}
 	x := &Replicas{o: o, shared: o.Gateway.Log().Shared(), http: rt}
 	x.peers.seen = map[string]web.Replica{}
+	x.waits.leader = o.Gateway.Log().Lease().Leader
 	x.metrics = newMetrics(x, o.Registerer)
 	return x, nil
 }
