@@ -14,6 +14,7 @@ import (
 // history is such a text, taken apart.
 type history struct {
 	families []*pointFamily
+	byName   map[string]*pointFamily
 	most     int // points of one metric
 }
 
@@ -53,6 +54,7 @@ func split(body []byte) [][]byte {
 
 // readHistory reports whether every line is understood and every sample has a time.
 func readHistory(text string) (h history, ok bool) {
+	h.byName = map[string]*pointFamily{}
 	var f *pointFamily
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
@@ -60,9 +62,7 @@ func readHistory(text string) (h history, ok bool) {
 			break
 		}
 		if words := strings.SplitN(line, " ", 4); words[0] == "#" && len(words) > 2 {
-			if f == nil || f.name != words[2] {
-				f = h.add(words[2])
-			}
+			f = h.family(words[2])
 			f.head = append(f.head, line)
 			if words[1] == "TYPE" && len(words) == 4 {
 				f.kind = words[3]
@@ -73,8 +73,8 @@ func readHistory(text string) (h history, ok bool) {
 		if !ok {
 			return h, false
 		}
-		if f == nil || !strings.HasPrefix(s.name, f.name) {
-			f = h.add(s.name)
+		if f == nil || !f.has(s.name) {
+			f = h.family(s.name)
 		}
 		f.put(s, line)
 	}
@@ -87,10 +87,33 @@ func readHistory(text string) (h history, ok bool) {
 	return h, true
 }
 
-func (h *history) add(name string) *pointFamily {
-	f := &pointFamily{name: name, byLabels: map[string]*pointMetric{}}
-	h.families = append(h.families, f)
+// family returns the family of that name, which may have come before.
+func (h *history) family(name string) *pointFamily {
+	f := h.byName[name]
+	if f == nil {
+		f = &pointFamily{name: name, byLabels: map[string]*pointMetric{}}
+		h.families, h.byName[name] = append(h.families, f), f
+	}
 	return f
+}
+
+// suffixes are those of the samples that make one metric together, by type. Of others a
+// sample with the name of the family is one.
+var suffixes = map[string][]string{
+	"counter":        {"_total", "_created"},
+	"info":           {"_info"},
+	"summary":        {"", "_sum", "_count", "_created"},
+	"histogram":      {"_bucket", "_sum", "_count", "_created"},
+	"gaugehistogram": {"_bucket", "_gsum", "_gcount"},
+}
+
+// has reports whether a sample of that name is one of f's.
+func (f *pointFamily) has(sample string) bool {
+	suffix, ok := strings.CutPrefix(sample, f.name)
+	if own := suffixes[f.kind]; own != nil {
+		return ok && slices.Contains(own, suffix)
+	}
+	return ok && suffix == ""
 }
 
 func (f *pointFamily) put(s pointSample, line string) {

@@ -30,6 +30,12 @@ func TestSplit(t *testing.T) {
 			"# TYPE h histogram\nh_bucket{le=\"1\",a=\"x, }\\\"\"} 1 5 # {t=\"1\"} 2 3\nh_bucket{a=\"x, }\\\"\",le=\"+Inf\"} 2 5\nh_count{a=\"x, }\\\"\"} 2 5\n# EOF\n",
 			"# TYPE h histogram\nh_bucket{a=\"x, }\\\"\",le=\"+Inf\"} 3 6\n# EOF\n",
 		}},
+		{"one name begins as another", "up 1 5\nup 2 7\nupper 3 6\nupper 4 8\n# EOF\n", []string{
+			"up 1 5\nupper 3 6\n# EOF\n", "up 2 7\nupper 4 8\n# EOF\n",
+		}},
+		{"by turns", "# TYPE c counter\nc_total 1 5\nc_totals 3 6\nc_total 2 7\nc_totals 4 8\n# EOF\n", []string{
+			"# TYPE c counter\nc_total 1 5\nc_totals 3 6\n# EOF\n", "# TYPE c counter\nc_total 2 7\nc_totals 4 8\n# EOF\n",
+		}},
 		{"a counter and its creation", "# TYPE c counter\nc_total 1 5\nc_created 1 5\nc_total 2 6\nc_created 1 6\n# EOF\n", []string{
 			"# TYPE c counter\nc_total 1 5\nc_created 1 5\n# EOF\n", "# TYPE c counter\nc_total 2 6\nc_created 1 6\n# EOF\n",
 		}},
