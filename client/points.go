@@ -73,10 +73,11 @@ func readHistory(text string) (h history, ok bool) {
 		if !ok {
 			return h, false
 		}
-		if f == nil || !f.has(s.name) {
-			f = h.family(s.name)
+		if f != nil && f.has(s.name) {
+			f.put(s, line)
+		} else {
+			h.family(s.name).put(s, line)
 		}
-		f.put(s, line)
 	}
 	for _, f := range h.families {
 		for _, m := range f.metrics {
