@@ -29,7 +29,7 @@ const instanceLabel = "instance"
 
 // Groups asks the gateway what it has stored.
 func (c *Client) Groups(ctx context.Context) ([]Group, error) {
-	body, err := c.get(ctx, "/api/v1/metrics")
+	body, err := c.get(ctx, "/api/v1/metrics", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -51,15 +51,15 @@ func (c *Client) Groups(ctx context.Context) ([]Group, error) {
 // Check asks for a path of the gateway, as /-/healthy, and returns what is wrong unless
 // that is answered 2xx.
 func (c *Client) Check(ctx context.Context, path string) error {
-	_, err := c.get(ctx, path)
+	_, err := c.get(ctx, path, nil)
 	return err
 }
 
 // get returns what a path is answered with.
-func (c *Client) get(ctx context.Context, path string) ([]byte, error) {
+func (c *Client) get(ctx context.Context, path string, h http.Header) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	answer, err := c.Ask(ctx, Request{Method: http.MethodGet, Path: path})
+	answer, err := c.Ask(ctx, Request{Method: http.MethodGet, Path: path, Header: h})
 	if err != nil {
 		return nil, err
 	}

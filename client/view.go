@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -24,9 +25,12 @@ type ShownGroup struct {
 	types   map[string]string // by family
 }
 
+// utf8Text asks for names as they were pushed. Escaped ones may be the same.
+const utf8Text = "text/plain;version=0.0.4;escaping=allow-utf-8"
+
 // View asks the gateway what it shows.
 func (c *Client) View(ctx context.Context, path string) (View, error) {
-	body, err := c.get(ctx, path)
+	body, err := c.get(ctx, path, http.Header{"Accept": {utf8Text}})
 	if err != nil {
 		return nil, err
 	}
