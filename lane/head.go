@@ -22,12 +22,20 @@ type head struct {
 
 	// What follows is that of the fields, in order as they came, and stays while the same
 	// ones come again: as a rule a client sends the same ones each time. Nobody changes
-	// them.
+	// them. Where some are others, those are read, and known has the rest.
 	fields []byte
+	known  []field
 	header http.Header
 	host   string
 	length int64
 	last   bool // Connection: close
+}
+
+// field is a line of a head, and what it says.
+type field struct {
+	line  string
+	name  string
+	value []string
 }
 
 const newline = "\r\n"
@@ -96,34 +104,44 @@ func (h *head) parseFields(fields []byte) bool {
 	if h.header != nil && bytes.Equal(fields, h.fields) {
 		return true
 	}
-	*h = head{size: h.size, method: h.method, target: h.target, url: h.url, length: -1, fields: h.fields[:0]}
+	h.fields = append(h.fields[:0], fields...)
+	h.header, h.host, h.length, h.last = nil, "", -1, false
 	header := make(http.Header, 8)
-	for line := range strings.SplitAfterSeq(string(fields), newline) {
-		if line == "" {
-			break
+	n := 0
+	for len(fields) > 0 {
+		var line []byte
+		line, fields, _ = bytes.Cut(fields, []byte(newline))
+		if n == len(h.known) {
+			h.known = append(h.known, field{})
 		}
-		if !h.parseField(header, strings.TrimSuffix(line, newline)) {
+		f := &h.known[n]
+		n++
+		if (f.value == nil || f.line != string(line)) && !f.parse(string(line)) || !h.take(header, f) {
 			return false
 		}
 	}
 	if h.host == "" || h.length <= 0 || h.length > maxBody {
 		return false
 	}
-	h.fields, h.header = append(h.fields, fields...), header
+	h.header = header
 	return true
 }
 
-// parseField reads a field. One that comes twice, that is not well-formed, or that asks
-// something of the server, is not plain.
-func (h *head) parseField(header http.Header, line string) bool {
+// parse reads a line.
+func (f *field) parse(line string) bool {
 	name, value, ok := cutLine(line)
-	if !ok {
+	*f = field{line, name, []string{value}}
+	return ok
+}
+
+// take adds a field to those of the head. One that comes twice, or that asks something of the
+// server, is not plain.
+func (h *head) take(header http.Header, f *field) bool {
+	if _, twice := header[f.name]; twice {
 		return false
 	}
-	if _, twice := header[name]; twice {
-		return false
-	}
-	switch name {
+	value := f.value[0]
+	switch f.name {
 	case "Host":
 		again := h.host != ""
 		h.host = value
@@ -140,11 +158,11 @@ func (h *head) parseField(header http.Header, line string) bool {
 			return false
 		}
 	default:
-		if isServers(name) {
+		if isServers(f.name) {
 			return false
 		}
 	}
-	header[name] = []string{value}
+	header[f.name] = f.value
 	return true
 }
 

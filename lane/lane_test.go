@@ -177,6 +177,11 @@ var requests = []struct {
 	{"line end behind a PUT", []string{strings.Replace(push("/metrics/job/a", "", "x 1\n"), "POST", "PUT", 1) + "\r\n" + push("/metrics/job/a", "", "x 2\n")}, true},
 	{"too little behind a POST", []string{push("/metrics/job/a", "", "x 1\n") + "GE"}, true},
 	{"line end first", []string{"\r\n" + push("/metrics/job/a", "", "x 1\n")}, false},
+	{"some fields change", []string{
+		push("/metrics/job/a", "A: 1\r\nB: 2\r\n", "x 1\n") + push("/metrics/job/a", "A: 1\r\nB: 3\r\n", "x 1\n") + push("/metrics/job/a", "B: 3\r\n", "x 22\n") +
+			push("/metrics/job/a", "A: 1\r\nB: 3\r\nC: 1\r\nConnection: keep-alive\r\n", "x 1\n") + push("/metrics/job/a", "A: 1\r\nB: 3\r\nC: 1\r\nConnection: close\r\n", "x 1\n"),
+	}, true},
+	{"a field comes twice later", []string{push("/metrics/job/a", "A: 1\r\nB: 2\r\n", "x 1\n") + push("/metrics/job/a", "A: 1\r\nA: 1\r\n", "x 1\n")}, true},
 	{"body later", []string{strings.TrimSuffix(push("/metrics/job/a", "", "x 1\n"), "x 1\n"), "x", " 1\n"}, true},
 	{"larger than the buffer", []string{push("/metrics/job/a", "", strings.Repeat("x 1\n", 20_000)) + push("/metrics/job/b", "", "x 1\n")}, true},
 	{"base64", []string{push("/metrics/job@base64/YQ==", "", "x 1\n")}, true},

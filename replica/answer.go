@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"maps"
 	"net/http"
+	"strconv"
+
+	"github.com/pushbridge/pushbridge/gateway"
 )
 
 // answer is one to a request.
@@ -49,6 +52,36 @@ func (w recorder) WriteHeader(status int) {
 func (w recorder) Write(b []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	return w.a.body.Write(b)
+}
+
+// telling is a ResponseWriter for another replica: an answer goes out with what that one has to
+// know beside it.
+type telling struct {
+	w    http.ResponseWriter
+	log  *gateway.Log
+	told bool
+}
+
+// Header implements http.ResponseWriter.
+func (t *telling) Header() http.Header { return t.w.Header() }
+
+// WriteHeader implements http.ResponseWriter.
+func (t *telling) WriteHeader(status int) {
+	if t.told || status < http.StatusOK {
+		return
+	}
+	t.told = true
+	if status == http.StatusServiceUnavailable && !t.log.Leads() {
+		t.w.Header().Set(elsewhereHeader, unknown)
+	}
+	t.w.Header().Set(headHeader, strconv.FormatUint(t.log.Head(), 10))
+	t.w.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (t *telling) Write(b []byte) (int, error) {
+	t.WriteHeader(http.StatusOK)
+	return t.w.Write(b)
 }
 
 // What comes of asking the replica that leads.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -79,12 +80,9 @@ func (x *Replicas) serveOther(next http.Handler, w http.ResponseWriter, r *http.
 	if t := gateway.ParseToken(n); t != 0 {
 		r = r.WithContext(t.With(r.Context()))
 	}
-	a := recordAnswer(next, r)
-	if a.status == http.StatusServiceUnavailable && !x.o.Gateway.Log().Leads() {
-		a.header.Set(elsewhereHeader, unknown)
-	}
-	a.header.Set(headHeader, strconv.FormatUint(x.o.Gateway.Log().Head(), 10))
-	a.write(w)
+	told := &telling{w: w, log: x.o.Gateway.Log()}
+	next.ServeHTTP(told, r)
+	told.WriteHeader(http.StatusOK) // or it was told already
 }
 
 // down says that the log takes nothing at present, and that this may pass.
@@ -96,23 +94,27 @@ type push struct {
 	next    http.Handler
 	r       *http.Request
 	body    []byte
-	key     group.Labels     // nil: there is nothing to look for
-	awaited *gateway.Awaited // nil as well
-	until   context.Context  //nolint:containedctx // ends when it was held long enough
+	release func(unused bool) // of body
+	lent    bool              // net/http may read body even when it has given up
+	key     group.Labels      // nil: there is nothing to look for
+	awaited *gateway.Awaited  // nil as well
+	end     time.Time         // then it was held long enough
 	held    bool
+
+	until context.Context //nolint:containedctx // ends then; nil until it has to wait
+	stop  func()          // of until
 }
 
 // serve carries out a request of a client.
 func (x *Replicas) serve(next http.Handler, w http.ResponseWriter, r *http.Request) {
 	body, release, err := x.o.Intake.Keep(w, r)
-	defer release()
 	if err != nil {
+		defer release(true)
 		x.o.Intake.Refuse(w, r, err)
 		return
 	}
-	until, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), x.o.HoldTimeout)
-	defer cancel()
-	p := &push{x: x, next: next, r: r, body: body, until: until}
+	p := &push{x: x, next: next, r: r, body: body, release: release, end: time.Now().Add(x.o.HoldTimeout)}
+	defer p.close()
 	if r.Method == http.MethodPut || r.Method == http.MethodPost {
 		p.key = x.o.Intake.Key(r)
 	}
@@ -125,6 +127,21 @@ func (x *Replicas) serve(next http.Handler, w http.ResponseWriter, r *http.Reque
 		x.metrics.held.Dec()
 	}
 	a.write(w)
+}
+
+// patient returns a context that ends when the push was held long enough. Few pushes need one.
+func (p *push) patient() context.Context {
+	if p.until == nil {
+		p.until, p.stop = context.WithDeadline(context.WithoutCancel(p.r.Context()), p.end)
+	}
+	return p.until
+}
+
+func (p *push) close() {
+	if p.until != nil {
+		p.stop()
+	}
+	p.release(!p.lent)
 }
 
 // answer asks whoever leads until somebody has answered, or nobody did for too long.
@@ -152,7 +169,7 @@ func (p *push) answer() *answer {
 		case a != nil:
 			p.fold(a)
 			return a
-		case p.until.Err() != nil:
+		case p.patient().Err() != nil:
 			p.x.metrics.timeouts.Inc()
 			return refusal(errHeld)
 		}
@@ -165,7 +182,7 @@ func (p *push) hold() {
 		p.held = true
 		p.x.metrics.held.Inc()
 	}
-	pause(p.until)
+	pause(p.patient())
 }
 
 // resolve finds out what became of a push that the leader of an epoch was asked for: it is in
@@ -175,13 +192,13 @@ func (p *push) resolve(epoch uint64) *answer {
 	log := p.x.o.Gateway.Log()
 	for {
 		l := log.Lease().Leader()
-		over := l.Over(epoch) && log.Lease().WaitFor(p.until, l.Head) == nil
+		over := l.Over(epoch) && log.Lease().WaitFor(p.patient(), l.Head) == nil
 		switch {
 		case p.awaited != nil && p.awaited.Seq() > 0:
 			return p.kept()
 		case over:
 			return nil
-		case p.until.Err() != nil:
+		case p.patient().Err() != nil:
 			p.x.metrics.unknown.Inc()
 			return refusal(errUnknown)
 		}
@@ -203,7 +220,7 @@ func (p *push) kept() *answer {
 func (p *push) fold(a *answer) {
 	head, err := strconv.ParseUint(a.header.Get(headHeader), 10, 64)
 	a.header.Del(headHeader)
-	if err != nil {
+	if err != nil || p.x.o.Gateway.Log().Head() >= head {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.r.Context()), foldTimeout)
@@ -218,7 +235,8 @@ func (p *push) request(ctx context.Context) *http.Request {
 	if p.awaited != nil {
 		ctx = p.awaited.Token.With(ctx)
 	}
-	r := p.r.Clone(ctx)
+	r := p.r.WithContext(ctx)
+	r.Header = maps.Clone(p.r.Header)
 	r.Body = io.NopCloser(bytes.NewReader(p.body))
 	return r
 }

@@ -87,9 +87,9 @@ func (t *tail) Next(decode func(queue.Entry, []byte) error) error {
 // intake takes everything in.
 type intake struct{}
 
-func (intake) Keep(_ http.ResponseWriter, r *http.Request) ([]byte, func(), error) {
+func (intake) Keep(_ http.ResponseWriter, r *http.Request) ([]byte, func(bool), error) {
 	b, err := io.ReadAll(r.Body)
-	return b, func() {}, err
+	return b, func(bool) {}, err
 }
 func (intake) Key(*http.Request) group.Labels { return key }
 func (intake) Refuse(w http.ResponseWriter, _ *http.Request, err error) {
@@ -364,6 +364,32 @@ func TestForwardedOnce(t *testing.T) {
 	r.Forward(nil).ServeHTTP(w, q)
 	if w.Code != http.StatusMisdirectedRequest || w.Header().Get(elsewhereHeader) != untouched || r.questions() != nil {
 		t.Errorf("answered %d %v, asked %q", w.Code, w.Header(), r.questions())
+	}
+}
+
+// TestTelling: another replica hears with each answer how far the log is, and when nobody knows what
+// became of its request.
+func TestTelling(t *testing.T) {
+	r := newRig(t, time.Minute)
+	r.lead(queue.Leader{ID: "me", Epoch: 7, Here: true})
+	for _, row := range []struct {
+		answer          http.HandlerFunc
+		status          int
+		text, elsewhere string
+	}{
+		{func(http.ResponseWriter, *http.Request) {}, http.StatusOK, "", ""},
+		{answered, http.StatusAccepted, "", ""},
+		{func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "yes") }, http.StatusOK, "yes", ""},
+		{func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusServiceUnavailable) }, http.StatusServiceUnavailable, "no\n", unknown},
+	} {
+		w := httptest.NewRecorder()
+		q := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/here/metrics/job/a", strings.NewReader("m 1\n"))
+		q.Header.Set(byHeader, "b")
+		q.Header.Set(epochHeader, "7")
+		r.Forward(row.answer).ServeHTTP(w, q)
+		if got := w.Header().Get(elsewhereHeader); w.Code != row.status || w.Body.String() != row.text || got != row.elsewhere || w.Header().Get(headHeader) != "0" {
+			t.Errorf("answered %d %q %v, want %+v", w.Code, w.Body, w.Header(), row)
+		}
 	}
 }
 

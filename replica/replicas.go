@@ -37,8 +37,8 @@ type Options struct {
 // Intake is what takes pushes in here.
 type Intake interface {
 	// Keep reads a body as it was sent, within the bounds on pushes. release gives its
-	// memory back.
-	Keep(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error)
+	// memory back, for another push where nobody can be using it any more.
+	Keep(w http.ResponseWriter, r *http.Request) (body []byte, release func(unused bool), err error)
 
 	// Key returns the grouping key of a push, nil when its path has none.
 	Key(r *http.Request) group.Labels

@@ -94,6 +94,7 @@ func (p *push) outgoing(w *way, l *queue.Leader) (*http.Request, error) {
 		return nil, fmt.Errorf("path of the request: %w", err)
 	}
 	to.RawQuery = p.r.URL.RawQuery
+	p.lent = true
 	r := p.request(p.r.Context())
 	r.URL, r.RequestURI, r.Header = &to, "", http.Header{} // the host stays: checks of origins go by it
 	for _, name := range forwarded {
