@@ -20,6 +20,7 @@ import (
 type Group struct {
 	Labels   map[string]string
 	Families []*dto.MetricFamily // by name, without grouping labels; of native histograms only sum and count
+	Native   map[string]bool     // names of families that have native histograms
 }
 
 // The families that every group has of its own, and the label that every metric is shown with.
@@ -92,6 +93,7 @@ func (g *Group) read(keys map[string]json.RawMessage) error {
 	if err := json.Unmarshal(keys["labels"], &g.Labels); err != nil {
 		return err
 	}
+	g.Native = map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(keys)) {
 		var f family
 		if slices.Contains(ownFamilies, name) || json.Unmarshal(keys[name], &f) != nil || f.Type == "" {
@@ -118,6 +120,9 @@ func (g *Group) family(name string, f *family) (*dto.MetricFamily, error) {
 	var errs []error
 	for i := range f.Metrics {
 		m, err := f.Metrics[i].dto(mf.GetType())
+		if f.Metrics[i].native() {
+			g.Native[name] = true
+		}
 		m.Label = g.own(f.Metrics[i].Labels)
 		mf.Metric, errs = append(mf.Metric, m), append(errs, err)
 	}
@@ -159,12 +164,27 @@ func (m *metric) dto(t dto.MetricType) (out *dto.Metric, err error) {
 	case dto.MetricType_HISTOGRAM, dto.MetricType_GAUGE_HISTOGRAM:
 		out.Histogram = &dto.Histogram{SampleCount: new(uint64(*number(m.Count))), SampleSum: number(m.Sum)}
 		for bound, v := range m.Buckets {
-			// Those of native histograms are intervals.
-			if le, notClassic := strconv.ParseFloat(bound, 64); notClassic == nil && !math.IsNaN(le) {
+			if le, ok := classicBound(bound); ok {
 				out.Histogram.Bucket = append(out.Histogram.Bucket, &dto.Bucket{UpperBound: &le, CumulativeCount: new(uint64(*number(v)))})
 			}
 		}
 		slices.SortFunc(out.Histogram.Bucket, func(a, b *dto.Bucket) int { return cmp.Compare(a.GetUpperBound(), b.GetUpperBound()) })
 	}
 	return out, err
+}
+
+// classicBound reads the bound of a classic bucket. Those of native histograms are intervals.
+func classicBound(bound string) (le float64, ok bool) {
+	le, err := strconv.ParseFloat(bound, 64)
+	return le, err == nil && !math.IsNaN(le)
+}
+
+// native reports whether a metric has native buckets.
+func (m *metric) native() bool {
+	for bound := range m.Buckets {
+		if _, classic := classicBound(bound); !classic {
+			return true
+		}
+	}
+	return false
 }

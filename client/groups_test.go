@@ -31,7 +31,7 @@ func TestGroups(t *testing.T) {
 		parse(t, `name:"n" type:HISTOGRAM metric:{histogram:{sample_count:3 sample_sum:2}}`),
 		parse(t, `name:"s" type:SUMMARY metric:{label:{name:"instance" value:"i"} summary:{sample_count:3 sample_sum:2
 			quantile:{quantile:0.5 value:1} quantile:{quantile:0.9 value:nan}}}`),
-	}}}
+	}, Native: map[string]bool{"n": true}}}
 	if diff := cmp.Diff(want, got, protocmp.Transform(), cmpopts.EquateNaNs()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	promconfig "github.com/prometheus/common/config"
 	"github.com/urfave/cli/v2"
 
@@ -179,9 +180,8 @@ func (e *explanation) explain(ctx context.Context, w io.Writer) error {
 		x.take()
 	}
 	drops := e.dropped()
-	key := group.NewLabels(groupingOf(e.grouping))
-	if how, _ := e.server.gateway.State().Rules().Aggregation(key); how != nil {
-		key = how.Key(key)
+	key, how := e.target()
+	if how != nil {
 		fmt.Fprintf(w, "by a rule of the configuration, pushes are added up in group %s: %s\n", key, how)
 	}
 	was := e.server.gateway.State().Lookup(key)
@@ -204,19 +204,34 @@ func (e *explanation) explain(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
+// target is the group that the push changes, and how it is added to that; nil if it is not.
+func (e *explanation) target() (group.Labels, *group.Aggregation) {
+	key := group.NewLabels(groupingOf(e.grouping))
+	how, _ := e.server.gateway.State().Rules().Aggregation(key)
+	if how != nil {
+		key = how.Key(key)
+	}
+	return key, how
+}
+
 // restore gives the gateway what another one has stored.
 func (e *explanation) restore(ctx context.Context) error {
+	target, how := e.target()
 	var changes []group.Change
 	for _, g := range e.stored {
-		part, err := group.FromDTO(g.Families, group.BuildOptions{})
-		if err != nil {
+		labels := make([]group.Label, 0, len(g.Labels))
+		for name, value := range g.Labels {
+			labels = append(labels, group.Label{Name: name, Value: value})
+		}
+		c := group.Change{Kind: group.KindPut, Labels: group.NewLabels(labels)}
+		if e.push.Method == "POST" && c.Labels.ID() == target.ID() {
+			c.How = how
+		}
+		var err error
+		if c.Part, err = partOf(g, c.How != nil); err != nil {
 			return fmt.Errorf("--%s: %w", flagURL, err)
 		}
-		var labels []client.Label
-		for name, value := range g.Labels {
-			labels = append(labels, client.Label{Name: name, Value: value})
-		}
-		changes = append(changes, group.Change{Kind: group.KindPut, Labels: group.NewLabels(groupingOf(labels)), Part: part})
+		changes = append(changes, c)
 	}
 	var refused []error
 	err := e.server.gateway.Import(ctx, changes, time.Now(), func(_ group.Change, err error) { refused = append(refused, err) })
@@ -224,6 +239,16 @@ func (e *explanation) restore(ctx context.Context) error {
 		return fmt.Errorf("--%s: %w", flagURL, err)
 	}
 	return e.settle(ctx)
+}
+
+// partOf makes what was pushed of what is shown. What is known by its labels only cannot be
+// added to.
+func partOf(g client.Group, sum bool) (*group.Part, error) {
+	families := g.Families
+	if sum {
+		families = slices.DeleteFunc(slices.Clone(families), func(mf *dto.MetricFamily) bool { return g.Native[mf.GetName()] })
+	}
+	return group.FromDTO(families, group.BuildOptions{})
 }
 
 func groupingOf(labels []client.Label) []group.Label {
