@@ -32,7 +32,14 @@ func (c *Converter) appendMember(dst []Series, m group.Member, skipped *Skipped)
 	x := metric{part: m.Part, family: FamilyInfo{f.Name, f.Help, f.Unit, f.Type}}
 	col := columnsAt(m.Part, f.First())
 	metrics := m.Metrics()
+	quick := c.bare && valuesOnly(m.Part)
 	for i := range metrics {
+		if quick && metrics[i].Form == group.FormSingle {
+			dst = append(dst, Series{})
+			s := &dst[len(dst)-1]
+			s.Time, s.Family, s.Value = c.time, x.family, plain(math.Float64frombits(m.Part.ValuesOf(&metrics[i])[0]))
+			continue
+		}
 		x.Metric = &metrics[i]
 		x.time = c.timeOf(m.Part, f.First()+i)
 		_, x.late = m.Part.LateOf(uint32(f.First() + i))
@@ -49,6 +56,11 @@ func (c *Converter) appendMember(dst []Series, m group.Member, skipped *Skipped)
 		dst = c.appendMetric(dst, &x, skipped)
 	}
 	return dst
+}
+
+// valuesOnly says whether no metric of p has anything beside its values.
+func valuesOnly(p *group.Part) bool {
+	return p.Times == nil && len(p.Late)+len(p.Exemplars)+len(p.Created)+len(p.Unsent) == 0
 }
 
 // appendMetric appends the samples of one metric.
