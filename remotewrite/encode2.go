@@ -17,6 +17,9 @@ type encoder2 struct {
 	table   []byte // the symbols field, as it goes out
 	body    []byte // the timeseries field
 	refs    []uint32
+	at      []uint32 // where the fields of each sample begin in body, without what stands before
+
+	templates *templates // nil for none
 
 	// The previous series. Neighbours in a push have the same label names and
 	// mostly the same values, even the same memory: comparing finds that faster
@@ -32,12 +35,27 @@ type metadata2 struct{ typ, help, unit uint64 }
 // append appends a Request that holds series, one TimeSeries for each sample, in
 // the order given (rules M2-1 to M2-5).
 func (e *encoder2) append(dst []byte, series []convert.Series) []byte {
+	x, learn := e.templates.find(series)
+	if x != nil {
+		if out, ok := x.append(dst, series); ok {
+			return out
+		}
+		learn = e.templates.failed(x, series)
+	}
 	e.reset()
 	for i := range series {
 		e.add(&series[i])
 	}
+	from := len(dst)
 	dst = append(dst, e.table...)
-	return append(dst, e.body...)
+	dst = append(dst, e.body...)
+	if learn {
+		for i := range e.at {
+			e.at[i] += uint32(len(e.table))
+		}
+		e.templates.learn(dst[from:], series, e.at)
+	}
+	return dst
 }
 
 func (e *encoder2) reset() {
@@ -46,7 +64,7 @@ func (e *encoder2) reset() {
 	}
 	clear(e.symbols)
 	clear(e.last)
-	e.table, e.body = e.table[:0], e.body[:0]
+	e.table, e.body, e.at = e.table[:0], e.body[:0], e.at[:0]
 	e.last, e.lastRefs = e.last[:0], e.lastRefs[:0]
 	e.symbols[""] = 0
 	e.table = appendLen(e.table, 4, 0)
@@ -90,6 +108,7 @@ func (e *encoder2) add(s *convert.Series) {
 		e.body = x.append(e.body, 3)
 	} else {
 		e.body = appendSample(e.body, 2, s, start)
+		e.at = append(e.at, uint32(len(e.body)-sizeSample(s, start)))
 		e.body = append(e.body, exemplars...)
 	}
 	e.body = appendLen(e.body, 5, meta)

@@ -127,7 +127,7 @@ func newMetrics(c *Config, intake *Intake) *metrics {
 		ownMetrics:     newOwnMetrics(mk),
 		faces:          faceRoom{max: facesBytes},
 	}
-	mk.ownGaugeFunc("label_cache_bytes", "Memory for the final labels of series that come again and again.",
+	mk.ownGaugeFunc("label_cache_bytes", "Memory for the final labels of series that come again and again, and for requests of large pushes that do.",
 		func() float64 { return float64(m.faces.held.Load()) })
 	m.histograms.pending = mk.gauge("histograms_pending", "Native histograms in the batches at hand.")
 	m.exemplars.pending = mk.gauge("exemplars_pending", "Exemplars in the batches at hand.")

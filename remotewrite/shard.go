@@ -38,6 +38,7 @@ func newShard(d *Destination, n int) *shard {
 	s.gatherer = gatherer{d: d, shard: n, in: s.in, stage: newStage(d)}
 	s.acked, s.doubtful = d.cursor.Position(n)
 	s.sender = sender{d: d, shard: n, back: newBackoff(&d.config.Queue), exemplars: &s.gatherer.stage.sent}
+	s.sender.encoder2.templates = newTemplates(&d.metrics.faces)
 	return s
 }
 
