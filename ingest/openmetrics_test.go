@@ -253,3 +253,23 @@ func FuzzOpenMetrics(f *testing.F) {
 		}
 	})
 }
+
+// TestSaysText: what says that it is text is nothing else, by the rules for media types.
+func TestSaysText(t *testing.T) {
+	for contentType, want := range map[string]bool{
+		"":           false,
+		"text/plain": true,
+		"text/plain; version=0.0.4; charset=utf-8; escaping=values": true,
+		" \tText/Plain;version=0.0.4":                               true,
+		"text/plain; encoding=delimited; proto=io.prometheus.client.MetricFamily; x=application/vnd.google.protobuf": true,
+		"text": false,
+		"application/openmetrics-text; version=1.0.0":                                                           false,
+		"application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited":          false,
+		" application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; text/=": false,
+	} {
+		r := &http.Request{Header: http.Header{"Content-Type": {contentType}}}
+		if got := saysText(r); got != want || got && (isProtobuf(r) || isOpenMetrics(r)) {
+			t.Errorf("%q: %v, want %v; protobuf %v, OpenMetrics %v", contentType, got, want, isProtobuf(r), isOpenMetrics(r))
+		}
+	}
+}

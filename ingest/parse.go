@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -47,6 +48,7 @@ func (b *bodyParser) part(r *http.Request, l *lease) (*group.Part, error) {
 	b.decoded.Add(uint64(len(*buf)))
 	parse := b.text
 	switch {
+	case saysText(r):
 	case isProtobuf(r):
 		parse = b.proto
 	case isOpenMetrics(r):
@@ -57,6 +59,14 @@ func (b *bodyParser) part(r *http.Request, l *lease) (*group.Part, error) {
 		return nil, err
 	}
 	return p, l.settle(recordCost * int64((&group.Record{Part: p}).Size()))
+}
+
+// saysText reports whether a request says that its body is some kind of text, as nearly all do:
+// it is neither of the others then, whatever parameters follow.
+func saysText(r *http.Request) bool {
+	const text = "text/"
+	t := strings.TrimLeft(r.Header.Get("Content-Type"), " \t")
+	return len(t) >= len(text) && strings.EqualFold(t[:len(text)], text)
 }
 
 // recordCost is how many times its size a record takes until it is written: as

@@ -14,7 +14,8 @@ type ring[R any] struct {
 	spare int64 // of what every reader has read
 
 	mu        sync.Mutex
-	items     []ringItem[R] // oldest first
+	items     []ringItem[R] // oldest first, the end of array
+	array     []ringItem[R] // what stands in front of items is empty
 	start     uint64        // position of items[0]
 	bytes     int64
 	base      uint64 // every published record with a larger sequence is here
@@ -63,10 +64,24 @@ func (g *ring[R]) publish(items []ringItem[R]) {
 		g.bytes += it.size
 		g.skipped = it.skipped
 	}
-	g.items = append(g.items, items...)
+	g.appendLocked(items)
 	g.evictLocked()
 	close(g.wake)
 	g.wake = make(chan struct{})
+}
+
+// appendLocked appends items. They stay in one array while they take an eighth to a half of it.
+func (g *ring[R]) appendLocked(items []ringItem[R]) {
+	n, need, size := len(g.items), len(g.items)+len(items), len(g.array)
+	full := cap(g.items) < need
+	if full && need <= size/2 && need >= size/8 {
+		copy(g.array, g.items)
+		clear(g.array[size-cap(g.items):])
+		g.items, full = g.array[:n], false
+	}
+	if g.items = append(g.items, items...); full {
+		g.array = g.items[:cap(g.items)]
+	}
 }
 
 // evictLocked drops the oldest items until the rest fits, and what is unread does. One item always stays,
@@ -86,7 +101,7 @@ func (g *ring[R]) evictLocked() {
 		n++
 	}
 	g.start += uint64(n)
-	g.items = g.items[n:] // append moves the rest when the array is used up
+	g.items = g.items[n:]
 }
 
 // unreadLocked returns the position of the first item that some reader has not read.

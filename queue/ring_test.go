@@ -68,3 +68,51 @@ func TestRingForgetsWhatIsReadLater(t *testing.T) {
 		}
 	}
 }
+
+// The ring stays in its array while it is of the right size, lets go of what it was, and of an
+// array that has become too large.
+func TestRingArray(t *testing.T) {
+	g := newRing[*int](1000, 100, 0, 0)
+	reader := new(int)
+	at, _, _ := g.attach(0)
+	g.at(reader, at)
+	seq := uint64(0)
+	publish := func(n int) {
+		for range n {
+			seq++
+			g.publish([]ringItem[*int]{{Item: Item[*int]{Seq: seq, Record: new(int)}, size: 1, total: seq, samples: 1}})
+		}
+	}
+	read := func() {
+		for wake := (<-chan struct{})(nil); wake == nil; at++ {
+			_, wake, _ = g.at(reader, at)
+		}
+		at--
+	}
+	publish(900)
+	large := len(g.array)
+	read()
+	arrays := map[*ringItem[*int]]bool{}
+	for range 5000 {
+		publish(1)
+		read()
+		arrays[&g.array[0]] = true
+		for i := range g.items {
+			if want := seq - uint64(len(g.items)-1-i); g.items[i].Seq != want || g.items[i].Record == nil {
+				t.Fatalf("item %d is record %d, want %d", i, g.items[i].Seq, want)
+			}
+		}
+	}
+	if len(arrays) > 3 || len(g.array) >= large {
+		t.Errorf("%d arrays were used, the last one of %d items, after one of %d", len(arrays), len(g.array), large)
+	}
+	held := 0
+	for i := range g.array {
+		if g.array[i].Record != nil {
+			held++
+		}
+	}
+	if held != len(g.items) {
+		t.Errorf("the array holds %d records, and the ring has %d", held, len(g.items))
+	}
+}
