@@ -225,22 +225,26 @@ func (g *Group) addChanges(byTime map[int64][]*dto.MetricFamily) {
 	}
 }
 
+// takenOver says what a file may hold: times of samples that were accepted once, too, as a
+// gateway with --push.accept-timestamps writes them.
+var takenOver = group.BuildOptions{AcceptTimestamps: true}
+
 // build makes a part of families, without those that are refused.
 func (g *Group) build(mfs []*dto.MetricFamily) (*group.Part, error) {
 	slices.SortFunc(mfs, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
-	part, err := group.FromDTO(mfs, group.BuildOptions{})
+	part, err := group.FromDTO(mfs, takenOver)
 	if err == nil {
 		return part, nil
 	}
 	var good []*dto.MetricFamily
 	var bad []error
 	for _, mf := range mfs {
-		if _, err := group.FromDTO([]*dto.MetricFamily{mf}, group.BuildOptions{}); err != nil {
+		if _, err := group.FromDTO([]*dto.MetricFamily{mf}, takenOver); err != nil {
 			bad = append(bad, err)
 		} else {
 			good = append(good, mf)
 		}
 	}
-	part, err = group.FromDTO(good, group.BuildOptions{})
+	part, err = group.FromDTO(good, takenOver)
 	return part, errors.Join(append(bad, err)...)
 }
