@@ -233,10 +233,15 @@ func (s *Shape) finish() {
 		return strings.Compare(s.families[a].Name, s.families[b].Name)
 	})
 	s.values, s.samples = 0, 0
-	for i := range s.metrics {
-		m := &s.metrics[i]
-		s.values += m.slots()
-		s.samples += s.samplesOf(m)
+	for i := range s.families {
+		f := &s.families[i]
+		f.samples = 0
+		for k := range s.metrics[f.first : f.first+f.count] {
+			m := &s.metrics[int(f.first)+k]
+			s.values += m.slots()
+			f.samples += uint32(s.samplesOf(m))
+		}
+		s.samples += int(f.samples)
 	}
 }
 

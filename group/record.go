@@ -159,13 +159,7 @@ func (m Member) Metrics() []Metric { return m.Part.Shape.Metrics(m.Of()) }
 
 // Samples returns how many samples the metrics of m expand to, see
 // Shape.Samples.
-func (m Member) Samples() int {
-	n := 0
-	for i, metrics := 0, m.Metrics(); i < len(metrics); i++ {
-		n += m.Part.Shape.samplesOf(&metrics[i])
-	}
-	return n
-}
+func (m Member) Samples() int { return int(m.Of().samples) }
 
 // Ended names components of one metric that ended, at some destinations at
 // least. Time series that live on everywhere under the same name, labels, type and

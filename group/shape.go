@@ -46,6 +46,7 @@ type Family struct {
 	HasHelp bool // the push had a HELP, perhaps an empty one
 	first   uint32
 	count   uint32
+	samples uint32 // components of its metrics
 }
 
 // Form says how the values of a metric are laid out in the value column.
