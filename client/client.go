@@ -26,7 +26,7 @@ const maxAnswer = 16 << 10
 type Options struct {
 	URL            string        // of the gateway, with its route prefix
 	HTTPConfigFile string        // as promtool's --http.config.file; empty for none
-	AttemptTimeout time.Duration // of one request; 10s by default
+	AttemptTimeout time.Duration // of one request, but for the time that its body takes; 10s by default
 	UserAgent      string
 }
 
@@ -145,7 +145,7 @@ type Request struct {
 // Once makes one request and waits for the answer. Its error is a *RefusedError if the answer
 // would be the same again.
 func (c *Client) Once(ctx context.Context, r Request) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.timeout+onTheLine(r.Body))
 	defer cancel()
 	resp, err := c.send(ctx, r)
 	if err != nil {
@@ -158,6 +158,15 @@ func (c *Client) Once(ctx context.Context, r Request) error {
 		return delivery(resp, r.Method, text)
 	}
 	return err
+}
+
+// slowestLine is how many bytes of a body a line must take in a second. What is tried again
+// from its begin each time would never get through a slower one.
+const slowestLine = 100_000
+
+// onTheLine is how long a body may take to be sent.
+func onTheLine(body []byte) time.Duration {
+	return time.Duration(len(body)) * time.Second / slowestLine
 }
 
 // Ask makes one request and returns the body of an answer of 2xx, which is to be closed. It

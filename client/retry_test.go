@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -87,6 +88,34 @@ func TestDo(t *testing.T) {
 			}
 		})
 	}
+}
+
+// transport answers after a while, unless nobody waits so long.
+type transport time.Duration
+
+func (d transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	select {
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	case <-time.After(time.Duration(d)):
+		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+	}
+}
+
+// TestLongBody: what takes long to be sent has more time than what has an answer to wait for
+// only.
+func TestLongBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Client{base: "http://h", timeout: 10 * time.Second, http: &http.Client{Transport: transport(45 * time.Second)}}
+		if err := c.Once(t.Context(), Request{Method: http.MethodPut, Body: make([]byte, 4_000_000)}); err != nil {
+			t.Errorf("4 MB in 45 s: %v", err)
+		}
+		for _, size := range []int{0, 1000, 3_000_000} {
+			if err := c.Once(t.Context(), Request{Method: http.MethodPut, Body: make([]byte, size)}); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%d bytes in 45 s: %v", size, err)
+			}
+		}
+	})
 }
 
 // TestRedirects takes no page that a push was sent to for an answer to it.
