@@ -233,12 +233,28 @@ func (e *explanation) restore(ctx context.Context) error {
 		}
 		changes = append(changes, c)
 	}
-	var refused []error
-	err := e.server.gateway.Import(ctx, changes, time.Now(), func(_ group.Change, err error) { refused = append(refused, err) })
-	if err := errors.Join(append(refused, err)...); err != nil {
+	if err := e.take(ctx, changes); err != nil {
 		return fmt.Errorf("--%s: %w", flagURL, err)
 	}
 	return e.settle(ctx)
+}
+
+// take carries out changes. What can be no sum is from before the rule.
+func (e *explanation) take(ctx context.Context, changes []group.Change) error {
+	var refused []error
+	var before []group.Change
+	err := e.server.gateway.Import(ctx, changes, time.Now(), func(c group.Change, err error) {
+		if c.How == nil {
+			refused = append(refused, err)
+			return
+		}
+		c.How = nil
+		before = append(before, c)
+	})
+	if len(before) > 0 {
+		err = errors.Join(err, e.take(ctx, before))
+	}
+	return errors.Join(append(refused, err)...)
 }
 
 // partOf makes what was pushed of what is shown. What is known by its labels only cannot be
