@@ -49,7 +49,8 @@ func (m *Movable) Hold() (head uint64, err error) { return m.writer.at.Seq, nil 
 // Leave writes the file that marks the directory.
 func (m *Movable) Leave(where string) error { return m.dir.mark(leftName, where) }
 
-// Reserve locks the directory.
+// Reserve locks the directory. A file that was being written when the process ended is no content:
+// the mark of an attempt before may have got no further.
 func (m *Movable) Reserve(h queue.Host) (begun bool, err error) {
 	d := m.dir
 	m.host, d.log, d.metrics = h, h.Logger, h.Metrics
@@ -59,7 +60,7 @@ func (m *Movable) Reserve(h queue.Host) (begun bool, err error) {
 	files, err := d.fs.List(d.dir)
 	if err == nil {
 		begun = slices.ContainsFunc(files, func(f fileInfo) bool { return f.name == unfinishedName })
-		if !begun && slices.ContainsFunc(files, func(f fileInfo) bool { return ours(f.name) }) {
+		if !begun && slices.ContainsFunc(files, func(f fileInfo) bool { return ours(f.name) && !strings.HasSuffix(f.name, tempSuffix) }) {
 			err = fmt.Errorf("%s: %w", d.dir, queue.ErrNotEmpty)
 		}
 	}

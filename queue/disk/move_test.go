@@ -1,6 +1,10 @@
 package disk
 
 import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/pushbridge/pushbridge/queue"
@@ -35,6 +39,36 @@ func TestMove(t *testing.T) {
 				from.Damage = nil
 			}
 			queuetest.Move(t, from, to)
+		})
+	}
+}
+
+// TestMoveKilledAtOnce: an attempt that ended while it marked the directory has left nothing in it.
+func TestMoveKilledAtOnce(t *testing.T) {
+	for name, row := range map[string]struct {
+		files []string
+		want  error
+	}{
+		"before the mark has its name": {[]string{unfinishedName + tempSuffix}, nil},
+		"with content":                 {[]string{unfinishedName + tempSuffix, "00000000000000000001" + segmentSuffix}, queue.ErrNotEmpty},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, f := range row.files {
+				if err := os.WriteFile(filepath.Join(dir, f), []byte("begun"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m := NewMovable(Options{Dir: dir})
+			begun, err := m.Reserve(queue.Host{Logger: slog.New(slog.DiscardHandler)})
+			if begun || !errors.Is(err, row.want) {
+				t.Errorf("begun %v, %v; want %v", begun, err, row.want)
+			}
+			if err == nil {
+				if err := m.Close(); err != nil {
+					t.Error(err)
+				}
+			}
 		})
 	}
 }

@@ -22,9 +22,10 @@ type fakeStream struct {
 	sign      label
 	kept      map[string][]byte // objects
 	followers []func(message)
-	reads     int   // requests for messages
-	silent    bool  // followers are told nothing
-	broken    error // of whatever is written
+	reads     int     // requests for messages
+	silent    bool    // followers are told nothing
+	broken    error   // of whatever is written
+	puts      []error // of the next objects
 	fault     func(f *fakeStream, b []byte, expect uint64) (done bool, seq uint64, err error)
 }
 
@@ -160,6 +161,11 @@ func (c conn) put(_ context.Context, name string, write func(io.Writer) error) e
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.down(); err != nil {
+		return err
+	}
+	if len(c.puts) > 0 {
+		err := c.puts[0]
+		c.puts = c.puts[1:]
 		return err
 	}
 	c.kept[name] = b.Bytes()

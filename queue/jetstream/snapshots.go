@@ -29,13 +29,10 @@ func (s *Store) WriteSnapshot(n queue.Snapshot, write func(io.Writer) error) err
 	ctx, cancel := context.WithTimeout(s.ctx, snapshotTime)
 	defer cancel()
 	s.v.mu.RLock()
-	k := snapshot{
-		name: fmt.Sprintf("%020d-%016x", n.Seq, rand.Uint64()), seq: n.Seq, floor: n.Floor, total: n.Total,
-		created: n.Created.UnixNano(), era: s.v.era,
-	}
+	k := snapshot{seq: n.Seq, floor: n.Floor, total: n.Total, created: n.Created.UnixNano(), era: s.v.era}
 	s.v.mu.RUnlock()
-	if err := s.st.put(ctx, k.name, write); err != nil {
-		return fmt.Errorf("put object %s: %w", k.name, err)
+	if err := s.putObject(ctx, &k, write); err != nil {
+		return err
 	}
 	err := s.readObject(ctx, k.name, func(r io.Reader) (err error) {
 		k.bytes, err = io.Copy(io.Discard, r)
@@ -49,6 +46,21 @@ func (s *Store) WriteSnapshot(n queue.Snapshot, write func(io.Writer) error) err
 	}
 	s.removeObjects(ctx)
 	return nil
+}
+
+// putObject puts an object, and names it in k: another one while the servers that keep them have
+// nobody who leads, since names are never used again.
+func (s *Store) putObject(ctx context.Context, k *snapshot, write func(io.Writer) error) error {
+	for give := time.Now().Add(s.o.Patience); ; time.Sleep(objectPause) {
+		k.name = fmt.Sprintf("%020d-%016x", k.seq, rand.Uint64())
+		err := s.st.put(ctx, k.name, write)
+		switch {
+		case err == nil:
+			return nil
+		case !unanswered(err) || ctx.Err() != nil || time.Now().After(give):
+			return fmt.Errorf("put object %s: %w", k.name, err)
+		}
+	}
 }
 
 // snapshotTime is how long a snapshot may take.
