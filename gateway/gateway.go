@@ -41,11 +41,23 @@ func pack(dst []byte, r *group.Record) ([]byte, queue.Packed) {
 
 // decode tells the log which records are sound and beyond us.
 func decode(b []byte, s *state.Store) (*group.Record, error) {
-	r, err := group.DecodeRecord(b)
-	if err == nil && r.Part != nil && s != nil {
+	if s == nil {
+		r, err := group.DecodeRecord(b)
+		return r, known(err)
+	}
+	r, err := group.DecodeRecordOf(b, func(l group.Labels) *group.Shape { return shapeOf(s.Lookup(l)) })
+	if err == nil && r.Part != nil {
 		s.ShareOf(r.Part)
 	}
 	return r, known(err)
+}
+
+// shapeOf returns the shape of a group that has one, nil otherwise.
+func shapeOf(g *group.Group) *group.Shape {
+	if g == nil || len(g.Members) == 0 {
+		return nil
+	}
+	return g.Members[0].Part.Shape
 }
 
 func patch(b []byte, base *group.Record) (*group.Record, error) {

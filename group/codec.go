@@ -137,13 +137,18 @@ func (r *Record) flags() uint64 {
 // DecodeRecord reads one encoded record, which must be all of b. It copies what
 // it keeps. Damaged input yields an error, and never takes more memory than a
 // small multiple of its length.
-func DecodeRecord(b []byte) (*Record, error) {
+func DecodeRecord(b []byte) (*Record, error) { return DecodeRecordOf(b, nil) }
+
+// DecodeRecordOf is DecodeRecord for a caller that has groups: shapeOf returns the shape that
+// the group with these labels has, or nil. A record that brings it once more is given it, and
+// nothing of that is read. As with Shapes.ShareOf, the size of the record leaves it out.
+func DecodeRecordOf(b []byte, shapeOf func(Labels) *Shape) (*Record, error) {
 	r := wireReader{b: b}
 	if v := r.byte(); r.err == nil && v != codecVersion {
 		return nil, fmt.Errorf("decode record: %w: version %d is not known", ErrNewer, v)
 	}
 	rec := &Record{Kind: Kind(r.byte()), Time: r.varint()}
-	rec.decode(&r)
+	rec.decode(&r, shapeOf)
 	if r.err == nil && len(r.b) > 0 {
 		r.fail("bytes left over")
 	}
@@ -153,7 +158,7 @@ func DecodeRecord(b []byte) (*Record, error) {
 	return rec, nil
 }
 
-func (r *Record) decode(w *wireReader) {
+func (r *Record) decode(w *wireReader, shapeOf func(Labels) *Shape) {
 	if r.Kind < KindPut || r.Kind > KindRefresh {
 		w.fail("unknown kind")
 	}
@@ -180,7 +185,12 @@ func (r *Record) decode(w *wireReader) {
 	r.Merge = readMerge(w, flags)
 	if flags&hasPart != 0 {
 		r.Part = &Part{Time: r.Time, Pushed: w.varint()}
-		r.Part.Shape = readShape(w)
+		if shapeOf != nil {
+			r.Part.takeShape(w, shapeOf(r.Labels))
+		}
+		if r.Part.Shape == nil {
+			r.Part.Shape = readShape(w)
+		}
 		readColumns(w, r.Part)
 		if w.err == nil {
 			r.Members = r.Part.Members()

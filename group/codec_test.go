@@ -231,8 +231,55 @@ func FuzzDecodeRecord(f *testing.F) {
 		if diff := diffRecords(r, again); diff != "" {
 			t.Errorf("round trip (-first +second):\n%s", diff)
 		}
+		known, err := DecodeRecordOf(b, func(Labels) *Shape { return shapeIn(r) })
+		if err != nil {
+			t.Fatalf("what was decoded does not decode with its shape known: %v", err)
+		}
+		if diff := diffRecords(r, known); diff != "" {
+			t.Errorf("with its shape known (-without +with):\n%s", diff)
+		}
 		useRecord(r)
 	})
+}
+
+func shapeIn(r *Record) *Shape {
+	if r.Part == nil {
+		return nil
+	}
+	return r.Part.Shape
+}
+
+// TestDecodeRecordOf: a record is given the shape that its group has if that is its own, and has
+// its own otherwise.
+func TestDecodeRecordOf(t *testing.T) {
+	all := records(t)
+	for i, r := range all {
+		b := EncodeRecord(nil, r)
+		for k, other := range all {
+			asked := Labels(nil)
+			got, err := DecodeRecordOf(b, func(l Labels) *Shape { asked = l; return shapeIn(other) })
+			if err != nil {
+				t.Fatalf("record %q with the shape of %q: %v", i, k, err)
+			}
+			if diff := diffRecords(r, got); diff != "" {
+				t.Errorf("record %q with the shape of %q (-want +got):\n%s", i, k, diff)
+			}
+			if r.Part == nil {
+				continue
+			}
+			if !slices.Equal(asked, r.Labels) {
+				t.Errorf("asked for the shape of %v, want %v", asked, r.Labels)
+			}
+			if same := other.Part != nil && r.Part.Shape.Equal(other.Part.Shape); same != (got.Part.Shape == shapeIn(other)) || same != got.Part.shared {
+				t.Errorf("record %q has the shape of %q: %v, shared %v; want %v", i, k, got.Part.Shape == shapeIn(other), got.Part.shared, same)
+			}
+		}
+		for n := range b {
+			if _, err := DecodeRecordOf(b[:n], func(Labels) *Shape { return shapeIn(r) }); err == nil {
+				t.Errorf("the first %d of %d bytes of record %q decode", n, len(b), i)
+			}
+		}
+	}
 }
 
 // useRecord does what others do with a record, for panics.

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/maphash"
 	"math"
@@ -75,7 +76,8 @@ func (f *Family) flags() byte {
 	return b
 }
 
-func (s *Shape) appendMetric(dst []byte, m, prev *Metric) []byte {
+// flags returns the first byte of m, behind prev.
+func (m *Metric) flags(prev *Metric) byte {
 	flags := byte(m.Form)
 	if m.Native {
 		flags |= metricNative
@@ -87,6 +89,11 @@ func (s *Shape) appendMetric(dst []byte, m, prev *Metric) []byte {
 	default:
 		flags |= metricHasBounds
 	}
+	return flags
+}
+
+func (s *Shape) appendMetric(dst []byte, m, prev *Metric) []byte {
+	flags := m.flags(prev)
 	dst = append(dst, flags)
 	if flags&metricHasBounds != 0 {
 		dst = binary.AppendUvarint(dst, uint64(m.boundAt))
@@ -97,6 +104,31 @@ func (s *Shape) appendMetric(dst []byte, m, prev *Metric) []byte {
 		dst = binary.AppendUvarint(dst, uint64(ref))
 	}
 	return dst
+}
+
+// takeShape gives p the shape s, if that is what w comes to: to write it and to compare takes a
+// fraction of what reading it does.
+func (p *Part) takeShape(w *wireReader, s *Shape) {
+	if s == nil || w.err != nil || !s.begins(*w) {
+		return
+	}
+	b := encodeBuffers.Get().(*[]byte)
+	defer encodeBuffers.Put(b)
+	*b = appendShape((*b)[:0], s)
+	if bytes.HasPrefix(w.b, *b) {
+		w.b = w.b[len(*b):]
+		p.Shape, p.shared = s, true
+	}
+}
+
+// begins reports whether the first numbers of what w comes to are those of s.
+func (s *Shape) begins(w wireReader) bool {
+	for _, n := range [...]int{len(s.families), len(s.ends), len(s.metrics), len(s.refs) / 2} {
+		if w.uvarint() != uint64(n) {
+			return false
+		}
+	}
+	return true
 }
 
 func readShape(w *wireReader) *Shape {
@@ -127,7 +159,9 @@ func readShape(w *wireReader) *Shape {
 		w.fail("the number of metrics or labels is not right")
 	}
 	s.finish()
-	s.hash = maphash.Bytes(shapeSeed, start[:len(start)-len(w.b)])
+	if s.hash = maphash.Bytes(shapeSeed, start[:len(start)-len(w.b)]); w.odd {
+		s.hash = s.computeHash()
+	}
 	if s.hasRepeatedFamily() {
 		w.fail("two families of one name")
 	}
@@ -145,6 +179,7 @@ func (s *Shape) hasRepeatedFamily() bool {
 
 func (s *Shape) readFamily(w *wireReader, f *Family) {
 	flags := w.byte()
+	w.odd = w.odd || flags&^(familyTypeMask|familyHasHelp) != 0
 	f.Type, f.HasHelp = Type(flags&familyTypeMask), flags&familyHasHelp != 0
 	if f.Type > GaugeHistogram {
 		w.fail("unknown type")
@@ -177,6 +212,7 @@ func (s *Shape) readMetric(w *wireReader, t Type) {
 			w.fail("bounds out of range")
 		}
 	}
+	w.odd = w.odd || flags != m.flags(&prev)
 	if m.Form == FormSingle && m.boundN > 0 {
 		w.fail("bounds of a single value")
 	}

@@ -44,6 +44,7 @@ func appendFloat(dst []byte, v uint64) []byte {
 type wireReader struct {
 	b   []byte
 	err error
+	odd bool // something was written otherwise than the append functions do
 }
 
 func (r *wireReader) fail(what string) {
@@ -69,6 +70,7 @@ func (r *wireReader) uvarint() uint64 {
 		r.fail("bad varint")
 		return 0
 	}
+	r.odd = r.odd || n > 1 && r.b[n-1] == 0
 	r.b = r.b[n:]
 	return v
 }
@@ -79,6 +81,7 @@ func (r *wireReader) varint() int64 {
 		r.fail("bad varint")
 		return 0
 	}
+	r.odd = r.odd || n > 1 && r.b[n-1] == 0
 	r.b = r.b[n:]
 	return v
 }

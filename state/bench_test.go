@@ -133,6 +133,17 @@ func BenchmarkCodec(b *testing.B) {
 				}
 			}
 		})
+		b.Run(fmt.Sprintf("decode-of-a-group/series=%d", series), func(b *testing.B) {
+			s := New(Options{})
+			s.Fold(r, 1)
+			b.ReportAllocs()
+			for b.Loop() {
+				shapeOf := func(l group.Labels) *group.Shape { return s.Lookup(l).Members[0].Part.Shape }
+				if _, err := group.DecodeRecordOf(enc, shapeOf); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
