@@ -128,19 +128,32 @@ func (r *Reporter) readMetrics(file string) []byte {
 	if file == "" {
 		return nil
 	}
-	f, err := os.Open(file)
+	b, err := readFile(file)
 	if err != nil {
 		r.o.Say("metrics of the command: %v", err)
 		return nil
+	}
+	return b
+}
+
+// readFile returns what a file has. It opens no other kind: a pipe that nobody writes to would
+// keep the end of the run waiting for ever.
+func readFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file any more", name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxMetrics+1))
 	if err == nil && len(b) > maxMetrics {
 		err = fmt.Errorf("more than %d bytes", maxMetrics)
 	}
-	if err != nil {
-		r.o.Say("metrics of the command: %v", err)
-		return nil
-	}
-	return b
+	return b, err
 }
