@@ -108,25 +108,32 @@ type rig struct {
 	asked []string // "NAME METHOD PATH BODY"
 }
 
-func newRig(t testing.TB, hold time.Duration) *rig {
+func openRig(t testing.TB, hold time.Duration) *rig {
 	t.Helper()
 	r := &rig{t: t, stream: &stream{Memory: queue.NewMemory(), moved: make(chan struct{})}}
 	g, err := gateway.Open(r.stream, gateway.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if r.Replicas, err = New(Options{Gateway: g, Intake: intake{}, ID: "me", Prefix: "/here", HoldTimeout: hold}); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// newRig returns one whose log runs. It learns that others lead.
+func newRig(t testing.TB, hold time.Duration) *rig {
+	t.Helper()
+	r := openRig(t, hold)
 	ctx, end := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- g.Log().Run(ctx) }()
+	go func() { ended <- r.o.Gateway.Log().Run(ctx) }()
 	t.Cleanup(func() {
 		end()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})
-	if r.Replicas, err = New(Options{Gateway: g, Intake: intake{}, ID: "me", Prefix: "/here", HoldTimeout: hold}); err != nil {
-		t.Fatal(err)
-	}
 	return r
 }
 
@@ -370,7 +377,7 @@ func TestForwardedOnce(t *testing.T) {
 // TestTelling: another replica hears with each answer how far the log is, and when nobody knows what
 // became of its request.
 func TestTelling(t *testing.T) {
-	r := newRig(t, time.Minute)
+	r := openRig(t, time.Minute) // a log that does not run takes records, and does not lead
 	r.lead(queue.Leader{ID: "me", Epoch: 7, Here: true})
 	for _, row := range []struct {
 		answer          http.HandlerFunc
