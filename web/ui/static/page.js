@@ -9,8 +9,12 @@ const dialog = byId("confirm");
 // root is where the paths of the gateway begin: told by it, or else where the page is.
 const root = new URL(document.documentElement.dataset.root || ".", document.baseURI);
 
-// ask resolves to whether the user wants what the question says.
-function ask(title, question, { lines = [], yes = "Delete" } = {}) {
+let answered = Promise.resolve(); // the question before
+
+// ask resolves to whether the user wants what the question says. That the dialog was closed is
+// told a moment later: until then it does not open again, or that would be the next answer.
+async function ask(title, question, { lines = [], yes = "Delete" } = {}) {
+  await answered;
   byId("confirm-title").textContent = title;
   byId("confirm-text").textContent = question;
   byId("confirm-yes").textContent = yes;
@@ -23,9 +27,10 @@ function ask(title, question, { lines = [], yes = "Delete" } = {}) {
   list.hidden = lines.length === 0;
   dialog.returnValue = "no"; // what closing with Escape means
   dialog.showModal();
-  return new Promise((resolve) => {
+  answered = new Promise((resolve) => {
     dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
   });
+  return answered;
 }
 
 // request sends something, and throws what went wrong as text.
