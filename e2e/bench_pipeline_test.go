@@ -144,15 +144,15 @@ func configWith(t testing.TB, section string) string {
 // everything that is sent, push times included. Run it with -count to have the
 // gateways in turn.
 func BenchmarkPipeline(b *testing.B) {
-	for _, l := range []load{
-		{samples: 21, pushers: 4, groups: 1_000, pushes: 10_000},
-		{samples: 21, pushers: 64, groups: 1_000, pushes: 20_000},
-		{samples: 100, pushers: 4, groups: 100, pushes: 4_000},
-		{samples: 100, pushers: 64, groups: 100, pushes: 8_000},
-		{samples: 3_000, pushers: 4, groups: 8, pushes: 200},
-		{samples: 10_000, pushers: 2, groups: 2, pushes: 60},
-		{samples: 21, pushers: 64, groups: 1_000, pushes: 20_000, protobuf: true},
-		{samples: 3_000, pushers: 4, groups: 8, pushes: 200, protobuf: true},
+	for _, l := range []load{ // enough that the first push to each group is a hundredth of them, or little more
+		{samples: 21, pushers: 4, groups: 1_000, pushes: 60_000},
+		{samples: 21, pushers: 64, groups: 1_000, pushes: 120_000},
+		{samples: 100, pushers: 4, groups: 100, pushes: 12_000},
+		{samples: 100, pushers: 64, groups: 100, pushes: 24_000},
+		{samples: 3_000, pushers: 4, groups: 8, pushes: 1_000},
+		{samples: 10_000, pushers: 2, groups: 2, pushes: 400},
+		{samples: 21, pushers: 64, groups: 1_000, pushes: 60_000, protobuf: true},
+		{samples: 3_000, pushers: 4, groups: 8, pushes: 600, protobuf: true},
 	} {
 		for _, s := range pipelines {
 			if l.protobuf && !s.protobuf || s.most > 0 && l.groups > s.most {
