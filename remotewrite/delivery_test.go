@@ -196,7 +196,7 @@ func TestRetryAfterPausesTheWholeDestination(t *testing.T) {
 	bubble(t, setup{answer: answer}, func(t *testing.T, b *bench) {
 		b.put("a 1", "job", "j0")
 		await(t, "first try", func() bool { return len(b.r.all()) == 1 })
-		synctest.Wait() // for its answer
+		synctest.Wait()     // for its answer
 		for i := range 20 { // all shards
 			b.put("a 1", "job", fmt.Sprint("j", i+1))
 		}
