@@ -32,18 +32,15 @@ func (c *Converter) appendMember(dst []Series, m group.Member, skipped *Skipped)
 	x := metric{part: m.Part, family: FamilyInfo{f.Name, f.Help, f.Unit, f.Type}}
 	col := columnsAt(m.Part, f.First())
 	metrics := m.Metrics()
-	quick := c.bare && valuesOnly(m.Part)
+	x.time = c.time
+	valuesOnly := valuesOnly(m.Part)
 	for i := range metrics {
-		if quick && metrics[i].Form == group.FormSingle {
-			dst = append(dst, Series{})
-			s := &dst[len(dst)-1]
-			s.Time, s.Family, s.Value = c.time, x.family, plain(math.Float64frombits(m.Part.ValuesOf(&metrics[i])[0]))
-			continue
-		}
 		x.Metric = &metrics[i]
-		x.time = c.timeOf(m.Part, f.First()+i)
-		_, x.late = m.Part.LateOf(uint32(f.First() + i))
-		x.riders = col.at(uint32(f.First()+i), f.Type, x.time)
+		if !valuesOnly {
+			x.time = c.timeOf(m.Part, f.First()+i)
+			_, x.late = m.Part.LateOf(uint32(f.First() + i))
+			x.riders = col.at(uint32(f.First()+i), f.Type, x.time)
+		}
 		if x.unsent {
 			skipped[DuplicateIdentity] += count(shape.Components(x.Metric), len(shape.Bounds(x.Metric)))
 			continue
@@ -67,7 +64,7 @@ func valuesOnly(p *group.Part) bool {
 func (c *Converter) appendMetric(dst []Series, x *metric, skipped *Skipped) []Series {
 	switch x.Form {
 	case group.FormSingle:
-		return append(dst, c.single(x))
+		return c.appendSingle(dst, x)
 	case group.FormSummary:
 		return c.appendSummary(dst, x)
 	case group.FormHistogram, group.FormFloatHistogram:
@@ -76,12 +73,15 @@ func (c *Converter) appendMetric(dst []Series, x *metric, skipped *Skipped) []Se
 	return dst
 }
 
-// single is the one sample of a counter, gauge or untyped metric (rule F-2).
-func (c *Converter) single(x *metric) Series {
-	s := x.series()
+// appendSingle appends the one sample of a counter, gauge or untyped metric (rule F-2). It is
+// written where it stays, since copies of it were most of the work.
+func (c *Converter) appendSingle(dst []Series, x *metric) []Series {
+	dst = append(dst, Series{})
+	s := &dst[len(dst)-1]
+	s.Time, s.Start, s.Family, s.Late = x.time, x.start, x.family, x.late
 	s.Labels, s.Value = x.labels.all, plain(math.Float64frombits(x.values[0]))
 	s.Exemplars = c.exemplarsOf(x, group.SlotMetric)
-	return s
+	return dst
 }
 
 // appendSummary appends quantiles, sum and count (rule F-3).
