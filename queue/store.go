@@ -269,7 +269,8 @@ type Snapshots interface {
 	Snapshots() []Snapshot
 
 	// WriteSnapshot stores what write writes, each time the same when it is called again.
-	// When it returns nil that is durable and the newest, and KeepSnapshots are left. On an error those before are as they were.
+	// When it returns nil that is durable and the newest, and KeepSnapshots are left. On an
+	// error those before are as they were.
 	WriteSnapshot(s Snapshot, write func(io.Writer) error) error
 
 	// ReadSnapshot gives read the content of the newest snapshot that is whole, and

@@ -107,8 +107,8 @@ func (e *encoder2) add(s *convert.Series) {
 		e.body = append(e.body, exemplars...) // where the generated code has them
 		e.body = x.append(e.body, 3)
 	} else {
+		e.at = append(e.at, uint32(len(e.body)+sampleHead))
 		e.body = appendSample(e.body, 2, s, start)
-		e.at = append(e.at, uint32(len(e.body)-sizeSample(s, start)))
 		e.body = append(e.body, exemplars...)
 	}
 	e.body = appendLen(e.body, 5, meta)

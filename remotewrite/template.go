@@ -151,11 +151,8 @@ func (x *template) append(dst []byte, series []convert.Series) ([]byte, bool) {
 	return out, true
 }
 
-// The tags of a sample's fields.
-const (
-	tagValue = 1<<3 | wireFixed
-	tagTime  = 2<<3 | wireVarint
-)
+// tagValue begins a sample whose value is not 0.
+const tagValue = 1<<3 | wireFixed
 
 // putSample replaces the fields of a sample, which are what appendSample writes, by those of s.
 // It returns false when they do not take the same place.

@@ -89,6 +89,9 @@ func sizeFloat(field int, v float64) int {
 	return sizeTag(field) + 8
 }
 
+// sampleHead is what stands in front of the fields of a Sample: a tag and a length of a byte each.
+const sampleHead = 2
+
 // appendSample writes a Sample: value=1, timestamp=2, start_timestamp=3. 1.0 has
 // no start and gets 0.
 func appendSample(dst []byte, field int, s *convert.Series, start int64) []byte {
