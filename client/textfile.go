@@ -19,8 +19,8 @@ import (
 // TextfileSuffix is that of the files which node_exporter's textfile collector reads.
 const TextfileSuffix = ".prom"
 
-// maxTextfile is how many bytes a gateway takes by default.
-const maxTextfile = 64 << 20
+// maxFile is how many bytes a gateway takes by default.
+const maxFile = 64 << 20
 
 // Textfiles are the files of a directory, each a group of its own: its metrics replace
 // those of the group, and the group ends when the file goes.
@@ -34,7 +34,7 @@ type Textfiles struct {
 	pushed map[string]version // by name: what the gateway has seen
 	unread map[string]error   // by name: why a file could not be read, which has been said
 
-	read func(path string) ([]byte, error) // readTextfile but in tests
+	read func(path string) ([]byte, error) // ReadFile but in tests
 }
 
 // version tells one content of a file from the next.
@@ -60,7 +60,7 @@ func (t *Textfiles) push(ctx context.Context, now []textfile) error {
 		t.pushed, t.unread = map[string]version{}, map[string]error{}
 	}
 	if t.read == nil {
-		t.read = readTextfile
+		t.read = ReadFile
 	}
 	var errs []error
 	for _, f := range now {
@@ -175,18 +175,30 @@ func (t *Textfiles) said(name string, err error) error {
 	return err
 }
 
-func readTextfile(path string) ([]byte, error) {
+// ReadFile returns what a file with metrics has, within what a gateway takes by default. It opens
+// no other kind than regular files: a pipe that nobody writes to would keep the caller waiting
+// for ever.
+func ReadFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errNotRegular}
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxTextfile+1))
-	if err == nil && len(b) > maxTextfile {
-		err = fmt.Errorf("more than %d bytes", maxTextfile)
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = fmt.Errorf("more than %d bytes", maxFile)
 	}
 	return b, err
 }
+
+var errNotRegular = errors.New("it is no regular file any more")
 
 // Pauses of Watch.
 const (

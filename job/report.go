@@ -3,10 +3,7 @@ package job
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/pushbridge/pushbridge/client"
@@ -14,9 +11,6 @@ import (
 
 // MetricsVariable names the file that a command may write metrics of its own to.
 const MetricsVariable = "PUSHBRIDGE_METRICS"
-
-// maxMetrics is how many bytes of that file are pushed: what a gateway takes by default.
-const maxMetrics = 64 << 20
 
 // Reporter pushes what becomes of one run.
 type Reporter struct {
@@ -128,32 +122,10 @@ func (r *Reporter) readMetrics(file string) []byte {
 	if file == "" {
 		return nil
 	}
-	b, err := readFile(file)
+	b, err := client.ReadFile(file)
 	if err != nil {
 		r.o.Say("metrics of the command: %v", err)
 		return nil
 	}
 	return b
-}
-
-// readFile returns what a file has. It opens no other kind: a pipe that nobody writes to would
-// keep the end of the run waiting for ever.
-func readFile(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file any more", name)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxMetrics+1))
-	if err == nil && len(b) > maxMetrics {
-		err = fmt.Errorf("more than %d bytes", maxMetrics)
-	}
-	return b, err
 }
