@@ -236,10 +236,9 @@ func (s *Shape) finish() {
 	for i := range s.families {
 		f := &s.families[i]
 		f.samples = 0
-		for k := range s.metrics[f.first : f.first+f.count] {
-			m := &s.metrics[int(f.first)+k]
-			s.values += m.slots()
-			f.samples += uint32(s.samplesOf(m))
+		for i, metrics := 0, s.Metrics(f); i < len(metrics); i++ {
+			s.values += metrics[i].slots()
+			f.samples += uint32(s.samplesOf(&metrics[i]))
 		}
 		s.samples += int(f.samples)
 	}

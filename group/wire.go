@@ -70,9 +70,14 @@ func (r *wireReader) uvarint() uint64 {
 		r.fail("bad varint")
 		return 0
 	}
+	r.pass(n)
+	return v
+}
+
+// pass goes behind a varint of n bytes. One that ends with nothing is longer than need be.
+func (r *wireReader) pass(n int) {
 	r.odd = r.odd || n > 1 && r.b[n-1] == 0
 	r.b = r.b[n:]
-	return v
 }
 
 func (r *wireReader) varint() int64 {
@@ -81,8 +86,7 @@ func (r *wireReader) varint() int64 {
 		r.fail("bad varint")
 		return 0
 	}
-	r.odd = r.odd || n > 1 && r.b[n-1] == 0
-	r.b = r.b[n:]
+	r.pass(n)
 	return v
 }
 
