@@ -105,7 +105,8 @@ func (s *server) replayCommand(w http.ResponseWriter, r *http.Request) {
 	case !s.settings.enableAdminAPI:
 		answerError(w, http.StatusForbidden, "forbidden", errors.New("the admin API is not enabled: --"+flagEnableAdminAPI))
 		return
-	case foreign(w, r):
+	case foreign(r):
+		answerForeign(w)
 		return
 	}
 	n, err := s.destinations.replay(r.URL.Query().Get("destination"))

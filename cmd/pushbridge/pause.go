@@ -69,22 +69,25 @@ func (s *server) pauseRoute() http.Handler {
 		case r.Method != http.MethodPost:
 			w.Header().Set("Allow", "OPTIONS, POST")
 			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
-		case foreign(w, r):
+		case foreign(r):
+			answerForeign(w)
 		default:
 			s.answerPause(w, name, pause)
 		}
 	})
 }
 
-// foreign answers what a page of another origin asks for: it must change nothing here, though
+// foreign says whether a page of another origin asks: it must change nothing here, though
 // browsers let it ask.
-func foreign(w http.ResponseWriter, r *http.Request) bool {
+func foreign(r *http.Request) bool {
 	var protection http.CrossOriginProtection
-	if protection.Check(r) == nil {
-		return false
-	}
-	answerError(w, http.StatusForbidden, "forbidden", errors.New("asked for by a page of another origin"))
-	return true
+	return protection.Check(r) != nil
+}
+
+const foreignAnswer = "asked for by a page of another origin"
+
+func answerForeign(w http.ResponseWriter) {
+	answerError(w, http.StatusForbidden, "forbidden", errors.New(foreignAnswer))
 }
 
 func (s *server) answerPause(w http.ResponseWriter, name string, pause bool) {

@@ -137,6 +137,10 @@ func (s *server) onCommand(explainGet bool, command http.HandlerFunc) http.Handl
 				plain(w, http.StatusForbidden, "Lifecycle API is not enabled.")
 				return
 			}
+			if foreign(r) {
+				plain(w, http.StatusForbidden, foreignAnswer)
+				return
+			}
 			command(w, r)
 		case r.Method == http.MethodGet && explainGet:
 			wrongMethod(w, r)
