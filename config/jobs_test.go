@@ -21,6 +21,7 @@ func TestJobDue(t *testing.T) {
 		{"interval", "{every: 24h}", succeeded, "2026-03-28T12:00:00Z", "2026-03-29T12:05:00Z"},
 		{"interval over a night with 23 hours", "{every: 24h, grace: 0s}", succeeded, "2026-03-28T12:00:00Z", "2026-03-29T12:00:00Z"},
 		{"interval, never", "{every: 1h, grace: 10m}", known, "2026-03-28T12:00:00Z", "2026-03-28T13:10:00Z"},
+		{"once in ages", "{every: 292y, grace: 292y}", succeeded, "2026-03-28T12:00:00Z", "2609-11-07T12:00:00Z"},
 		{"UTC without a time zone", `{schedule: "30 2 * * *"}`, succeeded, "2026-07-01T02:31:00Z", "2026-07-02T02:35:00Z"},
 		{"in summer", berlin("30 2 * * *"), succeeded, "2026-07-01T02:31:00+02:00", "2026-07-02T02:35:00+02:00"},
 		{"never came", berlin("30 2 * * *"), known, "2026-07-01T02:29:50+02:00", "2026-07-01T02:35:00+02:00"},

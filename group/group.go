@@ -1,6 +1,7 @@
 package group
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -61,9 +62,10 @@ func (g *Group) LastPushSuccessful() bool { return g.Push > g.Fail }
 // Samples returns how many samples the group's members expand to.
 func (g *Group) Samples() int { return g.samples }
 
-// Expires returns when the group ends of itself; ok is false when it does not.
+// Expires returns when the group ends of itself; ok is false when it does not, or not
+// in the time that nanoseconds since 1970 can tell.
 func (g *Group) Expires() (t time.Time, ok bool) {
-	if g.TTL <= 0 || g.Push == 0 {
+	if g.TTL <= 0 || g.Push == 0 || g.TTL > math.MaxInt64-g.Push {
 		return time.Time{}, false
 	}
 	return time.Unix(0, g.Push).Add(time.Duration(g.TTL)), true

@@ -123,7 +123,7 @@ const clockSkew = time.Minute
 // that never succeeded is due as if it had when it became known.
 func (j *Job) Due(s *JobState) time.Time {
 	if j.Next == nil {
-		return time.Unix(0, max(s.Success, s.Known)).Add(j.Every + j.Grace)
+		return time.Unix(0, max(s.Success, s.Known)).Add(j.Every).Add(j.Grace)
 	}
 	if s.Success == 0 {
 		return j.Next(time.Unix(0, s.Known)).Add(j.Grace)

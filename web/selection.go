@@ -48,7 +48,7 @@ var orders = map[string]func(a, b *group.Group) int{
 
 // dueOf is when a rule expects the next push, in ns; what nobody expects comes last.
 func dueOf(g *group.Group) int64 {
-	if g.Expect == 0 {
+	if g.Expect == 0 || g.Expect > math.MaxInt64-g.Push {
 		return math.MaxInt64
 	}
 	return g.Push + g.Expect
