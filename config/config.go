@@ -1,8 +1,11 @@
 package config
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/url"
@@ -107,6 +110,9 @@ func (c *Config) parse(text []byte, dir string) error {
 		d.SetDirectory(dir)
 	}
 	c.Traits = schema.Own.traits(c.Destinations, &wrong)
+	if len(wrong) == 0 {
+		wrong.add(0, oneDocument(text))
+	}
 	if len(wrong) > 0 {
 		return wrong.err()
 	}
@@ -121,6 +127,23 @@ func (c *Config) parse(text []byte, dir string) error {
 		}
 	}
 	return err
+}
+
+// oneDocument refuses a file that says something behind its first document, where the
+// decoder does not look.
+func oneDocument(text []byte) error {
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	for first := true; ; first = false {
+		var said any
+		switch err := documents.Decode(&said); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return Explain(err)
+		case said != nil && !first:
+			return errors.New("there is more than one document: only the first one, up to the next ---, would be read")
+		}
+	}
 }
 
 // setExternalLabels checks the labels, and replaces $NAME and ${NAME} in their

@@ -163,23 +163,24 @@ func TestFlagsBesideAFile(t *testing.T) {
 func TestErrorsShowNoValue(t *testing.T) {
 	const notHere = "line 3: a value of type !!%s cannot stand here"
 	for text, want := range map[string]string{
-		"basic_auth: hunter2":                                      fmt.Sprintf(notHere, "str"),
-		"basic_auth: hunter2 and much more":                        fmt.Sprintf(notHere, "str"),
-		"basic_auth: \"a`hunter2 \\n`b\"":                          fmt.Sprintf(notHere, "str"),
-		"basic_auth: 2026":                                         fmt.Sprintf(notHere, "int"),
-		"basic_auth: {username: u, password: [hunter2]}":           fmt.Sprintf(notHere, "seq"),
-		"basic_auth: !hunter2 x":                                   "line 3: a value with a tag cannot stand here",
-		"basic_auth: !!float hunter2":                              "line 2: remote_write, section 1: yaml: cannot decode !!str as its tag says",
-		"authorization: hunter2":                                   fmt.Sprintf(notHere, "str"),
-		"oauth2: {client_id: a, client_secret: {hunter2: }}":       fmt.Sprintf(notHere, "map"),
-		"sigv4: hunter2":                                           fmt.Sprintf(notHere, "str"),
-		"headers: hunter2":                                         "line 3: cannot unmarshal !!str into map[string]string",
-		"http_headers: {X-Token: {secrets: hunter2}}":              "line 3: cannot unmarshal !!str into a list",
-		"http_headers: {X-Token: hunter2}":                         fmt.Sprintf(notHere, "str"),
-		"bearer_token: *hunter2":                                   "yaml: a value that begins with * needs quotes",
-		"bearer_token: {{hunter2}}":                                fmt.Sprintf(notHere, "map"),
-		"proxy_url: 'http://u:hunter2%zz@proxy'":                   "line 2: remote_write, section 1: not a URL",
-		"bearer_token: x\nscrape_configs: [{params: {{hunter2}}}]": "yaml: a name in braces is no text: a value that begins with { needs quotes",
+		"basic_auth: hunter2":                                            fmt.Sprintf(notHere, "str"),
+		"basic_auth: hunter2 and much more":                              fmt.Sprintf(notHere, "str"),
+		"basic_auth: \"a`hunter2 \\n`b\"":                                fmt.Sprintf(notHere, "str"),
+		"basic_auth: 2026":                                               fmt.Sprintf(notHere, "int"),
+		"basic_auth: {username: u, password: [hunter2]}":                 fmt.Sprintf(notHere, "seq"),
+		"basic_auth: !hunter2 x":                                         "line 3: a value with a tag cannot stand here",
+		"basic_auth: !!float hunter2":                                    "line 2: remote_write, section 1: yaml: cannot decode !!str as its tag says",
+		"authorization: hunter2":                                         fmt.Sprintf(notHere, "str"),
+		"oauth2: {client_id: a, client_secret: {hunter2: }}":             fmt.Sprintf(notHere, "map"),
+		"sigv4: hunter2":                                                 fmt.Sprintf(notHere, "str"),
+		"headers: hunter2":                                               "line 3: cannot unmarshal !!str into map[string]string",
+		"http_headers: {X-Token: {secrets: hunter2}}":                    "line 3: cannot unmarshal !!str into a list",
+		"write_relabel_configs: hunter2\npushbridge: {destinations: {}}": "line 3: cannot unmarshal !!str into a list; line 4: cannot unmarshal !!map into a list",
+		"http_headers: {X-Token: hunter2}":                               fmt.Sprintf(notHere, "str"),
+		"bearer_token: *hunter2":                                         "yaml: a value that begins with * needs quotes",
+		"bearer_token: {{hunter2}}":                                      fmt.Sprintf(notHere, "map"),
+		"proxy_url: 'http://u:hunter2%zz@proxy'":                         "line 2: remote_write, section 1: not a URL",
+		"bearer_token: x\nscrape_configs: [{params: {{hunter2}}}]":       "yaml: a name in braces is no text: a value that begins with { needs quotes",
 	} {
 		file := writeConfig(t, "remote_write:\n- url: http://a/\n  "+text+"\n")
 		_, err := Load(t.Context(), file, nil)
@@ -189,6 +190,31 @@ func TestErrorsShowNoValue(t *testing.T) {
 		}
 		if got := strings.TrimPrefix(err.Error(), "configuration file "+file+": "); got != want {
 			t.Errorf("%s\n got %s\nwant %s", text, got, want)
+		}
+	}
+}
+
+// TestOneDocument has what stands behind the first document of a file: it was not read, and
+// a gateway that was started with it sent to nobody.
+func TestOneDocument(t *testing.T) {
+	const section = "remote_write: [{url: 'http://a/'}]\n"
+	for _, tt := range []struct {
+		text string
+		ok   bool
+	}{
+		{"---\n" + section, true},
+		{"---\n# nothing\n---\n" + section, false},
+		{section + "---\n", true},
+		{section + "---\n# nothing\n...\n", true},
+		{section + "---\npushbridge: {rules: []}\n", false},
+		{section + "---\n{{\n", false},
+	} {
+		c, err := Load(t.Context(), writeConfig(t, tt.text), nil)
+		if tt.ok != (err == nil) {
+			t.Errorf("%q: got %v", tt.text, err)
+		}
+		if err == nil && len(c.Destinations) != 1 {
+			t.Errorf("%q: %d destinations", tt.text, len(c.Destinations))
 		}
 	}
 }

@@ -26,7 +26,7 @@ var plainWords = sync.OnceValue(func() []plainWord {
 		{regexp.MustCompile(`(?s)cannot unmarshal (!!\w+) ` + "`.*`" + ` into`), `cannot unmarshal $1 into`},
 		{regexp.MustCompile(`(?s)cannot unmarshal [^!].* into`), `cannot unmarshal a value with a tag into`},
 		{regexp.MustCompile(`(?s)cannot unmarshal !([^!].*|) into`), `cannot unmarshal a value with a tag into`},
-		{regexp.MustCompile(`into \[\]\w+\.\w+$`), "into a list"},
+		{regexp.MustCompile(`into \[\]\*?\w+(\.\S+)?$`), "into a list"},
 		{regexp.MustCompile(`cannot unmarshal (!!\w+) into \w+\.\w+$`), "a value of type $1 cannot stand here"},
 		{regexp.MustCompile(`cannot unmarshal (a value with a tag) into \w+\.\w+$`), "$1 cannot stand here"},
 		{regexp.MustCompile(`(?s)cannot decode (!!\w+) ` + "`.*`" + ` as a .*`), `cannot decode $1 as its tag says`},
