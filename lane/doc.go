@@ -25,6 +25,14 @@
 //     used before has ended.
 //  6. A connection is used again only when its answer was plain and was read to its end.
 //
+// A Transport sends requests to receivers of remote write as net/http's client does, without
+// the two goroutines that it has for each connection:
+//
+//  7. What is plain is sent, byte for byte, as net/http sends it, and answered as there. The rest
+//     net/http does.
+//  8. Nothing is sent twice. A connection that its server has ended is not used again.
+//
 // listener.go takes connections, conn.go serves one, head.go says what is plain, answer.go
 // is what the handler writes to. client.go keeps connections, wire.go is one of them.
+// transport.go is the Transport, with its own.
 package lane

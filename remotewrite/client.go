@@ -18,6 +18,8 @@ import (
 
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/version"
+
+	"github.com/pushbridge/pushbridge/lane"
 )
 
 // Protocol is a version of remote write.
@@ -98,18 +100,22 @@ func userAgent() string {
 }
 
 func newTransport(c *Config) (http.RoundTripper, error) {
-	var o []promconfig.HTTPClientOption
+	dial := new(net.Dialer).DialContext
 	if c.RoundRobinDNS {
-		o = append(o, promconfig.WithDialContextFunc(dialRandom))
+		dial = dialRandom
 	}
-	hc, err := promconfig.NewClientFromConfig(c.HTTPClient, "remote_write", o...)
+	hc, err := promconfig.NewClientFromConfig(c.HTTPClient, "remote_write", promconfig.WithDialContextFunc(dial))
 	if err != nil {
 		return nil, fmt.Errorf("http client: %w", err)
 	}
-	if c.SigV4 == nil {
-		return doorway{hc.Transport}, nil
+	way := doorway{hc.Transport}
+	if t, ok := hc.Transport.(*http.Transport); ok { // nothing between: no credentials, no files to look at
+		way.next = &lane.Transport{Next: t, Dial: dial}
 	}
-	return &signer{config: c.SigV4, next: doorway{hc.Transport}}, nil
+	if c.SigV4 == nil {
+		return way, nil
+	}
+	return &signer{config: c.SigV4, next: way}, nil
 }
 
 // renewable is a transport that can be made anew, with all that it remembers: tokens
