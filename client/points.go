@@ -100,21 +100,26 @@ func (h *history) family(name string) *pointFamily {
 
 // suffixes are those of the samples that make one metric together, by type. Of others a
 // sample with the name of the family is one.
-var suffixes = map[string][]string{
-	"counter":        {"_total", "_created"},
-	"info":           {"_info"},
-	"summary":        {"", "_sum", "_count", "_created"},
-	"histogram":      {"_bucket", "_sum", "_count", "_created"},
-	"gaugehistogram": {"_bucket", "_gsum", "_gcount"},
+func suffixes(kind string) []string {
+	switch kind {
+	case "counter":
+		return []string{"_total", "_created"}
+	case "info":
+		return []string{"_info"}
+	case "summary":
+		return []string{"", "_sum", "_count", "_created"}
+	case "histogram":
+		return []string{"_bucket", "_sum", "_count", "_created"}
+	case "gaugehistogram":
+		return []string{"_bucket", "_gsum", "_gcount"}
+	}
+	return []string{""}
 }
 
 // has reports whether a sample of that name is one of f's.
 func (f *pointFamily) has(sample string) bool {
 	suffix, ok := strings.CutPrefix(sample, f.name)
-	if own := suffixes[f.kind]; own != nil {
-		return ok && slices.Contains(own, suffix)
-	}
-	return ok && suffix == ""
+	return ok && slices.Contains(suffixes(f.kind), suffix)
 }
 
 func (f *pointFamily) put(s pointSample, line string) {

@@ -52,7 +52,7 @@ type header struct {
 	CRC   uint32 `json:"crc32c"`
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // Add keeps p behind what is there. dropped is how many of the oldest had to go for it.
 func (s *Spool) Add(p Push) (dropped int, err error) {
@@ -68,7 +68,7 @@ func (s *Spool) Add(p Push) (dropped int, err error) {
 	// Of processes that were killed while they wrote; nobody writes at the moment. What cannot be
 	// removed now can be later.
 	_ = wholefile.RemoveAllUnfinished(s.dir, func(name string) bool { return strings.HasSuffix(name, pushSuffix) })
-	line, err := json.Marshal(header{p, len(p.Body), crc32.Checksum(p.Body, castagnoli)})
+	line, err := json.Marshal(header{p, len(p.Body), crc32.Checksum(p.Body, castagnoli())})
 	if err != nil {
 		return 0, err
 	}
@@ -173,7 +173,7 @@ func read(name string) (Push, error) {
 		return Push{}, fmt.Errorf("damaged: %w", err)
 	}
 	h.Body, err = io.ReadAll(r)
-	if err == nil && (len(h.Body) != h.Bytes || crc32.Checksum(h.Body, castagnoli) != h.CRC) {
+	if err == nil && (len(h.Body) != h.Bytes || crc32.Checksum(h.Body, castagnoli()) != h.CRC) {
 		err = errors.New("damaged: the body is not what was written")
 	}
 	return h.Push, err

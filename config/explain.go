@@ -18,7 +18,17 @@ var errNotURL = errors.New("not a URL")
 // nobody, and leaves out the values that it quotes: one that stands in the wrong
 // place may be a password. They are compiled when the first error is explained: every
 // command would have to wait for them at its start.
-var plainWords = sync.OnceValue(func() []plainWord {
+func plainWords() []plainWord {
+	explaining.once.Do(func() { explaining.words = compileWords() })
+	return explaining.words
+}
+
+var explaining struct {
+	once  sync.Once
+	words []plainWord
+}
+
+func compileWords() []plainWord {
 	return []plainWord{
 		{regexp.MustCompile(`field ([^\s:=]+) not found in type \S+`), `unknown field "$1"`},
 		{regexp.MustCompile(`(?s)field ([^\s:=]*)[\s:=].* not found in type \S+`), `unknown field: "$1" needs a colon and a blank behind it`},
@@ -33,7 +43,7 @@ var plainWords = sync.OnceValue(func() []plainWord {
 		{regexp.MustCompile(`(?s)unknown anchor '.*' referenced`), "a value that begins with * needs quotes"},
 		{regexp.MustCompile(`(?s)invalid map key: .*`), "a name in braces is no text: a value that begins with { needs quotes"},
 	}
-})
+}
 
 // plainWord is what the decoder says, and what is said in its place.
 type plainWord struct {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	_ "time/tzdata" // a container from scratch has no time zones
 
@@ -159,7 +158,7 @@ func (s *jobSchema) durations(j *group.Job) error {
 }
 
 // comparison is what success may be beside the name of a metric.
-var comparison = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*(\S+?)\s*==\s*(\S+)\s*$`) })
+func comparison() *regexp.Regexp { return regexp.MustCompile(`^\s*(\S+?)\s*==\s*(\S+)\s*$`) }
 
 func (s *jobSchema) success(j *group.Job) error {
 	j.Success = s.Success

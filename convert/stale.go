@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"sync"
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/value"
@@ -65,7 +66,7 @@ func (c *Converter) sentOf(e *group.Ended, skipped *Skipped) group.Component {
 func (c *Converter) appendMarkers(dst []Series, e *group.Ended, what group.Component, l labelSet) []Series {
 	s := Series{
 		Time:   c.time,
-		Value:  staleNaN,
+		Value:  staleNaN(),
 		Family: FamilyInfo{Name: e.Family, Unit: e.Unit, Type: e.Type},
 		Stale:  true,
 	}
@@ -115,25 +116,28 @@ func boundOf(t group.Type, family string, names componentNames) (label, name str
 }
 
 // staleNaN has the bits of a stale marker.
-var staleNaN = math.Float64frombits(value.StaleNaN)
+func staleNaN() float64 { return math.Float64frombits(value.StaleNaN) }
 
 // Stale markers of native histograms have the kind of the series, no buckets,
 // and the marker in their sum (rule ST-3). Nobody writes to them.
-var (
-	staleHist      = &histogram.Histogram{Sum: staleNaN}
-	staleFloatHist = &histogram.FloatHistogram{Sum: staleNaN}
-)
+var staleNatives struct {
+	once  sync.Once
+	hist  histogram.Histogram
+	float histogram.FloatHistogram
+}
 
 func staleNative(float bool) (*histogram.Histogram, *histogram.FloatHistogram) {
+	n := &staleNatives
+	n.once.Do(func() { n.hist.Sum, n.float.Sum = staleNaN(), staleNaN() })
 	if float {
-		return nil, staleFloatHist
+		return nil, &n.float
 	}
-	return staleHist, nil
+	return &n.hist, nil
 }
 
 // Marker returns the stale marker that ends s at its time.
 func (s Series) Marker() Series {
-	s.Value, s.Stale = staleNaN, true
+	s.Value, s.Stale = staleNaN(), true
 	s.Start, s.Exemplars, s.Family.Help = 0, nil, ""
 	if s.native() {
 		s.Hist, s.FloatHist = staleNative(s.FloatHist != nil)

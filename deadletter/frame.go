@@ -25,7 +25,7 @@ const (
 	kindTried    = 6
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 func appendFrame(dst []byte, kind byte, payload []byte) []byte {
 	dst = append(dst, frameMagic...)
@@ -35,7 +35,7 @@ func appendFrame(dst []byte, kind byte, payload []byte) []byte {
 }
 
 func checksum(kind byte, payload []byte) uint32 {
-	return crc32.Update(crc32.Checksum([]byte{kind}, castagnoli), castagnoli, payload)
+	return crc32.Update(crc32.Checksum([]byte{kind}, castagnoli()), castagnoli(), payload)
 }
 
 // frame is one that was read.

@@ -16,9 +16,9 @@ import (
 // reason. The same change may be tried again.
 var ErrNotKept = errors.New("the change is not known to be kept")
 
-// ErrBusy comes with ErrNotKept while more waits for the disk than may: the change
-// may be tried again at once.
-var ErrBusy = queue.ErrBusy
+// Busy tells whether err, an ErrNotKept, says that more waits for the disk than may: the
+// change may be tried again at once.
+func Busy(err error) bool { return errors.Is(err, queue.ErrBusy) }
 
 // Ready returns nil while changes are taken, and why not otherwise, wrapped in
 // ErrNotKept.

@@ -145,16 +145,23 @@ func (d *dtoReader) leftOut(mf *dto.MetricFamily) error {
 	return nil
 }
 
-var typesFromDTO = map[dto.MetricType]Type{
-	dto.MetricType_COUNTER: Counter, dto.MetricType_GAUGE: Gauge, dto.MetricType_UNTYPED: Untyped,
-	dto.MetricType_SUMMARY: Summary, dto.MetricType_HISTOGRAM: Histogram,
-	dto.MetricType_GAUGE_HISTOGRAM: GaugeHistogram,
-}
-
 // TypeOf returns the type that protobuf has as t, and Untyped for one that there is not.
 func TypeOf(t dto.MetricType) (typ Type, ok bool) {
-	typ, ok = typesFromDTO[t]
-	return typ, ok
+	switch t {
+	case dto.MetricType_COUNTER:
+		return Counter, true
+	case dto.MetricType_GAUGE:
+		return Gauge, true
+	case dto.MetricType_UNTYPED:
+		return Untyped, true
+	case dto.MetricType_SUMMARY:
+		return Summary, true
+	case dto.MetricType_HISTOGRAM:
+		return Histogram, true
+	case dto.MetricType_GAUGE_HISTOGRAM:
+		return GaugeHistogram, true
+	}
+	return Untyped, false
 }
 
 func (d *dtoReader) metric(t dto.MetricType, m *dto.Metric) error {

@@ -23,7 +23,18 @@ type sharedShape struct {
 }
 
 // shapeSeed keys Shape.hash, so that nobody can push shapes that meet.
-var shapeSeed = maphash.MakeSeed()
+var shapeSeed lazySeed
+
+// lazySeed is made when it is first asked for.
+type lazySeed struct {
+	once sync.Once
+	seed maphash.Seed
+}
+
+func (l *lazySeed) get() maphash.Seed {
+	l.once.Do(func() { l.seed = maphash.MakeSeed() })
+	return l.seed
+}
 
 // Share returns a shape equal to s: one that a group has, or s.
 func (t *Shapes) Share(s *Shape) *Shape {
@@ -139,5 +150,5 @@ func (s *Shape) computeHash() uint64 {
 	b := encodeBuffers.Get().(*[]byte)
 	defer encodeBuffers.Put(b)
 	*b = appendShape((*b)[:0], s)
-	return maphash.Bytes(shapeSeed, *b)
+	return maphash.Bytes(shapeSeed.get(), *b)
 }

@@ -44,20 +44,28 @@ const (
 	JobRuntimeName = "pushbridge_job_runtime_seconds"
 )
 
-// jobFamilies are all of them, by name.
-var jobFamilies = map[string]string{
-	JobOverdueName: "Whether the expected job has not succeeded in time, or takes longer than it may.",
-	JobPushName:    "When the expected job was last pushed to, in Unix time; 0 for never.",
-	JobSuccessName: "When the expected job last succeeded, in Unix time; 0 for never.",
-	JobStartName:   "When the last run of the expected job began, in Unix time; 0 for never.",
-	JobRunningName: "Whether a run of the expected job has begun and not ended.",
-	JobRuntimeName: "How long the last run of the expected job took, or has taken so far.",
+// jobHelp is the help of a family that is said of a job, and empty for any other.
+func jobHelp(name string) string {
+	switch name {
+	case JobOverdueName:
+		return "Whether the expected job has not succeeded in time, or takes longer than it may."
+	case JobPushName:
+		return "When the expected job was last pushed to, in Unix time; 0 for never."
+	case JobSuccessName:
+		return "When the expected job last succeeded, in Unix time; 0 for never."
+	case JobStartName:
+		return "When the last run of the expected job began, in Unix time; 0 for never."
+	case JobRunningName:
+		return "Whether a run of the expected job has begun and not ended."
+	case JobRuntimeName:
+		return "How long the last run of the expected job took, or has taken so far."
+	}
+	return ""
 }
 
 // isOwn reports whether nobody can push a family of that name.
 func isOwn(name string) bool {
-	_, job := jobFamilies[name]
-	return job || name == OverdueName
+	return name == OverdueName || jobHelp(name) != ""
 }
 
 // JobValues are what is said of a job at one moment.
@@ -73,7 +81,7 @@ func (v *JobValues) Part(runs bool) *Part {
 	defer builders.Put(b)
 	add := func(name string, value float64) {
 		b.Family(name, Gauge)
-		b.Help(jobFamilies[name])
+		b.Help(jobHelp(name))
 		b.Metric(FormSingle, nil, nil, math.Float64bits(value))
 	}
 	add(JobPushName, float64(v.Push)/1e9)

@@ -76,6 +76,8 @@ func (l Labels) String() string {
 	return b.String()
 }
 
-var labelEscaper = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
-
-func quote(v string) string { return `"` + labelEscaper.Replace(v) + `"` }
+func quote(v string) string {
+	v = strings.ReplaceAll(v, `\`, `\\`)
+	v = strings.ReplaceAll(v, "\n", `\n`)
+	return `"` + strings.ReplaceAll(v, `"`, `\"`) + `"`
+}

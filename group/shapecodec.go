@@ -159,7 +159,7 @@ func readShape(w *wireReader) *Shape {
 		w.fail("the number of metrics or labels is not right")
 	}
 	s.finish()
-	if s.hash = maphash.Bytes(shapeSeed, start[:len(start)-len(w.b)]); w.odd {
+	if s.hash = maphash.Bytes(shapeSeed.get(), start[:len(start)-len(w.b)]); w.odd {
 		s.hash = s.computeHash()
 	}
 	if s.hasRepeatedFamily() {

@@ -268,7 +268,7 @@ func classify(err error) (status int, why reason, retryAfter string) {
 		return http.StatusBadRequest, reasonConflict, ""
 	}
 	switch {
-	case errors.Is(err, ErrInFlight), errors.Is(err, gateway.ErrBusy):
+	case errors.Is(err, ErrInFlight), gateway.Busy(err):
 		return http.StatusServiceUnavailable, reasonBusy, "1"
 	case errors.Is(err, gateway.ErrNotKept):
 		return http.StatusServiceUnavailable, reasonUnavailable, "5"

@@ -31,22 +31,29 @@ type omSample struct {
 
 const createdSuffix = "_created"
 
-// omSuffixes are those of each type's samples.
-var omSuffixes = map[model.MetricType][]string{
-	model.MetricTypeCounter:        {"_total", createdSuffix},
-	model.MetricTypeGauge:          {""},
-	model.MetricTypeUnknown:        {""},
-	model.MetricTypeStateset:       {""},
-	model.MetricTypeInfo:           {"_info"},
-	model.MetricTypeSummary:        {"", "_sum", "_count", createdSuffix},
-	model.MetricTypeHistogram:      {"_bucket", "_sum", "_count", createdSuffix},
-	model.MetricTypeGaugeHistogram: {"_bucket", "_gsum", "_gcount"},
+// omSuffixes are those of a type's samples.
+func omSuffixes(kind model.MetricType) []string {
+	switch kind {
+	case model.MetricTypeCounter:
+		return []string{"_total", createdSuffix}
+	case model.MetricTypeGauge, model.MetricTypeUnknown, model.MetricTypeStateset:
+		return []string{""}
+	case model.MetricTypeInfo:
+		return []string{"_info"}
+	case model.MetricTypeSummary:
+		return []string{"", "_sum", "_count", createdSuffix}
+	case model.MetricTypeHistogram:
+		return []string{"_bucket", "_sum", "_count", createdSuffix}
+	case model.MetricTypeGaugeHistogram:
+		return []string{"_bucket", "_gsum", "_gcount"}
+	}
+	return nil
 }
 
 // has reports whether a sample of that name may be one of f's.
 func (f *omFamily) has(sample string) bool {
 	suffix, ok := strings.CutPrefix(sample, f.name)
-	return ok && slices.Contains(omSuffixes[f.kind], suffix)
+	return ok && slices.Contains(omSuffixes(f.kind), suffix)
 }
 
 // build makes what the text format has in the place of f. A histogram or summary that
@@ -224,7 +231,7 @@ func (f *omFamily) parts(label string) (all []*omParts) {
 }
 
 // notOnce stands for a part that came twice, or at another time: it is no count.
-var notOnce = math.NaN()
+var notOnce = -1.0
 
 func once(before, value *float64) *float64 {
 	if before != nil {
@@ -250,7 +257,7 @@ func isCount(v *float64) bool {
 
 // compose makes one metric, if it is whole.
 func (p *omParts) compose(label string, t dto.MetricType) (*dto.Metric, bool) {
-	if p.sum == nil || math.IsNaN(*p.sum) && p.sum == &notOnce || !isCount(p.count) || p.created == &notOnce {
+	if p.sum == nil || p.sum == &notOnce || !isCount(p.count) || p.created == &notOnce {
 		return nil, false
 	}
 	slices.SortStableFunc(p.steps, func(a, b omStep) int { return cmp.Compare(a.bound, b.bound) })

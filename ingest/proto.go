@@ -71,8 +71,6 @@ const (
 	protoUnread = 32 << 10
 )
 
-var familyDescriptor = (&dto.MetricFamily{}).ProtoReflect().Descriptor()
-
 // protoCost estimates the memory that parsing b takes, as a bound for small
 // bodies and by counting messages for others.
 func protoCost(b []byte) int64 {
@@ -80,12 +78,13 @@ func protoCost(b []byte) int64 {
 		return int64(len(b)) * protoMessageCost / 2
 	}
 	var cost int64
+	family := (&dto.MetricFamily{}).ProtoReflect().Descriptor()
 	for len(b) > 0 {
 		msg, n := protowire.ConsumeBytes(b)
 		if n < 0 {
 			break // nextMessage says what is wrong
 		}
-		cost += protoFamilyCost + messageCost(msg, familyDescriptor)
+		cost += protoFamilyCost + messageCost(msg, family)
 		b = b[n:]
 	}
 	return cost

@@ -88,13 +88,10 @@ func (textScanner) probe(s *takenApart, _ []byte) []byte {
 // maxPower is the largest power of ten that a float64 has exactly.
 const maxPower = 22
 
-var powers = func() (p [maxPower + 1]float64) {
-	p[0] = 1
-	for i := 1; i <= maxPower; i++ {
-		p[i] = p[i-1] * 10
-	}
-	return p
-}()
+var powers = [maxPower + 1]float64{
+	1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+}
 
 // parseValue reads a number as the text format has it. What it does not take, the
 // full parser looks at.

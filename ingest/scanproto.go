@@ -10,16 +10,24 @@ import (
 // and where each message ends. Lengths are left out, since they follow the values.
 type protoScanner struct{}
 
-// protoMessage is what the scanner knows of a message: the fields that clients send
-// when they push plain metrics. A body with any other goes the long way.
-type protoMessage map[protowire.Number]protoField
+// protoMessage is what the scanner knows of a message, by number: the fields that clients
+// send when they push plain metrics. A body with any other goes the long way.
+type protoMessage [16]*protoField
+
+// field returns nil when the scanner does not know it.
+func (m *protoMessage) field(num protowire.Number) *protoField {
+	if num < 0 || int(num) >= len(m) {
+		return nil
+	}
+	return m[num]
+}
 
 // protoField is one field: a value, a message, or, with neither, a part of the
 // skeleton.
 type protoField struct {
 	typ     protowire.Type
 	value   bool
-	message protoMessage
+	message *protoMessage
 }
 
 var (
@@ -30,25 +38,21 @@ var (
 	bytesKept   = protoField{typ: protowire.BytesType}
 )
 
-func messageOf(fields protoMessage) protoField {
-	return protoField{typ: protowire.BytesType, message: fields}
-}
-
-// protoFamily is MetricFamily of io.prometheus.client.
-var protoFamily = func() protoMessage {
-	created := messageOf(protoMessage{1: varintValue, 2: varintValue})
-	metric := protoMessage{
-		1: bytesKept,                                          // label
-		2: messageOf(protoMessage{1: fixedValue}),             // gauge
-		3: messageOf(protoMessage{1: fixedValue, 3: created}), // counter
-		4: messageOf(protoMessage{1: varintValue, 2: fixedValue, // summary
-			3: messageOf(protoMessage{1: fixedKept, 2: fixedValue}), 4: created}),
-		5: messageOf(protoMessage{1: fixedValue}), // untyped
-		7: messageOf(protoMessage{1: varintValue, 2: fixedValue, // histogram
-			3: messageOf(protoMessage{1: varintValue, 2: fixedKept}), 15: created}),
+// The messages of io.prometheus.client. They are data: nothing makes them at the start.
+var (
+	protoFamily = protoMessage{1: &bytesKept, 2: &bytesKept, 3: &varintKept, 4: &protoField{protowire.BytesType, false, &protoMetric}, 5: &bytesKept}
+	protoMetric = protoMessage{
+		1: &bytesKept,                                                                               // label
+		2: &protoField{protowire.BytesType, false, &protoMessage{1: &fixedValue}},                   // gauge
+		3: &protoField{protowire.BytesType, false, &protoMessage{1: &fixedValue, 3: &protoCreated}}, // counter
+		4: &protoField{protowire.BytesType, false, &protoMessage{1: &varintValue, 2: &fixedValue, // summary
+			3: &protoField{protowire.BytesType, false, &protoMessage{1: &fixedKept, 2: &fixedValue}}, 4: &protoCreated}},
+		5: &protoField{protowire.BytesType, false, &protoMessage{1: &fixedValue}}, // untyped
+		7: &protoField{protowire.BytesType, false, &protoMessage{1: &varintValue, 2: &fixedValue, // histogram
+			3: &protoField{protowire.BytesType, false, &protoMessage{1: &varintValue, 2: &fixedKept}}, 15: &protoCreated}},
 	}
-	return protoMessage{1: bytesKept, 2: bytesKept, 3: varintKept, 4: messageOf(metric), 5: bytesKept}
-}()
+	protoCreated = protoField{protowire.BytesType, false, &protoMessage{1: &varintValue, 2: &varintValue}}
+)
 
 // staleMarker are the bits that the full parser turns into an ordinary NaN.
 const staleMarker = 0x7ff0000000000002
@@ -61,7 +65,7 @@ func (protoScanner) scan(s *takenApart, body []byte) bool {
 	s.reset(byProto)
 	for len(body) > 0 {
 		msg, n := protowire.ConsumeBytes(body)
-		if n < 0 || !s.message(msg, protoFamily) {
+		if n < 0 || !s.message(msg, &protoFamily) {
 			return false
 		}
 		body = body[n:]
@@ -70,14 +74,14 @@ func (protoScanner) scan(s *takenApart, body []byte) bool {
 }
 
 // message takes one message apart.
-func (s *takenApart) message(b []byte, fields protoMessage) bool {
+func (s *takenApart) message(b []byte, fields *protoMessage) bool {
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
 			return false
 		}
-		f, ok := fields[num]
-		if !ok || f.typ != typ {
+		f := fields.field(num)
+		if f == nil || f.typ != typ {
 			return false
 		}
 		s.skeleton = protowire.AppendTag(s.skeleton, num, typ)
@@ -93,7 +97,7 @@ func (s *takenApart) message(b []byte, fields protoMessage) bool {
 
 // field takes the content of a field apart, and returns how long it is; negative when
 // that cannot be told, or is not for us.
-func (s *takenApart) field(b []byte, f protoField) int {
+func (s *takenApart) field(b []byte, f *protoField) int {
 	switch {
 	case f.message != nil:
 		msg, n := protowire.ConsumeBytes(b)
@@ -126,18 +130,18 @@ func (protoScanner) probe(_ *takenApart, body []byte) []byte {
 	for len(body) > 0 {
 		msg, n := protowire.ConsumeBytes(body)
 		body = body[n:]
-		out = protowire.AppendBytes(out, probeMessage(msg, protoFamily, &next))
+		out = protowire.AppendBytes(out, probeMessage(msg, &protoFamily, &next))
 	}
 	return out
 }
 
 // probeMessage returns the message with numbers from next on as its values.
-func probeMessage(b []byte, fields protoMessage, next *uint64) []byte {
+func probeMessage(b []byte, fields *protoMessage, next *uint64) []byte {
 	var out []byte
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		b = b[n:]
-		f := fields[num]
+		f := fields.field(num)
 		out = protowire.AppendTag(out, num, typ)
 		n = protowire.ConsumeFieldValue(num, typ, b)
 		switch content := b[:n]; {

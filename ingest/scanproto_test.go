@@ -167,7 +167,7 @@ func otherProtoValues(body []byte, first uint64) []byte {
 			panic(err)
 		}
 		body = rest
-		other := probeMessage(msg, protoFamily, &first)
+		other := probeMessage(msg, &protoFamily, &first)
 		out.Write(protowire.AppendBytes(nil, other))
 	}
 	return out.Bytes()

@@ -110,7 +110,14 @@ func parseLines(b []byte, o textOptions) ([]*dto.MetricFamily, error) {
 }
 
 // errGone ends the parsing of what nobody waits for.
-var errGone = fmt.Errorf("the client has gone before its push was parsed: %w", context.Canceled)
+var errGone error = goneError{}
+
+type goneError struct{}
+
+func (goneError) Error() string {
+	return "the client has gone before its push was parsed: " + context.Canceled.Error()
+}
+func (goneError) Unwrap() error { return context.Canceled }
 
 // awaited reads text as long as somebody waits for it. A client that has stopped
 // sending looks like one that has gone, so it has some time.

@@ -49,6 +49,7 @@ type Keeper struct {
 	log     *slog.Logger
 	metrics *metrics
 	merged  chan struct{} // closed when the file was looked at
+	seed    maphash.Seed  // of fingerprints
 
 	// Of the goroutine of Run:
 	settled bool   // what the file has is in the state, as far as possible
@@ -59,7 +60,7 @@ type Keeper struct {
 
 // NewKeeper returns a keeper that has not looked at the file yet.
 func NewKeeper(o Options) *Keeper {
-	return &Keeper{o: o, log: o.Logger, metrics: newMetrics(o.Registerer), merged: make(chan struct{})}
+	return &Keeper{o: o, log: o.Logger, metrics: newMetrics(o.Registerer), merged: make(chan struct{}), seed: maphash.MakeSeed()}
 }
 
 // minSaveInterval is how often changes are looked for with an interval of 0.
@@ -118,7 +119,7 @@ func (k *Keeper) keepUp(ctx context.Context) {
 		return
 	}
 	groups := k.o.Store.Groups()
-	mark := fingerprint(groups)
+	mark := k.fingerprint(groups)
 	if k.hash != "" && k.saved == mark {
 		return
 	}
@@ -132,17 +133,15 @@ func (k *Keeper) keepUp(ctx context.Context) {
 	k.log.Debug("persistence file is written", "file", k.o.File, "groups", len(groups))
 }
 
-var fingerprintSeed = maphash.MakeSeed()
-
 // fingerprint differs for different versions of the groups, whatever their order.
-func fingerprint(groups []*group.Group) uint64 {
+func (k *Keeper) fingerprint(groups []*group.Group) uint64 {
 	type version struct {
 		id  string
 		seq uint64
 	}
 	sum := uint64(len(groups))
 	for _, g := range groups {
-		sum += maphash.Comparable(fingerprintSeed, version{g.ID, g.Seq})
+		sum += maphash.Comparable(k.seed, version{g.ID, g.Seq})
 	}
 	return sum
 }

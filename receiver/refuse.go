@@ -12,7 +12,7 @@ import (
 // series has, except that its newest may come again.
 type refuseFault struct {
 	when
-	As      string            `json:"as"`                // the backend: see backends
+	As      string            `json:"as"`                // the backend: see backendOf
 	Match   map[string]string `json:"match,omitempty"`   // labels of what is refused
 	Natives bool              `json:"natives,omitempty"` // so are native histograms
 	Body    string            `json:"body,omitempty"`    // of the answer
@@ -28,18 +28,26 @@ type backend struct {
 func never(int) bool  { return false }
 func always(int) bool { return true }
 
-// backends are those that were measured, and one that is broken: it stumbles over
+// backendOf knows those that were measured, and one that is broken: it stumbles over
 // such a request each time.
-var backends = map[string]backend{
-	"prometheus": {http.StatusBadRequest, func(p int) bool { return p == 1 }, func(kept, _ [3]int) *[3]int { return &kept }},
-	"mimir":      {http.StatusBadRequest, never, func(_, sent [3]int) *[3]int { return &sent }},
-	"cortex":     {http.StatusBadRequest, never, func(_, _ [3]int) *[3]int { return &[3]int{} }},
-	"thanos":     {http.StatusConflict, never, func(_, _ [3]int) *[3]int { return nil }},
-	"broken":     {http.StatusInternalServerError, always, func(_, _ [3]int) *[3]int { return nil }},
+func backendOf(name string) (b backend, ok bool) {
+	switch name {
+	case "prometheus":
+		return backend{http.StatusBadRequest, func(p int) bool { return p == 1 }, func(kept, _ [3]int) *[3]int { return &kept }}, true
+	case "mimir":
+		return backend{http.StatusBadRequest, never, func(_, sent [3]int) *[3]int { return &sent }}, true
+	case "cortex":
+		return backend{http.StatusBadRequest, never, func(_, _ [3]int) *[3]int { return &[3]int{} }}, true
+	case "thanos":
+		return backend{http.StatusConflict, never, func(_, _ [3]int) *[3]int { return nil }}, true
+	case "broken":
+		return backend{http.StatusInternalServerError, always, func(_, _ [3]int) *[3]int { return nil }}, true
+	}
+	return backend{}, false
 }
 
 func (f *refuseFault) validate() error {
-	if _, ok := backends[f.As]; !ok {
+	if _, ok := backendOf(f.As); !ok {
 		return fmt.Errorf("refuse.as is %q, want prometheus, mimir, thanos, cortex or broken", f.As)
 	}
 	return f.when.validate("refuse")
@@ -61,7 +69,7 @@ func (f *refuseFault) meant(s *sample) bool {
 // sift leaves in m what the backend keeps. It returns how it answers, and nil when
 // nothing was refused.
 func (f *refuseFault) sift(m *message, st *store) *answer {
-	b := backends[f.As]
+	b, _ := backendOf(f.As)
 	sent := m.count()
 	kept := st.newer(m.Samples)
 	kept = slices.DeleteFunc(kept, func(s sample) bool { return f.meant(&s) })

@@ -4,20 +4,30 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"slices"
+	"sync"
 
 	"github.com/pushbridge/pushbridge/convert"
 	"github.com/pushbridge/pushbridge/group"
 )
 
 // hashSeed is the same for all, so that hashes can be compared.
-var hashSeed = maphash.MakeSeed()
+func hashSeed() maphash.Seed {
+	hashing.once.Do(func() { hashing.seed = maphash.MakeSeed() })
+	return hashing.seed
+}
+
+var hashing struct {
+	once sync.Once
+	seed maphash.Seed
+}
 
 // hashLabels hashes a sorted label set.
 func hashLabels(l []group.Label) uint64 {
 	var h uint64
+	seed := hashSeed()
 	for i := range l {
-		h = bits.RotateLeft64(h, 5)*0x9e3779b97f4a7c15 ^ maphash.String(hashSeed, l[i].Name)
-		h = bits.RotateLeft64(h, 5)*0x9e3779b97f4a7c15 ^ maphash.String(hashSeed, l[i].Value)
+		h = bits.RotateLeft64(h, 5)*0x9e3779b97f4a7c15 ^ maphash.String(seed, l[i].Name)
+		h = bits.RotateLeft64(h, 5)*0x9e3779b97f4a7c15 ^ maphash.String(seed, l[i].Value)
 	}
 	return h
 }

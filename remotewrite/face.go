@@ -95,7 +95,7 @@ func keyOf(r *group.Record, o convert.Options) (k faceKey, ok bool) {
 
 func (k *faceKey) hash() uint64 {
 	first := &k.members[0]
-	return hashLabels(k.labels) ^ maphash.Comparable(hashSeed, first.Part.Shape)*(uint64(first.Family)+1) + uint64(len(k.members))
+	return hashLabels(k.labels) ^ maphash.Comparable(hashSeed(), first.Part.Shape)*(uint64(first.Family)+1) + uint64(len(k.members))
 }
 
 func (k *faceKey) equal(o *faceKey) bool {

@@ -24,22 +24,6 @@ func (t terms) misconfigured() verdict {
 	return again
 }
 
-// meanings say what is to be looked at, for answers that are typical of a mistake.
-var meanings = map[int]string{
-	http.StatusUnauthorized:               "credentials are missing, wrong, or have expired",
-	http.StatusPaymentRequired:            "the account at the receiver is not paid for, or used up",
-	http.StatusForbidden:                  "these credentials may not write here",
-	http.StatusNotFound:                   "nothing takes remote write at this path: look at the url; a Prometheus does with --web.enable-remote-write-receiver alone",
-	http.StatusMethodNotAllowed:           "nothing takes POST at this path: look at the url",
-	http.StatusProxyAuthRequired:          "a proxy on the way wants credentials",
-	http.StatusRequestTimeout:             "the receiver, or a proxy, did not get the whole request in time",
-	http.StatusUnsupportedMediaType:       "the receiver does not take this version of remote write",
-	http.StatusLocked:                     "the receiver is locked",
-	http.StatusTooEarly:                   "the receiver, or a proxy, does not take requests this early on a connection",
-	http.StatusUpgradeRequired:            "the receiver wants another protocol, TLS perhaps",
-	http.StatusUnavailableForLegalReasons: "the receiver may not take this, for legal reasons",
-}
-
 // meaning says what an answer means for whoever has set up the destination; empty
 // when the status alone says nothing.
 func (a *answer) meaning() string {
@@ -51,7 +35,38 @@ func (a *answer) meaning() string {
 	case a.status/100 == 2:
 		return "the answer does not say that anything was stored: the receiver does not take this version of remote write"
 	}
-	return meanings[a.status]
+	return meaningOf(a.status)
+}
+
+// meaningOf says what is to be looked at, for answers that are typical of a mistake.
+func meaningOf(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return "credentials are missing, wrong, or have expired"
+	case http.StatusPaymentRequired:
+		return "the account at the receiver is not paid for, or used up"
+	case http.StatusForbidden:
+		return "these credentials may not write here"
+	case http.StatusNotFound:
+		return "nothing takes remote write at this path: look at the url; a Prometheus does with --web.enable-remote-write-receiver alone"
+	case http.StatusMethodNotAllowed:
+		return "nothing takes POST at this path: look at the url"
+	case http.StatusProxyAuthRequired:
+		return "a proxy on the way wants credentials"
+	case http.StatusRequestTimeout:
+		return "the receiver, or a proxy, did not get the whole request in time"
+	case http.StatusUnsupportedMediaType:
+		return "the receiver does not take this version of remote write"
+	case http.StatusLocked:
+		return "the receiver is locked"
+	case http.StatusTooEarly:
+		return "the receiver, or a proxy, does not take requests this early on a connection"
+	case http.StatusUpgradeRequired:
+		return "the receiver wants another protocol, TLS perhaps"
+	case http.StatusUnavailableForLegalReasons:
+		return "the receiver may not take this, for legal reasons"
+	}
+	return ""
 }
 
 // renewAuthEvery is how often new credentials are asked for, at most, while the

@@ -5,9 +5,6 @@ import (
 	"strings"
 )
 
-// defaultPorts are those that a url need not name.
-var defaultPorts = map[string]string{"http": "80", "https": "443"}
-
 // canonical is one spelling for all urls that mean the same place: without slashes
 // at the end or in a row, without the port that goes without saying, without
 // fragment, the host in lower case. Requests go to the url as it was given.
@@ -27,8 +24,19 @@ func canonical(u url.URL) url.URL {
 
 func canonicalHost(u *url.URL) string {
 	host := strings.ToLower(u.Host)
-	if port := u.Port(); port == defaultPorts[strings.ToLower(u.Scheme)] || port == "" {
+	if port := u.Port(); port == defaultPort(u.Scheme) || port == "" {
 		return strings.TrimSuffix(host, ":"+port)
 	}
 	return host
+}
+
+// defaultPort is what a url of that scheme need not name.
+func defaultPort(scheme string) string {
+	switch strings.ToLower(scheme) {
+	case "http":
+		return "80"
+	case "https":
+		return "443"
+	}
+	return ""
 }

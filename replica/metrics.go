@@ -32,24 +32,31 @@ func newMetrics(x *Replicas, reg prometheus.Registerer) *metrics {
 		m.forwarded.WithLabelValues(o)
 	}
 	if reg != nil {
-		reg.MustRegister(m.held, m.timeouts, m.unknown, m.slow, m.forwarded, &view{x})
+		reg.MustRegister(m.held, m.timeouts, m.unknown, m.slow, m.forwarded, newView(x))
 	}
 	return m
 }
 
 // view shows who leads, and how far each fold is.
-type view struct{ x *Replicas }
+type view struct {
+	x *Replicas
 
-var (
-	descEpoch  = prometheus.NewDesc("pushbridge_replica_epoch", "How often a replica has begun to lead.", nil, nil)
-	descSince  = prometheus.NewDesc("pushbridge_replica_leader_since_timestamp_seconds", "Since when the present one leads, 0 for nobody.", nil, nil)
-	descLeader = prometheus.NewDesc("pushbridge_replica_leader", "Whether the replica leads, as far as is known here: 1 for the one that does.", []string{"replica"}, nil)
-	descBehind = prometheus.NewDesc("pushbridge_replica_behind_records", "Records of the log that the replica has not folded in: this one, and where it leads the others that it knows of.", []string{"replica"}, nil)
-)
+	epoch, since, leader, behind *prometheus.Desc
+}
+
+func newView(x *Replicas) *view {
+	return &view{
+		x:      x,
+		epoch:  prometheus.NewDesc("pushbridge_replica_epoch", "How often a replica has begun to lead.", nil, nil),
+		since:  prometheus.NewDesc("pushbridge_replica_leader_since_timestamp_seconds", "Since when the present one leads, 0 for nobody.", nil, nil),
+		leader: prometheus.NewDesc("pushbridge_replica_leader", "Whether the replica leads, as far as is known here: 1 for the one that does.", []string{"replica"}, nil),
+		behind: prometheus.NewDesc("pushbridge_replica_behind_records", "Records of the log that the replica has not folded in: this one, and where it leads the others that it knows of.", []string{"replica"}, nil),
+	}
+}
 
 // Describe implements prometheus.Collector.
 func (v *view) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descEpoch, descSince, descLeader, descBehind} {
+	for _, d := range []*prometheus.Desc{v.epoch, v.since, v.leader, v.behind} {
 		ch <- d
 	}
 }
@@ -64,14 +71,14 @@ func (v *view) Collect(ch chan<- prometheus.Metric) {
 	if s.Leader != nil {
 		since = float64(s.Leader.Since.UnixMilli()) / 1000
 	}
-	gauge(descEpoch, float64(s.Epoch))
-	gauge(descSince, since)
+	gauge(v.epoch, float64(s.Epoch))
+	gauge(v.since, since)
 	for _, r := range s.Replicas {
-		gauge(descBehind, float64(r.Behind), r.ID)
+		gauge(v.behind, float64(r.Behind), r.ID)
 		leads := 0.0
 		if r.Leads {
 			leads = 1
 		}
-		gauge(descLeader, leads, r.ID)
+		gauge(v.leader, leads, r.ID)
 	}
 }

@@ -11,7 +11,7 @@ func (s *Store) prepare(c *group.Change) (err error) {
 		return nil
 	}
 	if c.Part == nil {
-		c.Part = &group.Part{Shape: emptyShape}
+		c.Part = &group.Part{Shape: emptyShape()}
 	}
 	c.Part, err = s.aggregates.Prepare(c.Part, c.How)
 	return err

@@ -80,6 +80,6 @@ func (x *reconsidering) one(e *entry) error {
 	}
 	return x.transit(old.ID, old, &group.Record{
 		Kind: group.KindPost, Labels: old.Labels, Push: old.Push, Fail: old.Fail, TTL: old.TTL, Hide: old.Hide,
-		Expect: expect, Part: &group.Part{Shape: emptyShape}, Merge: group.Merge{Pushes: old.Pushes},
+		Expect: expect, Part: &group.Part{Shape: emptyShape()}, Merge: group.Merge{Pushes: old.Pushes},
 	})
 }

@@ -3,13 +3,22 @@ package state
 import (
 	"cmp"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/pushbridge/pushbridge/group"
 )
 
 // emptyShape is that of a push without metrics.
-var emptyShape = group.NewBuilder().Part().Shape
+func emptyShape() *group.Shape {
+	empty.once.Do(func() { empty.shape = group.NewBuilder().Part().Shape })
+	return empty.shape
+}
+
+var empty struct {
+	once  sync.Once
+	shape *group.Shape
+}
 
 // Apply checks c, finds what it ends, stamps it, and calls enqueue with the
 // record while the order is fixed. enqueue must only queue. When Apply returns
@@ -110,7 +119,7 @@ func (t *turn) push(id string, c group.Change) error {
 // pushRecord begins the record of a push. Its members are for the caller to add.
 func (t *turn) pushRecord(id string, old *group.Group, c *group.Change) *group.Record {
 	if c.Part == nil {
-		c.Part = &group.Part{Shape: emptyShape}
+		c.Part = &group.Part{Shape: emptyShape()}
 	}
 	r := &group.Record{Kind: c.Kind, Labels: c.Labels, Push: cmp.Or(c.Push, t.now.UnixNano()), TTL: int64(c.TTL), Part: c.Part}
 	if old != nil {

@@ -1,18 +1,17 @@
 package web
 
 import (
-	"maps"
 	"net/http"
 )
 
 // corsHeaders let scripts of any origin read the API. The values are those of
 // Pushgateway.
-var corsHeaders = http.Header{
-	"Access-Control-Allow-Headers":  {"Accept, Authorization, Content-Type, Origin"},
-	"Access-Control-Allow-Methods":  {"GET, POST, DELETE, OPTIONS"},
-	"Access-Control-Allow-Origin":   {"*"},
-	"Access-Control-Expose-Headers": {"Date"},
-	"Cache-Control":                 {"no-cache, no-store, must-revalidate"},
+func corsHeaders(h http.Header) {
+	h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Origin")
+	h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS")
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", "Date")
+	h.Set("Cache-Control", "no-cache, no-store, must-revalidate")
 }
 
 // Preflight answers OPTIONS, for which everything below /api/v1/ is alike: 200
@@ -20,7 +19,7 @@ var corsHeaders = http.Header{
 func Preflight(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodOptions {
-			maps.Copy(w.Header(), corsHeaders)
+			corsHeaders(w.Header())
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -40,7 +39,7 @@ func apiGet(serve http.HandlerFunc) http.Handler {
 			methodNotAllowed(w)
 			return
 		}
-		maps.Copy(w.Header(), corsHeaders)
+		corsHeaders(w.Header())
 		w.Header().Set("Content-Type", "application/json")
 		serve(w, r)
 	}))

@@ -7,8 +7,6 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-var infinity = math.Inf(1)
-
 // lineWriter renders the sample lines of one family after another.
 type lineWriter struct {
 	line []byte

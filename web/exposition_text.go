@@ -2,6 +2,7 @@ package web
 
 import (
 	"bufio"
+	"math"
 	"slices"
 	"strings"
 
@@ -118,10 +119,10 @@ func (t *textView) buckets(m *group.Metric, bounds []float64, values []uint64) {
 	inf := false
 	for i, le := range bounds {
 		t.write(t.bounded("_bucket", model.BucketLabel, t.labels, le, m.Form.Count(values[2+i])))
-		inf = inf || le == infinity
+		inf = inf || le == math.Inf(1)
 	}
 	if !inf {
-		t.write(t.bounded("_bucket", model.BucketLabel, t.labels, infinity, m.Form.Count(values[1])))
+		t.write(t.bounded("_bucket", model.BucketLabel, t.labels, math.Inf(1), m.Form.Count(values[1])))
 	}
 }
 

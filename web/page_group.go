@@ -74,7 +74,7 @@ func (h *site) deliveries(g *group.Group, now time.Time) []deliveryView {
 	for _, d := range h.o.Pushes.OfGroup(g) {
 		v := deliveryView{
 			Delivery: d, Link: link(h.o.ExternalPath, "destination", queryOf("name", d.Destination)),
-			Level: deliveryLevels[d.State], When: momentOrNever(d.Time, now),
+			Level: deliveryLevel(d.State), When: momentOrNever(d.Time, now),
 		}
 		v.State = strings.ReplaceAll(d.State, "_", " ")
 		var lost []string
@@ -91,10 +91,17 @@ func (h *site) deliveries(g *group.Group, now time.Time) []deliveryView {
 	return out
 }
 
-// deliveryLevels are those of the states that are not just on their way.
-var deliveryLevels = map[string]level{
-	"delivered": levelGood, "before": levelGood, "settled": levelGood,
-	"partly_delivered": levelWarn, "in_doubt": levelWarn, "held": levelWarn, "dropped": levelBad,
+// deliveryLevel is that of a state that is not just on its way.
+func deliveryLevel(state string) level {
+	switch state {
+	case "delivered", "before", "settled":
+		return levelGood
+	case "partly_delivered", "in_doubt", "held":
+		return levelWarn
+	case "dropped":
+		return levelBad
+	}
+	return ""
 }
 
 // curl is a command that pushes what the group has, up to its address.

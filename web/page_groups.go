@@ -150,7 +150,7 @@ func (h *site) viewRow(g *group.Group, now time.Time) groupRow {
 		r.Expires = moment(t, now)
 	}
 	all := h.deliveries(g, now)
-	slices.SortStableFunc(all, func(a, b deliveryView) int { return rank[b.Level] - rank[a.Level] })
+	slices.SortStableFunc(all, func(a, b deliveryView) int { return b.Level.rank() - a.Level.rank() })
 	r.Deliveries = all[:min(deliveriesShown, len(all))]
 	r.MoreDeliveries = len(all) - len(r.Deliveries)
 	return r

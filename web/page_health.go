@@ -114,12 +114,23 @@ func (h *site) examine() health {
 	if h.o.Process.InMemory {
 		e.add(levelNote, "status", "Everything is in memory only: what was pushed is lost when the process ends.")
 	}
-	slices.SortStableFunc(e.Findings, func(a, b finding) int { return rank[b.Level] - rank[a.Level] })
+	slices.SortStableFunc(e.Findings, func(a, b finding) int { return b.Level.rank() - a.Level.rank() })
 	e.sum(groups, len(destinations), len(jobs))
 	return e
 }
 
-var rank = map[level]int{levelNote: 1, levelWarn: 2, levelBad: 3}
+func (l level) rank() int {
+	switch l {
+	case levelNote:
+		return 1
+	case levelWarn:
+		return 2
+	case levelBad:
+		return 3
+	case levelGood:
+	}
+	return 0
+}
 
 func (e *health) add(l level, page, format string, args ...any) {
 	e.Findings = append(e.Findings, finding{Level: l, Text: fmt.Sprintf(format, args...), Page: page})

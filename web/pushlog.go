@@ -89,7 +89,7 @@ func (h *History) pushesOf(labels group.Labels, most int, now time.Time) []pushV
 		if e.group != of {
 			continue
 		}
-		what := pushWords[e.kind]
+		what := pushWords(e.kind)
 		if e.added && e.kind == group.KindPost {
 			what = "POST, which was added up"
 		}
@@ -100,9 +100,17 @@ func (h *History) pushesOf(labels group.Labels, most int, now time.Time) []pushV
 	return out
 }
 
-var pushWords = map[group.Kind]string{
-	group.KindPut:    "PUT, which replaced the group",
-	group.KindPost:   "POST, which replaced families",
-	group.KindDelete: "DELETE",
-	group.KindFail:   "refused",
+func pushWords(k group.Kind) string {
+	switch k {
+	case group.KindPut:
+		return "PUT, which replaced the group"
+	case group.KindPost:
+		return "POST, which replaced families"
+	case group.KindDelete:
+		return "DELETE"
+	case group.KindFail:
+		return "refused"
+	case group.KindRefresh, group.KindClock: // nobody's push
+	}
+	return ""
 }

@@ -37,13 +37,21 @@ type order struct {
 	reverse bool
 }
 
-// orders are the values of sort, each of which may stand behind a minus.
-var orders = map[string]func(a, b *group.Group) int{
-	"name":      func(*group.Group, *group.Group) int { return 0 }, // it decides where others do not
-	"last_push": func(a, b *group.Group) int { return cmp.Compare(a.Push, b.Push) },
-	"last_fail": func(a, b *group.Group) int { return cmp.Compare(a.Fail, b.Fail) },
-	"overdue":   func(a, b *group.Group) int { return cmp.Compare(dueOf(a), dueOf(b)) },
-	"series":    func(a, b *group.Group) int { return cmp.Compare(a.Samples(), b.Samples()) },
+// compareBy knows the values of sort, each of which may stand behind a minus; nil for others.
+func compareBy(name string) func(a, b *group.Group) int {
+	switch name {
+	case "name":
+		return func(*group.Group, *group.Group) int { return 0 } // it decides where others do not
+	case "last_push":
+		return func(a, b *group.Group) int { return cmp.Compare(a.Push, b.Push) }
+	case "last_fail":
+		return func(a, b *group.Group) int { return cmp.Compare(a.Fail, b.Fail) }
+	case "overdue":
+		return func(a, b *group.Group) int { return cmp.Compare(dueOf(a), dueOf(b)) }
+	case "series":
+		return func(a, b *group.Group) int { return cmp.Compare(a.Samples(), b.Samples()) }
+	}
+	return nil
 }
 
 // dueOf is when a rule expects the next push, in ns; what nobody expects comes last.
@@ -97,8 +105,8 @@ func truthOf(query url.Values, name string) (bool, error) {
 
 func orderOf(text string) (order, error) {
 	name, reverse := strings.CutPrefix(text, "-")
-	by, ok := orders[cmp.Or(name, "name")]
-	if !ok {
+	by := compareBy(cmp.Or(name, "name"))
+	if by == nil {
 		return order{}, fmt.Errorf("sort must be one of name, last_push, last_fail, overdue, series, perhaps with a minus in front, is %q", group.Brief(text))
 	}
 	return order{by, reverse}, nil

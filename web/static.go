@@ -54,11 +54,17 @@ func hashFiles(files fs.FS) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// contentTypes do not depend on what the machine has in /etc/mime.types.
-var contentTypes = map[string]string{
-	".css": "text/css; charset=utf-8",
-	".js":  "text/javascript; charset=utf-8",
-	".svg": "image/svg+xml",
+// contentType does not depend on what the machine has in /etc/mime.types.
+func contentType(name string) string {
+	switch path.Ext(name) {
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	}
+	return ""
 }
 
 const staticPath = "/static/"
@@ -73,7 +79,7 @@ func (h *Handler) Static() http.Handler {
 			http.NotFound(w, r)
 			return
 		}
-		if t, ok := contentTypes[path.Ext(name)]; ok {
+		if t := contentType(name); t != "" {
 			w.Header().Set("Content-Type", t)
 		}
 		w.Header().Set("X-Content-Type-Options", "nosniff")

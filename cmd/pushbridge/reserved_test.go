@@ -15,7 +15,7 @@ import (
 
 var (
 	typeLine     = regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`)
-	reservedLine = regexp.MustCompile(`(?m)^\tgroup\.(\w+): \{|^\t\t"(\w+)",$`)
+	reservedLine = regexp.MustCompile(`(?m)^\t\tgroup\.(\w+): \{|^\t\t\t"(\w+)",$`)
 )
 
 // TestReservedNames compares the list of names that no push may take with what the

@@ -190,7 +190,7 @@ func (s *server) gatewayOptions() gateway.Options {
 		ResetClock: s.settings.resetClock,
 		TakeOver:   s.settings.takeOver(),
 		Own:        s.registry,
-		Reserved:   reservedFamilies,
+		Reserved:   reservedFamilies(),
 		Logger:     s.log,
 		Registerer: s.registry,
 		Now:        s.now,

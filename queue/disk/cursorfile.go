@@ -67,7 +67,7 @@ func appendSlot(dst []byte, store storeID, s slot) []byte {
 		dst = le.AppendUint64(dst, p.Base)
 		dst = le.AppendUint64(dst, flags)
 	}
-	return le.AppendUint32(dst, crc32.Update(seedOf(store, 0), castagnoli, dst[at:]))
+	return le.AppendUint32(dst, crc32.Update(seedOf(store, 0), castagnoli(), dst[at:]))
 }
 
 var errSlot = errors.New("the slot does not match its checksum")
@@ -111,7 +111,7 @@ func parseSlot(b []byte, store storeID, version uint32) (s slot, ok bool, err er
 		return s, false, nil
 	}
 	if n == 0 || n > queue.MaxShards || end+4 > int64(len(b)) ||
-		le.Uint32(b[end:]) != crc32.Update(seedOf(store, 0), castagnoli, b[:end]) {
+		le.Uint32(b[end:]) != crc32.Update(seedOf(store, 0), castagnoli(), b[:end]) {
 		return s, false, errSlot
 	}
 	s.generation, s.Clean = le.Uint64(b), le.Uint32(b[12:])&slotClean != 0
@@ -147,7 +147,7 @@ func appendCursorHeader(dst []byte, store storeID, id string) []byte {
 	dst = append(dst, store[:]...)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(id)))
 	dst = append(dst, id...)
-	dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[at+preambleSize:], castagnoli))
+	dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[at+preambleSize:], castagnoli()))
 	return append(dst, make([]byte, pageSize-(len(dst)-at))...)
 }
 
@@ -162,7 +162,7 @@ func parseCursorHeader(b []byte, name string) (store storeID, id string, err err
 		return store, "", errShort
 	}
 	n := int64(binary.LittleEndian.Uint32(b[32:]))
-	if n > maxCursorID || binary.LittleEndian.Uint32(b[36+n:]) != crc32.Checksum(b[preambleSize:36+n], castagnoli) {
+	if n > maxCursorID || binary.LittleEndian.Uint32(b[36+n:]) != crc32.Checksum(b[preambleSize:36+n], castagnoli()) {
 		return store, "", errHeader
 	}
 	copy(store[:], b[16:])

@@ -67,7 +67,7 @@ const (
 // damage, not a reason to allocate.
 const maxPayload = 1 << 30
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // frame is one record, or footer, as it stands in a segment.
 type frame struct {
@@ -94,7 +94,7 @@ func seedOf(store storeID, segment uint64) uint32 {
 	var b [len(store) + 8]byte
 	copy(b[:], store[:])
 	binary.LittleEndian.PutUint64(b[len(store):], segment)
-	return crc32.Checksum(b[:], castagnoli)
+	return crc32.Checksum(b[:], castagnoli())
 }
 
 // appendFrame appends f with payload to dst. The payload of a record is compressed
@@ -140,7 +140,7 @@ func appendHeader(dst []byte, seed uint32, f frame, begin, rest []byte) []byte {
 	le.PutUint16(h, frameMagic)
 	h[offKind], h[offFlags] = f.kind, f.flags
 	le.PutUint32(h[offLength:], uint32(len(begin)+len(rest)))
-	le.PutUint32(h[offBodyCRC:], crc32.Update(crc32.Update(seed, castagnoli, begin), castagnoli, rest))
+	le.PutUint32(h[offBodyCRC:], crc32.Update(crc32.Update(seed, castagnoli(), begin), castagnoli(), rest))
 	le.PutUint64(h[offSeq:], f.seq)
 	le.PutUint64(h[offTime:], uint64(f.time))
 	le.PutUint64(h[offTotal:], f.total)
@@ -151,8 +151,8 @@ func appendHeader(dst []byte, seed uint32, f frame, begin, rest []byte) []byte {
 
 // headCRC is the checksum of a header without the field that holds it.
 func headCRC(seed uint32, h []byte) uint32 {
-	c := crc32.Update(seed, castagnoli, h[:offHeadCRC])
-	return crc32.Update(c, castagnoli, h[offLength:frameHeaderSize])
+	c := crc32.Update(seed, castagnoli(), h[:offHeadCRC])
+	return crc32.Update(c, castagnoli(), h[offLength:frameHeaderSize])
 }
 
 // What can be wrong with a frame.
@@ -192,7 +192,7 @@ func parseHeader(b []byte, seed uint32) (f frame, length int64, err error) {
 
 // checkBody compares the stored payload with its checksum.
 func checkBody(header, stored []byte, seed uint32) error {
-	if binary.LittleEndian.Uint32(header[offBodyCRC:]) != crc32.Update(seed, castagnoli, stored) {
+	if binary.LittleEndian.Uint32(header[offBodyCRC:]) != crc32.Update(seed, castagnoli(), stored) {
 		return errFrameBody
 	}
 	return nil

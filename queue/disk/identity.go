@@ -39,7 +39,7 @@ func (d *directory) parseStoreFile(b []byte) error {
 		return err
 	}
 	le := binary.LittleEndian
-	if len(b) < storeFileSize || le.Uint32(b[36:]) != crc32.Checksum(b[preambleSize:36], castagnoli) {
+	if len(b) < storeFileSize || le.Uint32(b[36:]) != crc32.Checksum(b[preambleSize:36], castagnoli()) {
 		return errHeader
 	}
 	d.id = storeID(b[16:32])
@@ -98,7 +98,7 @@ func appendStoreFile(dst []byte, id storeID, era uint32) []byte {
 	dst = appendPreamble(dst, storeMagic)
 	dst = append(dst, id[:]...)
 	dst = binary.LittleEndian.AppendUint32(dst, era)
-	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[at+preambleSize:], castagnoli))
+	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[at+preambleSize:], castagnoli()))
 }
 
 // writeStoreFile puts the identity and the era in place.

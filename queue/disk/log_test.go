@@ -286,5 +286,5 @@ func TestAppendReadReopen(t *testing.T) {
 
 // fixPreamble makes the checksum of the first bytes good.
 func fixPreamble(b []byte) {
-	binary.LittleEndian.PutUint32(b[12:], crc32.Checksum(b[:12], castagnoli))
+	binary.LittleEndian.PutUint32(b[12:], crc32.Checksum(b[:12], castagnoli()))
 }

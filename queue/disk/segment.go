@@ -33,7 +33,7 @@ func appendPreamble(dst []byte, magic string) []byte {
 	at := len(dst)
 	dst = append(dst, magic...)
 	dst = binary.LittleEndian.AppendUint32(dst, newestVersion(magic))
-	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli))
+	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli()))
 }
 
 var (
@@ -49,7 +49,7 @@ func parsePreamble(b []byte, magic, name string) error {
 	if len(b) < preambleSize {
 		return errShort
 	}
-	if binary.LittleEndian.Uint32(b[12:]) != crc32.Checksum(b[:12], castagnoli) {
+	if binary.LittleEndian.Uint32(b[12:]) != crc32.Checksum(b[:12], castagnoli()) {
 		return errPreamble
 	}
 	if string(b[:8]) != magic {
@@ -86,7 +86,7 @@ func (h segmentHeader) append(dst []byte) []byte {
 	dst = le.AppendUint64(dst, h.before)
 	dst = le.AppendUint64(dst, h.void)
 	dst = le.AppendUint32(dst, h.era)
-	return le.AppendUint32(dst, crc32.Checksum(dst[at+preambleSize:], castagnoli))
+	return le.AppendUint32(dst, crc32.Checksum(dst[at+preambleSize:], castagnoli()))
 }
 
 // parseSegmentHeader reads a header. The fields are good unless the error is
@@ -100,7 +100,7 @@ func parseSegmentHeader(b []byte, name string) (segmentHeader, error) {
 		return segmentHeader{}, errShort
 	}
 	le := binary.LittleEndian
-	if le.Uint32(b[76:]) != crc32.Checksum(b[preambleSize:76], castagnoli) {
+	if le.Uint32(b[76:]) != crc32.Checksum(b[preambleSize:76], castagnoli()) {
 		return segmentHeader{}, errHeader
 	}
 	h := segmentHeader{

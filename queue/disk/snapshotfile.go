@@ -48,7 +48,7 @@ func (h snapshotHeader) append(dst []byte) []byte {
 	dst = le.AppendUint64(dst, h.total)
 	dst = le.AppendUint64(dst, uint64(h.created))
 	dst = le.AppendUint32(dst, h.era)
-	return le.AppendUint32(dst, crc32.Checksum(dst[at+preambleSize:], castagnoli))
+	return le.AppendUint32(dst, crc32.Checksum(dst[at+preambleSize:], castagnoli()))
 }
 
 // parseSnapshotHeader reads a header. The fields are good unless the error is
@@ -62,7 +62,7 @@ func parseSnapshotHeader(b []byte, name string) (h snapshotHeader, err error) {
 	if len(b) < snapshotHeaderSize {
 		return h, errShort
 	}
-	if le.Uint32(b[68:]) != crc32.Checksum(b[preambleSize:68], castagnoli) {
+	if le.Uint32(b[68:]) != crc32.Checksum(b[preambleSize:68], castagnoli()) {
 		return h, errHeader
 	}
 	copy(h.store[:], b[16:])
@@ -81,7 +81,7 @@ type summer struct {
 func (s *summer) Write(b []byte) (int, error) {
 	n, err := s.w.Write(b)
 	s.n += int64(n)
-	s.sum = crc32.Update(s.sum, castagnoli, b[:n])
+	s.sum = crc32.Update(s.sum, castagnoli(), b[:n])
 	return n, err
 }
 
@@ -128,7 +128,7 @@ func fillSnapshot(f file, h snapshotHeader, write func(io.Writer) error) (int64,
 	var trailer []byte
 	trailer = binary.LittleEndian.AppendUint64(trailer, uint64(content.n))
 	trailer = binary.LittleEndian.AppendUint32(trailer, content.sum)
-	trailer = binary.LittleEndian.AppendUint32(trailer, crc32.Checksum(trailer, castagnoli))
+	trailer = binary.LittleEndian.AppendUint32(trailer, crc32.Checksum(trailer, castagnoli()))
 	if _, err := buffered.Write(trailer); err != nil {
 		return 0, err
 	}
@@ -159,7 +159,7 @@ func checkSnapshot(f file, s snapshotInfo) (*io.SectionReader, error) {
 		return nil, err
 	}
 	le := binary.LittleEndian
-	if le.Uint32(trailer[12:]) != crc32.Checksum(trailer[:12], castagnoli) || int64(le.Uint64(trailer[:])) != length {
+	if le.Uint32(trailer[12:]) != crc32.Checksum(trailer[:12], castagnoli()) || int64(le.Uint64(trailer[:])) != length {
 		return nil, errTrailer
 	}
 	content := io.NewSectionReader(f, snapshotHeaderSize, length)

@@ -57,11 +57,17 @@ type writing struct {
 
 // Reasons why nothing is written.
 var (
-	errNeverLed  = errors.New("this replica does not lead")
-	errFenced    = fmt.Errorf("another replica leads now: %w", queue.ErrElsewhere)
-	errLeaseOver = fmt.Errorf("this replica has not reached the stream for longer than its lease: %w", queue.ErrElsewhere)
-	errEnded     = errors.New("the store is closed")
+	errNeverLed        = errors.New("this replica does not lead")
+	errFenced    error = elsewhere("another replica leads now")
+	errLeaseOver error = elsewhere("this replica has not reached the stream for longer than its lease")
+	errEnded           = errors.New("the store is closed")
 )
+
+// elsewhere is a queue.ErrElsewhere, and why.
+type elsewhere string
+
+func (e elsewhere) Error() string { return string(e) + ": " + queue.ErrElsewhere.Error() }
+func (elsewhere) Unwrap() error   { return queue.ErrElsewhere }
 
 // maxShared bounds how many requests share a message.
 const maxShared = 1024

@@ -39,10 +39,9 @@ const (
 	maxPiece = 900_000
 )
 
-var (
-	magic      = [4]byte{'P', 'B', 'J', 1}
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-)
+var magic = [4]byte{'P', 'B', 'J', 1}
+
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 var (
 	errNotOurs  = errors.New("the message is none of pushbridge's")
@@ -90,7 +89,7 @@ func appendMessage(dst []byte, h header, piece []byte) []byte {
 }
 
 func checksum(b []byte) uint32 {
-	return crc32.Update(crc32.Checksum(b[:crcAt], castagnoli), castagnoli, b[headerSize:])
+	return crc32.Update(crc32.Checksum(b[:crcAt], castagnoli()), castagnoli(), b[headerSize:])
 }
 
 // parseMessage reads a message. The error is queue.ErrNewer for what a later version
