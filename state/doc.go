@@ -14,8 +14,8 @@
 //  4. What a change costs depends on the size of the push and of what it
 //     replaces, not on what else is stored (promise P7). Only telling what a
 //     push collides with looks further, into the one group concerned.
-//  5. Readers see one consistent committed state, and take no lock, but for Lookup of
-//     one group, and View for the keys of pushes.
+//  5. Readers see one consistent committed state, and do not wait for changes, but for Lookup
+//     of one group, and View for the keys of pushes.
 //  6. The state after a restart, folded from snapshot and log, equals the
 //     committed state before.
 //
@@ -56,7 +56,7 @@
 //	keys          which pushes are in the sums of groups
 //	clock         timestamps that go forward, with floors for each job
 //	pendingQueue  what was enqueued and is not folded in (queue.go)
-//	shown         what readers see, without a lock
+//	shown         what readers see, under a lock of its own
 //
 // What the gateway does of itself is in ending.go, refresh.go and policy.go.
 package state

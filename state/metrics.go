@@ -31,7 +31,7 @@ func newMetrics(s *Store, r prometheus.Registerer) *metrics {
 	gauge := func(name, help string, f func() float64) {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))
 	}
-	gauge("pushbridge_group_groups", "Groups stored.", func() float64 { return float64(s.shown.tree.Load().size) })
+	gauge("pushbridge_group_groups", "Groups stored.", func() float64 { return float64(s.shown.size()) })
 	gauge("pushbridge_group_series", "Series of all groups, those not yet on disk included.",
 		func() float64 { return float64(s.pending.samples.Load()) })
 	gauge("pushbridge_group_conflicts", "Inconsistencies among the groups; above 0, /metrics answers 500.",

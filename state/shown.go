@@ -1,20 +1,43 @@
 package state
 
 import (
-	"sync/atomic"
+	"sync"
 
 	"github.com/pushbridge/pushbridge/group"
 )
 
-// shown is what readers see: the committed version of every group, as of one sequence.
-// Readers load it without a lock. It is changed under the store's lock.
+// shown is what readers see: the committed version of every group, as of one sequence. It is
+// changed under the store's lock, and read without: its own is held for moments only.
 type shown struct {
-	tree atomic.Pointer[tree]
 	bulk bool   // while it goes on nothing becomes visible: end shows all at once
 	seq  uint64 // of the last record that was taken in meanwhile
+
+	mu   sync.Mutex
+	tree tree
 }
 
-func (s *shown) reset() { s.tree.Store(&tree{}) }
+func (s *shown) reset() { s.become(tree{}) }
+
+// become makes t what is visible.
+func (s *shown) become(t tree) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tree = t
+}
+
+// now returns what is visible at this moment.
+func (s *shown) now() tree {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tree.lend()
+}
+
+// size returns how many groups are visible.
+func (s *shown) size() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tree.size
+}
 
 // show makes g, which is not visible yet, the visible version of e's group as of seq.
 func (s *shown) show(e *entry, g *group.Group, seq uint64) {
@@ -26,7 +49,10 @@ func (s *shown) show(e *entry, g *group.Group, seq uint64) {
 		s.seq = seq
 		return
 	}
-	s.tree.Store(s.tree.Load().with(e.slot, g, seq))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tree.put(e.slot, g)
+	s.tree.seq = seq
 }
 
 // pass makes seq what the visible state is as of; it stays as it is.
@@ -35,9 +61,9 @@ func (s *shown) pass(seq uint64) {
 		s.seq = seq
 		return
 	}
-	same := *s.tree.Load()
-	same.seq = seq
-	s.tree.Store(&same)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tree.seq = seq
 }
 
 // asOf returns the last sequence that was taken in.
@@ -45,17 +71,19 @@ func (s *shown) asOf() uint64 {
 	if s.bulk {
 		return s.seq
 	}
-	return s.tree.Load().seq
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tree.seq
 }
 
-func (s *shown) begin() { s.bulk, s.seq = true, s.tree.Load().seq }
+func (s *shown) begin() { s.seq, s.bulk = s.asOf(), true }
 
 // end shows what is committed.
 func (s *shown) end(t *table) {
-	all := &tree{seq: s.seq}
+	all := tree{seq: s.seq}
 	for e := range t.all() {
 		all.put(e.slot, e.committed)
 	}
 	s.bulk = false
-	s.tree.Store(all)
+	s.become(all)
 }

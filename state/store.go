@@ -107,13 +107,16 @@ func (s *Store) clearLocked() {
 }
 
 // Groups returns the committed version of every group that was pushed, as of one
-// moment and in no particular order. It takes no lock.
+// moment and in no particular order. It does not wait for changes.
 func (s *Store) Groups() []*group.Group {
 	return slices.DeleteFunc(s.All(), func(g *group.Group) bool { return g.Labels.IsJob() })
 }
 
 // All returns what Groups does, and the groups of expected jobs.
-func (s *Store) All() []*group.Group { return s.shown.tree.Load().all() }
+func (s *Store) All() []*group.Group {
+	t := s.shown.now()
+	return t.all()
+}
 
 // Lookup returns the committed version of one group, nil when it is absent.
 func (s *Store) Lookup(l group.Labels) *group.Group {
@@ -129,7 +132,7 @@ func (s *Store) Lookup(l group.Labels) *group.Group {
 // View returns the committed state. Of pushes that were kept since it may have the keys,
 // which says no more than the log does.
 func (s *Store) View() group.View {
-	t := s.shown.tree.Load()
+	t := s.shown.now()
 	v := group.View{Groups: t.all(), Seq: t.seq, Floor: s.clock.highest.Load()}
 	s.mu.Lock()
 	defer s.mu.Unlock()

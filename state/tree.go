@@ -2,13 +2,16 @@ package state
 
 import "github.com/pushbridge/pushbridge/group"
 
-// tree holds the committed version of each group by slot number. Changing it
-// copies the few nodes on the way and leaves the old tree as it was, so a reader
-// that has a tree has one consistent state and needs no lock.
+// tree holds the committed version of each group by slot number. Readers get all of it as of one
+// moment, and keep it: from then on the nodes that they can reach stay as they are, and what
+// changes first is copied. A node that nobody was given since it was made or copied is changed where
+// it is, as nearly all are.
 type tree struct {
-	top  []*treeNode
-	seq  uint64 // of the last committed record
-	size int    // groups
+	top     []*treeNode
+	seq     uint64 // of the last committed record
+	size    int    // groups
+	edition uint64 // raised when a reader is given the tree
+	topOf   uint64 // the edition in which top was copied
 }
 
 const (
@@ -17,31 +20,63 @@ const (
 )
 
 type (
-	treeNode [nodeSize]*treeLeaf
-	treeLeaf [leafSize]*group.Group
+	treeNode struct {
+		edition uint64 // in which it was made or copied
+		leaves  [nodeSize]*treeLeaf
+	}
+	treeLeaf struct {
+		edition uint64
+		groups  [leafSize]*group.Group
+	}
 )
 
-// with returns a tree in which slot holds g.
-func (t *tree) with(slot uint32, g *group.Group, seq uint64) *tree {
-	at, in, i := slot/(nodeSize*leafSize), slot/leafSize%nodeSize, slot%leafSize
-	n := &tree{top: make([]*treeNode, max(len(t.top), int(at)+1)), seq: seq, size: t.size}
-	copy(n.top, t.top)
-	var node treeNode
-	if old := n.top[at]; old != nil {
-		node = *old
-	}
-	var leaf treeLeaf
-	if old := node[in]; old != nil {
-		leaf = *old
-	}
-	if leaf[i] != nil {
-		n.size--
+// lend returns the tree as it is, for a reader to keep.
+func (t *tree) lend() tree {
+	lent := *t
+	t.edition++
+	return lent
+}
+
+// put makes g the version in slot.
+func (t *tree) put(slot uint32, g *group.Group) {
+	leaf := t.leaf(slot)
+	at := &leaf.groups[slot%leafSize]
+	if *at != nil {
+		t.size--
 	}
 	if g != nil {
-		n.size++
+		t.size++
 	}
-	leaf[i], node[in], n.top[at] = g, &leaf, &node
-	return n
+	*at = g
+}
+
+// leaf returns the leaf of slot, to be changed.
+func (t *tree) leaf(slot uint32) *treeLeaf {
+	at, in := int(slot/(nodeSize*leafSize)), slot/leafSize%nodeSize
+	if t.topOf != t.edition || at >= len(t.top) {
+		top := make([]*treeNode, max(len(t.top), at+1))
+		copy(top, t.top)
+		t.top, t.topOf = top, t.edition
+	}
+	node := t.top[at]
+	if node == nil || node.edition != t.edition {
+		own := &treeNode{}
+		if node != nil {
+			*own = *node
+		}
+		own.edition = t.edition
+		t.top[at], node = own, own
+	}
+	leaf := node.leaves[in]
+	if leaf == nil || leaf.edition != t.edition {
+		own := &treeLeaf{}
+		if leaf != nil {
+			*own = *leaf
+		}
+		own.edition = t.edition
+		node.leaves[in], leaf = own, own
+	}
+	return leaf
 }
 
 // all returns every group.
@@ -51,11 +86,11 @@ func (t *tree) all() []*group.Group {
 		if node == nil {
 			continue
 		}
-		for _, leaf := range node {
+		for _, leaf := range node.leaves {
 			if leaf == nil {
 				continue
 			}
-			for _, g := range leaf {
+			for _, g := range leaf.groups {
 				if g != nil {
 					out = append(out, g)
 				}
@@ -63,19 +98,4 @@ func (t *tree) all() []*group.Group {
 		}
 	}
 	return out
-}
-
-// put is with for a tree that nobody else has yet.
-func (t *tree) put(slot uint32, g *group.Group) {
-	at, in, i := slot/(nodeSize*leafSize), slot/leafSize%nodeSize, slot%leafSize
-	for len(t.top) <= int(at) {
-		t.top = append(t.top, &treeNode{})
-	}
-	if t.top[at][in] == nil {
-		t.top[at][in] = &treeLeaf{}
-	}
-	t.top[at][in][i] = g
-	if g != nil {
-		t.size++
-	}
 }
