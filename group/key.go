@@ -49,7 +49,12 @@ func HashJob(job string) uint32 {
 // ID returns the grouping key as one string, for use as a map key. Two keys are
 // equal exactly when their IDs are: the separator never occurs in valid UTF-8.
 func (l Labels) ID() string {
+	n := 0
+	for _, p := range l {
+		n += len(p.Name) + len(p.Value) + 2
+	}
 	var b strings.Builder
+	b.Grow(n)
 	for _, p := range l {
 		b.WriteString(p.Name)
 		b.WriteByte(0xff)

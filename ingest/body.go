@@ -25,7 +25,7 @@ func (h *Handler) DecodeBody(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		b, err := openBody(w, r, h.limits)
+		b, err := openBody(w, r, &h.limits)
 		if err != nil {
 			h.refuse(w, r, nil, err)
 			return
@@ -44,7 +44,7 @@ type body struct {
 	encoding  string    // "gzip", "snappy" or ""
 	ignored   string    // a Content-Encoding that we do not know
 	left      int64     // decompressed bytes that may still come
-	limits    Limits
+	limits    *Limits
 	gzip      *gzip.Reader
 	snappy    *snappy.Reader
 }
@@ -54,8 +54,11 @@ var (
 	snappyReaders = sync.Pool{New: func() any { return snappy.NewReader(nil) }}
 )
 
-func openBody(w http.ResponseWriter, r *http.Request, l Limits) (*body, error) {
-	raw := http.MaxBytesReader(w, r.Body, l.MaxBodyBytes)
+func openBody(w http.ResponseWriter, r *http.Request, l *Limits) (*body, error) {
+	raw := r.Body
+	if r.ContentLength < 0 || r.ContentLength > l.MaxBodyBytes { // otherwise no more comes than was announced
+		raw = http.MaxBytesReader(w, r.Body, l.MaxBodyBytes)
+	}
 	b := &body{raw: raw, left: l.MaxDecodedBytes, limits: l}
 	switch enc := strings.ToLower(r.Header.Get("Content-Encoding")); enc {
 	case "gzip":

@@ -345,7 +345,7 @@ func FuzzBody(f *testing.F) {
 		r := httptest.NewRequestWithContext(t.Context(), "PUT", "/metrics/job/a", bytes.NewReader(b))
 		r.Header.Set("Content-Encoding", []string{"", "gzip", "snappy"}[encoding%3])
 		w := httptest.NewRecorder()
-		opened, err := openBody(w, r, g.limits)
+		opened, err := openBody(w, r, &g.limits)
 		if err != nil {
 			if status, _, _ := classify(err); status != 400 && status != 413 {
 				t.Errorf("open: %v", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -169,8 +170,11 @@ func (h *Handler) groupingKey(r *http.Request) (group.Labels, error) {
 // ttlOf is how long the group lives after this push: ?ttl=26h, or what the rules
 // say.
 func (h *Handler) ttlOf(r *http.Request, key group.Labels) (time.Duration, error) {
-	q := r.URL.Query()
-	if r.URL.RawQuery == "" || !q.Has("ttl") {
+	var q url.Values
+	if r.URL.RawQuery != "" {
+		q = r.URL.Query()
+	}
+	if !q.Has("ttl") {
 		return h.gateway.State().Rules().Of(key).TTL, nil
 	}
 	ttl, err := model.ParseDuration(group.Brief(q.Get("ttl")))

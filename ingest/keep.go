@@ -23,7 +23,7 @@ func (h *Handler) Keep(w http.ResponseWriter, r *http.Request) (kept []byte, rel
 	}
 	raw := http.MaxBytesReader(w, r.Body, h.limits.MaxBodyBytes)
 	sent := r.WithContext(r.Context())
-	sent.Body = &body{Reader: raw, raw: raw, left: h.limits.MaxBodyBytes, limits: h.limits}
+	sent.Body = &body{Reader: raw, raw: raw, left: h.limits.MaxBodyBytes, limits: &h.limits}
 	buf, err = readBody(sent, h.limits, l)
 	if buf == nil {
 		return nil, release, err

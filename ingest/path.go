@@ -43,14 +43,18 @@ func splitLabels(s string, utf8Names bool) ([]group.Label, error) {
 	if len(s) <= 1 {
 		return nil, nil
 	}
-	parts := strings.Split(s[1:], "/")
-	if len(parts)%2 != 0 {
+	slashes := strings.Count(s, "/")
+	if slashes%2 != 0 {
 		return nil, pathErrorf("odd number of components in label string %q: each label name needs a value "+
 			"(a value that holds a slash, or nothing, goes as LABEL@base64/VALUE)", group.Brief(s))
 	}
-	labels := make([]group.Label, 0, len(parts)/2+1)
-	for pair := range slices.Chunk(parts, 2) {
-		l, err := pathLabel(pair[0], pair[1], utf8Names)
+	labels := make([]group.Label, 0, slashes/2+1) // and one for the job
+	rest := s[1:]
+	for range slashes / 2 {
+		var name, value string
+		name, rest, _ = strings.Cut(rest, "/")
+		value, rest, _ = strings.Cut(rest, "/")
+		l, err := pathLabel(name, value, utf8Names)
 		if err != nil {
 			return nil, err
 		}
