@@ -44,12 +44,18 @@ func Uploads(patience time.Duration, next http.Handler) http.Handler {
 			ReadCloser: r.Body, conn: *http.NewResponseController(w), over1: r.ProtoMajor == 1,
 			length: r.ContentLength, asks: r.Header.Get("Expect") != "", began: time.Now(), patience: patience,
 		}}
-		r = r.WithContext(r.Context()) // the server goes by what its own copy says of the body
+		if _, ok := w.(bodyKeeper); !ok {
+			r = r.WithContext(r.Context()) // the server goes by what its own copy says of the body
+		}
 		r.Body = &a.upload
 		next.ServeHTTP(a, r)
 		a.finish()
 	})
 }
+
+// bodyKeeper is a ResponseWriter of a server that does not ask the request for its body once the
+// handler has it.
+type bodyKeeper interface{ KeepsBody() }
 
 // upload is a request's body on its way.
 type upload struct {

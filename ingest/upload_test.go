@@ -306,3 +306,28 @@ func TestUploadProgress(t *testing.T) {
 		}
 	})
 }
+
+// keepingBody is a ResponseWriter of a server that keeps the body for itself.
+type keepingBody struct{ http.ResponseWriter }
+
+func (keepingBody) KeepsBody() {}
+
+// TestUploadsLeaveTheServersBody: a server that asks its request for the body still finds its own there.
+func TestUploadsLeaveTheServersBody(t *testing.T) {
+	for _, keeps := range []bool{false, true} {
+		sent := io.NopCloser(strings.NewReader("m 1\n"))
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/metrics/job/a", sent)
+		var w http.ResponseWriter = httptest.NewRecorder()
+		if keeps {
+			w = keepingBody{w}
+		}
+		Uploads(0, http.HandlerFunc(func(_ http.ResponseWriter, seen *http.Request) {
+			if got, _ := io.ReadAll(seen.Body); string(got) != "m 1\n" {
+				t.Errorf("keeps=%v: the handler read %q", keeps, got)
+			}
+			if (seen == r) != keeps || !keeps && r.Body != sent {
+				t.Errorf("keeps=%v: the handler has the server's request: %v", keeps, seen == r)
+			}
+		})).ServeHTTP(w, r)
+	}
+}

@@ -60,6 +60,9 @@ func (a *answer) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
+// KeepsBody tells handlers that they may give the request another body: the lane goes by its own.
+func (a *answer) KeepsBody() {}
+
 // last says whether the handler wants the connection to end.
 func (a *answer) last() bool { return a.header.Get("Connection") == "close" }
 
