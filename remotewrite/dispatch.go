@@ -60,9 +60,9 @@ func (x *dispatcher) run(ctx, hard context.Context) {
 			return
 		}
 		it, err := x.next(ctx, hard)
-		var gap *queue.GapError
+		gap, missed := errors.AsType[*queue.GapError](err)
 		switch {
-		case errors.As(err, &gap):
+		case missed:
 			x.gap(gap)
 		case err != nil && ctx.Err() != nil:
 			return

@@ -2,6 +2,7 @@ package remotewrite
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/pushbridge/pushbridge/convert"
@@ -20,6 +21,7 @@ type gatherer struct {
 	again []item // to be converted anew, before what is in the inbox
 	sets  uint32
 	left  time.Time // when the last batch was made
+	parts int       // that it had
 
 	// What was converted and is not settled yet. It all goes at once: see unload.
 	protocol Protocol
@@ -51,7 +53,7 @@ func (g *gatherer) next(ctx context.Context) *batch {
 		g.load(it)
 	}
 	first := g.loaded[0].item
-	b := &batch{shard: g.shard, kind: first.kind, into: g.d.ledger.at(g.shard), protocol: g.protocol}
+	b := &batch{shard: g.shard, kind: first.kind, into: g.d.ledger.at(g.shard), protocol: g.protocol, parts: make([]part, 0, g.parts)}
 	f := filling{max: g.d.config.Queue.MaxSamplesPerSend}
 	soon, cancel := g.soon(ctx)
 	defer cancel()
@@ -66,7 +68,7 @@ func (g *gatherer) next(ctx context.Context) *batch {
 		g.drop()
 		g.load(it)
 	}
-	g.left = time.Now()
+	g.left, g.parts = time.Now(), len(b.parts)
 	b.series = g.series[b.from:b.to]
 	return b
 }
@@ -126,13 +128,16 @@ func (g *gatherer) fill(b *batch, f *filling) bool {
 		if r.from < r.to {
 			return false
 		}
-		g.loaded = g.loaded[1:]
-		if r.late {
+		g.shift()
+		if b.late {
 			return false
 		}
 	}
 	return true
 }
+
+// shift forgets the first of what is loaded, which is little.
+func (g *gatherer) shift() { g.loaded = slices.Delete(g.loaded, 0, 1) }
 
 // splitAt moves a split behind from, at at, back to where a family begins, if
 // that is not far: the buckets of a histogram belong together.
@@ -272,7 +277,7 @@ func (g *gatherer) reconvert(b *batch) {
 		tried = append(tried, p.item)
 	}
 	if last := b.parts[len(b.parts)-1]; !last.whole {
-		g.loaded = g.loaded[1:] // the rest of that one
+		g.shift() // the rest of that one
 	}
 	g.unload()
 	g.again = append(tried, g.again...)
