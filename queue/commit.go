@@ -17,12 +17,13 @@ const checkInterval = time.Second
 // touches its fields.
 type committer[R any] struct {
 	l       *Log[R]
-	at      Place // behind the last durable record
-	skipped skips // ephemeral records published
-	batch   Batch // of the present Commit
-	stored  []R   // its records
-	ready   bool  // the store has nothing to do in front of the next batch
-	retries int   // attempts to make it so since the last batch that was committed
+	at      Place         // behind the last durable record
+	skipped skips         // ephemeral records published
+	items   []ringItem[R] // of the present batch, for the ring
+	batch   Batch         // of the present Commit
+	stored  []R           // its records
+	ready   bool          // the store has nothing to do in front of the next batch
+	retries int           // attempts to make it so since the last batch that was committed
 	retry   *time.Timer
 
 	company  company
@@ -39,16 +40,13 @@ func (c *committer[R]) encodeBy(codec Codec[R]) {
 		}
 		return codec.Pack(dst, c.stored[i])
 	}
-	c.batch.Base = func(i int) (*Base, any) {
+	c.batch.Alike = func(i int) any {
 		if codec.Alike == nil {
-			return nil, nil
+			return nil
 		}
-		alike := codec.Alike(c.stored[i])
-		if alike == nil {
-			return nil, nil
-		}
-		return &Base{record: c.stored[i]}, alike
+		return codec.Alike(c.stored[i])
 	}
+	c.batch.Base = func(i int) *Base { return &Base{record: c.stored[i]} }
 	c.batch.Diff = func(dst []byte, i int, base *Base) []byte {
 		return codec.Diff(dst, base.record.(R), c.stored[i])
 	}
@@ -130,35 +128,36 @@ func (c *committer[R]) commitBatch(batch []queued[R]) {
 		c.abort(batch)
 		return
 	}
-	items, err := c.write(batch)
-	c.tidy()
+	err := c.write(batch)
+	defer c.tidy()
 	if err != nil {
 		c.fail(batch, err)
 		return
 	}
 	for i, q := range batch {
 		if q.done != nil {
-			q.done(items[i].Seq, nil)
+			q.done(c.items[i].Seq, nil)
 		}
 	}
 	c.l.store.Publish()
-	c.l.ring.publish(items)
+	c.l.ring.publish(c.items)
 	c.l.intake.release(batch)
 }
 
 // maxScratch is the largest scratch space, in records, that is kept.
-const maxScratch = 1 << 14
+const maxScratch = 1 << 12
 
 // tidy lets go of the records of the batch, which must not outlive the ring.
 func (c *committer[R]) tidy() {
 	clear(c.stored)
-	if cap(c.stored) > maxScratch {
-		c.batch.Records, c.stored = nil, nil
+	clear(c.items)
+	if cap(c.items) > maxScratch {
+		c.batch.Records, c.stored, c.items = nil, nil, nil
 	}
 }
 
-// write makes the batch durable and returns it as items for the ring.
-func (c *committer[R]) write(batch []queued[R]) ([]ringItem[R], error) {
+// write makes the batch durable, and items of it for the ring.
+func (c *committer[R]) write(batch []queued[R]) error {
 	l := c.l
 	b := &c.batch
 	b.Records, c.stored = b.Records[:0], c.stored[:0]
@@ -171,7 +170,7 @@ func (c *committer[R]) write(batch []queued[R]) ([]ringItem[R], error) {
 	}
 	if len(b.Records) > 0 {
 		if err := l.store.Commit(b); err != nil {
-			return nil, err
+			return err
 		}
 		c.ready, c.retries = true, 0
 	}
@@ -179,16 +178,16 @@ func (c *committer[R]) write(batch []queued[R]) ([]ringItem[R], error) {
 		l.snapshots.kick()
 	}
 	before := c.at.Total
-	items := c.items(batch, b.Records)
+	c.number(batch, b.Records)
 	l.head.Store(c.at.Seq)
 	l.metrics.committed(len(b.Records), c.at.Total-before, b.Bytes)
 	l.snapshots.grew(b.Bytes, l.o.SnapshotBytes)
-	return items, nil
+	return nil
 }
 
-// items makes items of the batch, of which the store has numbered the records.
-func (c *committer[R]) items(batch []queued[R], entries []Entry) []ringItem[R] {
-	items := make([]ringItem[R], 0, len(batch))
+// number makes items of the batch, of which the store has numbered the records.
+func (c *committer[R]) number(batch []queued[R], entries []Entry) {
+	c.items = c.items[:0]
 	for _, q := range batch {
 		samples := uint64(0)
 		if !q.ephemeral {
@@ -196,9 +195,8 @@ func (c *committer[R]) items(batch []queued[R], entries []Entry) []ringItem[R] {
 			entries = entries[1:]
 			c.at, samples = Place{Seq: e.Seq, Total: e.Total, Exact: true}, e.Samples
 		}
-		items = append(items, c.item(q, samples))
+		c.items = append(c.items, c.item(q, samples))
 	}
-	return items
 }
 
 // item makes an item of what stands at the end of the log, or, if it is not stored, behind

@@ -17,12 +17,13 @@ type intake[R any] struct {
 
 	mu         sync.Mutex
 	queue      []queued[R]
-	wanted     int    // so many must wait before the commit loop is woken, see await
-	generation uint64 // raised when records fail, see Append
-	waiting    int64  // bytes queued and in the batch being committed
-	failure    error  // why nothing can be written at present
-	full       bool   // at a bound with Reject
-	closed     bool   // Run has ended
+	spare      []queued[R] // room of a batch that is done with, for the queue after this one
+	wanted     int         // so many must wait before the commit loop is woken, see await
+	generation uint64      // raised when records fail, see Append
+	waiting    int64       // bytes queued and in the batch being committed
+	failure    error       // why nothing can be written at present
+	full       bool        // at a bound with Reject
+	closed     bool        // Run has ended
 }
 
 // queued is a record on its way to the store.
@@ -135,7 +136,7 @@ func (in *intake[R]) take(limit int64) []queued[R] {
 	batch := in.queue[:n:n]
 	in.queue = in.queue[n:]
 	if len(in.queue) == 0 {
-		in.queue = nil
+		in.queue, in.spare = in.spare, nil
 	}
 	return batch
 }
@@ -160,15 +161,19 @@ func (in *intake[R]) nextGeneration() {
 	in.generation++
 }
 
-// release takes the batch off the books of what waits.
+// release takes the batch off the books of what waits. Nobody uses it any more.
 func (in *intake[R]) release(batch []queued[R]) {
 	size := int64(0)
 	for _, q := range batch {
 		size += in.charge(q)
 	}
+	clear(batch)
 	in.mu.Lock()
+	defer in.mu.Unlock()
 	in.waiting -= size
-	in.mu.Unlock()
+	if len(batch) <= maxScratch {
+		in.spare = batch[:0]
+	}
 }
 
 // close closes the intake if nothing is queued.

@@ -70,18 +70,18 @@ func (g *ring[R]) publish(items []ringItem[R]) {
 	g.wake = make(chan struct{})
 }
 
-// appendLocked appends items. They stay in one array while they take an eighth to a half of it.
+// appendLocked appends items. They stay in one array while they take an eighth to three quarters of it.
 func (g *ring[R]) appendLocked(items []ringItem[R]) {
-	n, need, size := len(g.items), len(g.items)+len(items), len(g.array)
-	full := cap(g.items) < need
-	if full && need <= size/2 && need >= size/8 {
-		copy(g.array, g.items)
-		clear(g.array[size-cap(g.items):])
-		g.items, full = g.array[:n], false
+	if need, size := len(g.items)+len(items), len(g.array); cap(g.items) < need {
+		front := size - cap(g.items)
+		if need < size/8 || need > size/4*3 {
+			g.array, front = make([]ringItem[R], need+need/2), need
+		}
+		n := copy(g.array, g.items)
+		clear(g.array[max(n, front):])
+		g.items = g.array[:n]
 	}
-	if g.items = append(g.items, items...); full {
-		g.array = g.items[:cap(g.items)]
-	}
+	g.items = append(g.items, items...)
 }
 
 // evictLocked drops the oldest items until the rest fits, and what is unread does. One item always stays,

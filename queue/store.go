@@ -104,12 +104,13 @@ type Batch struct {
 	// Pack is Encode but for a rest, which is compressed already.
 	Pack func(dst []byte, i int) (begin []byte, rest Packed)
 
-	// Base returns record i as one that others can be written as the difference to, and
-	// what it has in common with them; alike is nil if none can. Diff appends what Entry.Base
-	// and the tail need to give it back. A base is kept no longer than it is of use: it is
-	// a whole record in memory.
-	Base func(i int) (base *Base, alike any)
-	Diff func(dst []byte, i int, base *Base) []byte
+	// Alike returns what record i has in common with those that can be written as the
+	// difference to it, nil if none can. Base returns it as the one that they differ from, and
+	// Diff appends what Entry.Base and the tail need to give it back. A base is kept no longer
+	// than it is of use: it is a whole record in memory.
+	Alike func(i int) any
+	Base  func(i int) *Base
+	Diff  func(dst []byte, i int, base *Base) []byte
 
 	Bytes  int  // set by Commit: what the log has grown by
 	Rolled bool // set by Commit: a part of the log has ended, so that bounds are worth a look

@@ -163,7 +163,7 @@ func (w *writer) encode(b *queue.Batch) error {
 // express makes the payload of record i, as a difference if there is a base, and says in f
 // what it is.
 func (w *writer) express(b *queue.Batch, i int, f *frame) (rest queue.Packed) {
-	base, alike := b.Base(i)
+	alike := b.Alike(i)
 	if alike == nil {
 		w.payload, rest = b.Pack(w.payload[:0], i)
 		return rest
@@ -174,7 +174,7 @@ func (w *writer) express(b *queue.Batch, i int, f *frame) (rest queue.Packed) {
 		return rest
 	}
 	w.payload = b.Encode(w.payload[:0], i)
-	if w.bases.note(alike, base, f.seq, int64(len(w.payload))) {
+	if w.bases.note(alike, b.Base(i), f.seq, int64(len(w.payload))) {
 		f.flags |= flagBase
 	}
 	return rest
