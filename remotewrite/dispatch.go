@@ -184,16 +184,27 @@ func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) e
 	case it.Seq <= s.doubtful:
 		out.kind = careful
 	}
+	if x.renaming {
+		if err := x.put(ctx, s, x.endedBefore(out)); err != nil {
+			return err
+		}
+	}
 	if err := x.put(ctx, s, out); err != nil {
 		return err
 	}
 	x.moveTo(it.Seq)
-	if !x.renaming {
-		return nil
+	return nil
+}
+
+// endedBefore ends what a record ends under the names of before. It goes out in front of
+// the record: once that is acknowledged, nobody would come back for it.
+func (x *dispatcher) endedBefore(of item) item {
+	out := item{record: of.record, seq: of.seq, kind: ephemeral, aside: endedAside, owed: true}
+	out.samples = x.d.samplesAside(of.record, endedAside)
+	if of.kind == careful {
+		out.kind = repeated
 	}
-	return x.put(ctx, s, item{
-		record: it.Record, seq: it.Seq, kind: ephemeral, aside: endedAside, samples: x.d.samplesAside(it.Record, endedAside),
-	})
+	return out
 }
 
 // mark notes that a refresh follows. What is not handed out yet is behind the position of
@@ -242,6 +253,9 @@ func (x *dispatcher) refresh(ctx context.Context, it queue.Item[*group.Record]) 
 func (x *dispatcher) put(ctx context.Context, s *shard, it item) error {
 	if it.samples == 0 {
 		return nil
+	}
+	if it.owed {
+		x.d.debt.add()
 	}
 	it.bytes = it.record.Size()
 	s.unsettled.Add(1)

@@ -15,7 +15,7 @@ const (
 	stored    kind = iota // from the log
 	ephemeral             // never stored: a refresh, or a state that is sent again
 	careful               // perhaps sent before a restart: alone, and a refusal proves nothing
-	repeated              // both: a refresh that was perhaps sent by whoever led before
+	repeated              // both: unstored, and perhaps sent by whoever led before, or in a life before
 )
 
 // unstored says that the log has no such records: their samples are in other books.

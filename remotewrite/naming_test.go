@@ -2,6 +2,8 @@ package remotewrite
 
 import (
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -108,12 +110,7 @@ func TestBacklogEndsUnderItsNamesOfBefore(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{}
-		as := func(cluster string) func(*Config, *Options) {
-			return func(_ *Config, o *Options) {
-				o.External = group.NewLabels([]group.Label{{Name: "cluster", Value: cluster}})
-			}
-		}
-		l := renamedLife(t, filepath.Join(dir, "a"), r, as("a"))
+		l := renamedLife(t, filepath.Join(dir, "a"), r, cluster("a"))
 		l.put("m 1", "job", "j")
 		settled(t, l.d)
 		was := NamingOf(&l.d.config, &l.d.o)
@@ -121,12 +118,59 @@ func TestBacklogEndsUnderItsNamesOfBefore(t *testing.T) {
 		l.put("m 2", "job", "j")
 		l.delete("job", "j")
 		l.rig.stop()
-		l = renamedLife(t, filepath.Join(dir, "a"), r, as("b"), was)
+		l = renamedLife(t, filepath.Join(dir, "a"), r, cluster("b"), was)
 		settled(t, l.d)
-		same(t, []string{"m{cluster=a,job=j} 1", "m{cluster=b,job=j} 2", "m{cluster=b,job=j} stale", "m{cluster=a,job=j} stale"}, r.got())
+		same(t, []string{"m{cluster=a,job=j} 1", "m{cluster=b,job=j} 2", "m{cluster=a,job=j} stale", "m{cluster=b,job=j} stale"}, r.got())
 		l.end()
 		noProblems(t, r)
 	})
+}
+
+// A receiver that refuses the markers under the names of before, and a restart meanwhile,
+// do not keep what ended in the backlog from ending: it is owed until it was sent.
+func TestBacklogEndsOverARestart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a")
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{}
+		l := renamedLife(t, dir, r, cluster("a"))
+		l.put("m 1", "job", "j")
+		settled(t, l.d)
+		was := NamingOf(&l.d.config, &l.d.o)
+		l.stop()
+		l.delete("job", "j")
+		l.rig.stop()
+
+		r.answer = func(q *request, _ int) reply {
+			if slices.ContainsFunc(q.samples, func(s sample) bool { return strings.Contains(s.series, "cluster=a") }) {
+				return reply{status: 503}
+			}
+			return reply{}
+		}
+		l = &life{dir: dir, rig: newRig(t, rigOptions{dir: dir, disk: disk.Options{Fsync: disk.Off, MinFreeBytes: -1}})}
+		c := configFor(t, "http://receiver/")
+		c.ProtobufMessage, c.Metadata.Send = Message1, false
+		o := Options{Transport: r, Formers: Formers{Former: []Naming{was}}}
+		o.FormerEnded = func() { t.Error("the names of before count as ended") }
+		cluster("b")(&c, &o)
+		l.d = l.destination(c, o)
+		l.start()
+		l.stop = running(t, l.d)
+		had := len(r.all())
+		await(t, "refused", func() bool { return len(r.all()) > had+1 })
+		l.end()
+
+		r.answer = nil
+		l = renamedLife(t, dir, r, cluster("b"), was)
+		same(t, []string{"m{cluster=a,job=j} 1", "m{cluster=a,job=j} stale", "m{cluster=b,job=j} stale"}, r.got())
+		l.end()
+	})
+}
+
+// cluster gives every series this label.
+func cluster(value string) func(*Config, *Options) {
+	return func(_ *Config, o *Options) {
+		o.External = group.NewLabels([]group.Label{{Name: "cluster", Value: value}})
+	}
 }
 
 // A Naming that was written down names as before.

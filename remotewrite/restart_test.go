@@ -444,6 +444,31 @@ func TestDestinationsAreIndependent(t *testing.T) {
 	})
 }
 
+// A group of which nothing is sent, since another one has its series but for an empty
+// label, is no part of the first state: a destination is owed nothing of it.
+func TestFirstStateWithAGroupThatIsNotSent(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a")
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, rigOptions{dir: dir, disk: disk.Options{Fsync: disk.Off, MinFreeBytes: -1}})
+		g.start()
+		g.put("", "job", "a", "x", "")
+		g.put("", "job", "a")
+		g.stop()
+		r := &receiver{}
+		l := newLife(t, dir, r, nil)
+		settled(t, l.d)
+		l.put("m 1", "job", "b")
+		settled(t, l.d)
+		for n := range l.d.shards {
+			if acked, _ := l.d.cursor.Position(n); acked < l.log.Head() {
+				await(t, "acknowledged", func() bool { acked, _ := l.d.cursor.Position(n); return acked == l.log.Head() })
+			}
+		}
+		l.end()
+		noProblems(t, r)
+	})
+}
+
 // The clock mark that the first state comes behind could not be written, or cannot
 // be read: the state may hold what was not written either, and is asked for again.
 func TestFirstStateThatWasNotWritten(t *testing.T) {

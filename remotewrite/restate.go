@@ -62,9 +62,6 @@ func (x *dispatcher) restate(ctx context.Context, r *restating) error {
 	for _, record := range r.state.Records {
 		for _, it := range r.items(record) {
 			it.seq, it.kind = x.at, ephemeral
-			if it.owed {
-				x.d.debt.add()
-			}
 			if err := x.put(ctx, x.d.shardOf(record.Labels.Job()), it); err != nil {
 				return err
 			}
