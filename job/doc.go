@@ -3,6 +3,7 @@
 //	run.go      the command: its files, signals, end and exit code
 //	signals.go  which signals are passed on
 //	memory_linux.go  the program's own pages, given back while the command runs
+//	room.go     stacks that need none of those pages to grow
 //	metrics.go  what a run looks like as metrics
 //	report.go   when they are pushed, and what becomes of those that cannot be
 //

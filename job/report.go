@@ -67,6 +67,12 @@ func (r *Reporter) sendSpool(ctx context.Context, send func(context.Context, cli
 // Ended pushes how a run has ended, and the metrics in file. ctx cuts it short. It returns
 // what could not be pushed; that is said, too, and in the spool if there is one.
 func (r *Reporter) Ended(ctx context.Context, result Result, file string) error {
+	ended := make(chan error)
+	withRoom(func() { ended <- r.end(ctx, result, file) })
+	return <-ended
+}
+
+func (r *Reporter) end(ctx context.Context, result Result, file string) error {
 	r.enough()
 	ctx, cancel := context.WithTimeout(ctx, r.o.Timeout)
 	defer cancel()

@@ -39,12 +39,12 @@ func Run(args, env []string, signals *Signals, started func(time.Time)) Result {
 	cmd, err := start(args, env)
 	release := time.AfterFunc(longRun, releaseCode)
 	defer release.Stop()
-	go func() {
+	withRoom(func() {
 		started(r.Started)
 		if time.Since(r.Started) > longRun { // else it is still to come
 			releaseCode()
 		}
-	}()
+	})
 	if err != nil {
 		r.Ended, r.Code, r.Err = time.Now(), codeOf(err), err
 		return r
