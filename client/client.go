@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,6 +15,8 @@ import (
 
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
+
+	"github.com/pushbridge/pushbridge/lane"
 )
 
 // IDHeader names the id of a push in a request.
@@ -57,7 +60,7 @@ func New(o Options) (*Client, error) {
 // newHTTP makes what sends, as the file says if there is one.
 func newHTTP(file string) (*http.Client, error) {
 	if file == "" {
-		return &http.Client{CheckRedirect: checkRedirect}, nil
+		return &http.Client{CheckRedirect: checkRedirect, Transport: newTransport()}, nil
 	}
 	config, _, err := promconfig.LoadHTTPConfigFile(file)
 	if err != nil {
@@ -68,6 +71,22 @@ func newHTTP(file string) (*http.Client, error) {
 		c.CheckRedirect = checkRedirect
 	}
 	return c, err
+}
+
+// newTransport is what http.DefaultTransport is, but for posts over plain HTTP, which is what jobs
+// push: they need none of its goroutines, and read a megabyte less of the program's file.
+func newTransport() http.RoundTripper {
+	dial := (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	return &lane.Transport{Dial: dial, Next: &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           dial,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          100,
+		MaxIdleConnsPerHost:   http.DefaultMaxIdleConnsPerHost,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}}
 }
 
 // maxRedirects is http.Client's own bound.
