@@ -113,8 +113,11 @@ func (s *Spool) Send(ctx context.Context, send func(context.Context, Push) error
 		return err // nobody sends what is not there: a push goes when it was answered
 	}
 	unlock, err := s.lock(ctx, sending)
-	if err != nil {
+	switch {
+	case errors.Is(err, osfile.ErrLocked):
 		return &UnreachableError{fmt.Errorf("another process sends from the spool: %w", err)}
+	case err != nil:
+		return err
 	}
 	defer unlock()
 	for {

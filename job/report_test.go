@@ -21,6 +21,7 @@ import (
 // rig is a reporter on a gateway, and what both have said.
 type rig struct {
 	*Reporter
+	dir    string // of spool
 	spool  *client.Spool
 	mu     sync.Mutex
 	pushed []string // the metrics of each push, without the values
@@ -42,7 +43,8 @@ func newRig(t *testing.T, answer http.HandlerFunc, timeout time.Duration) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.spool, err = client.OpenSpool(filepath.Join(t.TempDir(), "spool"), 1<<20); err != nil {
+	r.dir = filepath.Join(t.TempDir(), "spool")
+	if r.spool, err = client.OpenSpool(r.dir, 1<<20); err != nil {
 		t.Fatal(err)
 	}
 	r.Reporter = NewReporter(Options{
@@ -160,5 +162,27 @@ func TestSpoolComesFirst(t *testing.T) {
 	want := []string{"POST old", "POST start_time_seconds", whole}
 	if diff := cmp.Diff(want, r.pushed); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestSpoolThatCannotBeLocked pushes all the same: it is no other process that sends. Whoever
+// may not write to the spool of another user was told so, and lost its run.
+func TestSpoolThatCannotBeLocked(t *testing.T) {
+	r := newRig(t, func(http.ResponseWriter, *http.Request) {}, time.Minute)
+	if _, err := r.spool.Add(client.NewPush(http.MethodPost, nil, []byte("old 1\n"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(r.dir, "sending.lock"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.Begin()(time.Now())
+	if err := r.Ended(t.Context(), Result{MaxRSS: 1}, ""); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"POST start_time_seconds", whole}, r.pushed); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if len(r.said) == 0 || !strings.HasPrefix(r.said[0], "spool: ") {
+		t.Errorf("said %q", r.said)
 	}
 }
