@@ -124,6 +124,9 @@ var pipelines = []struct {
 	{"vmagent-1.79", false, 0, func(b *testing.B, write string) subject {
 		return subject{gateway: *startVmagent(b, write), sends: true, target: importPath}
 	}},
+	{"floor", true, 0, func(b *testing.B, _ string) subject {
+		return subject{gateway: *startFloor(b), target: pushPath}
+	}},
 }
 
 // configWith writes a configuration file with one remote_write section.
@@ -196,7 +199,6 @@ func measurePipeline(b *testing.B, s subject, count *counter, l load) {
 		body, headers := l.body(b, i)
 		return s.url + s.target(i%l.groups), body, headers
 	}
-	client.CloseIdleConnections()                              // pushers have their own, which were not asked for anything else
 	drive(b, l.pushers, max(l.pushes/20, 3*l.groups), request) // warm up
 	delivered := int64(max(l.pushes/20, 3*l.groups) * l.samples)
 	wait := func(what string) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,15 +17,21 @@ func benchFamily(n int) string { return fmt.Sprintf("bench_step_%d_seconds", n) 
 
 // benchBody makes a push of gauges with realistic names and labels.
 func benchBody(samples, value int) string {
-	var b strings.Builder
-	for i := 0; i < samples; {
-		fmt.Fprintf(&b, "# HELP bench_step_%d_seconds How long the step took.\n# TYPE bench_step_%d_seconds gauge\n", i/10, i/10)
-		for range min(10, samples-i) {
-			fmt.Fprintf(&b, "bench_step_%d_seconds{step=\"part-%d\",region=\"eu-west-1\"} %d.%d\n", i/10, i, value, i)
-			i++
+	b := make([]byte, 0, 100*samples)
+	number := func(text string, n int) { b = strconv.AppendInt(append(b, text...), int64(n), 10) }
+	for i := range samples {
+		if i%10 == 0 {
+			number("# HELP bench_step_", i/10)
+			number("_seconds How long the step took.\n# TYPE bench_step_", i/10)
+			b = append(b, "_seconds gauge\n"...)
 		}
+		number("bench_step_", i/10)
+		number("_seconds{step=\"part-", i)
+		number("\",region=\"eu-west-1\"} ", value)
+		number(".", i)
+		b = append(b, '\n')
 	}
-	return b.String()
+	return string(b)
 }
 
 // driveTo makes pushes from several pushers: request i, of a pusher, is what
@@ -45,16 +50,18 @@ func drive(t testing.TB, pushers, pushes int, request func(pusher, i int) (url, 
 	took := make([]time.Duration, pushes)
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for p := range pushers {
+	for n := range pushers {
 		wg.Go(func() {
+			var d driver
+			defer d.close()
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= pushes {
 					return
 				}
-				url, body, headers := request(p, i)
+				url, body, headers := request(n, i)
 				begin := time.Now()
-				code, answer, err := send(context.Background(), http.MethodPost, url, body, headers)
+				code, answer, err := d.push(url, body, headers)
 				took[i] = time.Since(begin)
 				if err != nil || code/100 != 2 {
 					t.Errorf("POST %s: %d %v %s", url, code, err, answer)
