@@ -8,7 +8,7 @@
 // keeps destinations in step with the configuration, with orphans.go for those that left
 // it and namings.go for what they were sent; reload.go reads it anew. flags.go and
 // settings.go are the command line, args.go and help.go how it is spelt. listen.go,
-// memory.go, persistence.go, clock.go and reserved.go set up what their names say. The other commands are in
+// memory.go, persistence.go, clock.go and reserved.go set up what their names say; early is before main. The other commands are in
 // receive.go, check.go, inspect.go, forget.go, migrate.go and deadletters.go, which is served by letters.go; for those who push, clientflags.go, exec.go, push.go, explain.go, import.go and diff.go.
 package main
 
@@ -23,6 +23,8 @@ import (
 
 	"github.com/prometheus/common/version"
 	"github.com/urfave/cli/v2"
+
+	"github.com/pushbridge/pushbridge/cmd/pushbridge/early"
 )
 
 const program = "pushbridge"
@@ -87,6 +89,7 @@ func serveCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			early.SampleHeap() // /debug/pprof/ shows it
 			return serve(c.Context, s)
 		},
 	}
