@@ -69,7 +69,7 @@ const minSaveInterval = time.Second
 // Run merges the file into the state, then writes it whenever there were changes,
 // and a last time when ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
-	if k.o.File == "" {
+	if !k.hasFile() {
 		close(k.merged)
 		<-ctx.Done()
 		return nil
@@ -88,6 +88,20 @@ func (k *Keeper) Run(ctx context.Context) error {
 			k.keepUp(ctx)
 		}
 	}
+}
+
+// hasFile says whether there is a file to keep. A pipe would be read for ever, and a
+// device be replaced.
+func (k *Keeper) hasFile() bool {
+	if k.o.File == "" {
+		return false
+	}
+	if err := wholefile.Check(k.o.File); err != nil {
+		k.log.Error("persistence file is neither read nor written", "err", err)
+		k.metrics.wrote(false)
+		return false
+	}
+	return true
 }
 
 // tidy removes what a process left behind that was killed while it wrote.

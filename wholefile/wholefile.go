@@ -5,6 +5,7 @@ package wholefile
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,9 +15,24 @@ import (
 	"github.com/pushbridge/pushbridge/osfile"
 )
 
+// ErrNotRegular is what stands behind a name that is a directory, a device or a pipe: it
+// can neither be read to its end nor be replaced.
+var ErrNotRegular = errors.New("this is no regular file")
+
+// Check returns ErrNotRegular for a name of such a thing. There need not be a file yet.
+func Check(file string) error {
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: %w", file, ErrNotRegular)
+	}
+	return nil
+}
+
 // Write puts a file in place. One that is replaced passes its permissions on. ready, if not nil, is called when everything is on disk and
 // only the name is missing.
 func Write(file string, write func(io.Writer) error, ready func() error) (err error) {
+	if err := Check(file); err != nil {
+		return err
+	}
 	dir := filepath.Dir(file)
 	temporary, err := os.CreateTemp(dir, filepath.Base(file)+unfinished)
 	if err != nil {

@@ -60,6 +60,24 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// What is no file is not replaced: a process of root would put one in the place of a
+// device.
+func TestWriteInThePlaceOfOthers(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(os.DevNull, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{dir, link} {
+		if err := WriteBytes(file, []byte("x")); !errors.Is(err, ErrNotRegular) {
+			t.Errorf("%s: got %v", file, err)
+		}
+	}
+	if to, err := os.Readlink(link); to != os.DevNull {
+		t.Errorf("the link is %q %v", to, err)
+	}
+}
+
 // Only what Write may have left of the very file is removed.
 func TestRemoveUnfinished(t *testing.T) {
 	dir := t.TempDir()
