@@ -28,11 +28,12 @@ func (l Labels) Get(name string) string {
 
 // Lookup returns the value of name and whether l has it.
 func (l Labels) Lookup(name string) (string, bool) {
-	i, ok := slices.BinarySearchFunc(l, name, func(a Label, n string) int { return strings.Compare(a.Name, n) })
-	if !ok {
-		return "", false
+	for i := range l { // few
+		if l[i].Name == name {
+			return l[i].Value, true
+		}
 	}
-	return l[i].Value, true
+	return "", false
 }
 
 // Job returns the value of the job label: series of different groups can only

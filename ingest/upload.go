@@ -75,7 +75,7 @@ type upload struct {
 // Read implements io.Reader within the time that the body has left.
 func (u *upload) Read(p []byte) (int, error) {
 	u.asks = false
-	u.allow(u.patience + time.Duration(u.n)*time.Second/slowestUpload - time.Since(u.began))
+	_ = u.conn.SetReadDeadline(u.began.Add(u.patience + time.Duration(u.n)*time.Second/slowestUpload)) // as in allow
 	n, err := u.ReadCloser.Read(p)
 	u.n += int64(n)
 	switch {

@@ -73,31 +73,40 @@ func hasBody(status int) bool {
 // send writes the answer.
 func (a *answer) send(last bool) error {
 	a.WriteHeader(http.StatusOK)
-	a.complete(last)
 	a.statusLine()
-	_ = a.header.Write(&a.out) // a buffer takes everything
+	a.fields(last)
 	a.out.WriteString("\r\n")
 	a.out.Write(a.text)
 	_, err := a.c.Write(a.out.Bytes())
 	return err
 }
 
-// complete adds the headers that net/http adds.
-func (a *answer) complete(last bool) {
+// fields writes those that net/http adds, and those of the handler.
+func (a *answer) fields(last bool) {
 	h := a.header
 	if hasBody(a.status) {
 		_, typed := h["Content-Type"]
 		if !typed && h.Get("Content-Encoding") == "" && len(a.text) > 0 {
-			h["Content-Type"] = []string{http.DetectContentType(a.text)}
+			a.field("Content-Type", http.DetectContentType(a.text))
 		}
-		h["Content-Length"] = []string{strconv.Itoa(len(a.text))}
+		delete(h, "Content-Length")
+		a.field("Content-Length", strconv.Itoa(len(a.text)))
 	}
 	if _, dated := h["Date"]; !dated {
-		h["Date"] = dateNow()
+		a.field("Date", dateNow())
 	}
 	if last {
-		h["Connection"] = []string{"close"}
+		delete(h, "Connection")
+		a.field("Connection", "close")
 	}
+	_ = h.Write(&a.out) // a buffer takes everything
+}
+
+func (a *answer) field(name, value string) {
+	a.out.WriteString(name)
+	a.out.WriteString(": ")
+	a.out.WriteString(value)
+	a.out.WriteString("\r\n")
 }
 
 func (a *answer) statusLine() {
@@ -115,18 +124,18 @@ func (a *answer) statusLine() {
 // date is the value of a Date header, of one second.
 type date struct {
 	second int64
-	header []string
+	text   string
 }
 
 var today atomic.Pointer[date]
 
-// dateNow returns the Date of now, which nobody changes.
-func dateNow() []string {
+// dateNow returns the Date of now.
+func dateNow() string {
 	now := time.Now()
 	if d := today.Load(); d != nil && d.second == now.Unix() {
-		return d.header
+		return d.text
 	}
-	d := &date{second: now.Unix(), header: []string{now.UTC().Format(http.TimeFormat)}}
+	d := &date{second: now.Unix(), text: now.UTC().Format(http.TimeFormat)}
 	today.Store(d)
-	return d.header
+	return d.text
 }

@@ -65,24 +65,21 @@ func (h *head) parseLine(line []byte, path string) bool {
 	} else {
 		return false
 	}
-	if !bytes.HasPrefix(rest, []byte(path)) || bytes.ContainsAny(rest, "?# ") {
-		return false
+	if h.url != nil && h.target == string(rest) {
+		return true
 	}
-	if h.url == nil || h.target != string(rest) {
-		return h.parseTarget(string(rest))
-	}
-	return true
+	return bytes.HasPrefix(rest, []byte(path)) && h.parseTarget(string(rest))
 }
 
 func (h *head) parseTarget(target string) bool {
-	h.target = target
-	if plainPath(target) {
+	h.target, h.url = target, nil
+	switch {
+	case plainPath(target):
 		h.url = &url.URL{Path: target}
-		return true
+	case !strings.ContainsAny(target, "?# "):
+		h.url, _ = url.ParseRequestURI(target) // nil where it cannot be read
 	}
-	var err error
-	h.url, err = url.ParseRequestURI(target)
-	return err == nil
+	return h.url != nil
 }
 
 // plainPath reports whether a path is the same when it is decoded and encoded again.

@@ -392,3 +392,38 @@ func BenchmarkPush(b *testing.B) {
 		})
 	}
 }
+
+// repeating is a connection whose client sends the same requests again and again, and ignores the answers.
+type repeating struct {
+	net.Conn
+	requests [][]byte
+	left     int
+}
+
+func (c *repeating) Read(p []byte) (int, error) {
+	if c.left == 0 {
+		return 0, io.EOF
+	}
+	c.left--
+	return copy(p, c.requests[c.left%len(c.requests)]), nil
+}
+
+func (c *repeating) Write(p []byte) (int, error)     { return len(p), nil }
+func (c *repeating) SetReadDeadline(time.Time) error { return nil }
+func (c *repeating) Close() error                    { return nil }
+func (c *repeating) RemoteAddr() net.Addr            { return &net.TCPAddr{} }
+
+// BenchmarkServe is what a push costs in the lane, without the system.
+func BenchmarkServe(b *testing.B) {
+	l := New(nil, Options{Path: path, IdleTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header()["X-Pushbridge-Push-Id"] = []string{"0123456789abcdef-123456-89abcdef"}
+	})})
+	var requests [][]byte
+	for i := range 2 {
+		target := fmt.Sprintf("/metrics/job/a/instance/%d", i)
+		requests = append(requests, []byte(push(target, "User-Agent: x\r\nAccept-Encoding: gzip\r\n", strings.Repeat("x 1\n", 500))))
+	}
+	b.ReportAllocs()
+	newConn(l, &repeating{requests: requests, left: b.N}).serve()
+}
