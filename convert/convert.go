@@ -32,7 +32,12 @@ type Series struct {
 // Known is what is worked out once of a label set that comes with many records.
 type Known struct {
 	Hash uint64
-	Wire []byte // the labels of a TimeSeries of remote write 1.0
+	Size int    // of the labels in a TimeSeries of remote write 1.0, in bytes
+	Wire []byte // those, where 1.0 is spoken; for 2.0 their places in Symbols, names and values by turns
+
+	// Symbols has each text of the labels once, with those of the record's other series. It is nil
+	// for 1.0, and where there are too many.
+	Symbols *[]string
 }
 
 // FamilyInfo is the metadata of a family. Each component series of a summary or

@@ -152,6 +152,7 @@ func ringToWire(b *testing.B, c Config, size int, room int64) {
 	for n := 0; n+rec.Samples() <= 2000; n += rec.Samples() {
 		r := *rec
 		r.Time += int64(n)
+		r.Labels = groupingKey("job", "bench", "instance", fmt.Sprint(n))
 		records = append(records, &r)
 	}
 	b.ReportAllocs()

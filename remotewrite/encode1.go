@@ -14,7 +14,7 @@ func appendRequest1(dst []byte, series []convert.Series) []byte {
 	for i := range series {
 		s := &series[i]
 		dst = appendLen(dst, 1, sizeSeries1(s))
-		if s.Known != nil {
+		if s.Known != nil && s.Known.Symbols == nil && s.Known.Wire != nil {
 			dst = append(dst, s.Known.Wire...)
 		} else {
 			dst = appendLabels1(dst, s.Labels)
@@ -38,7 +38,7 @@ func native(s *convert.Series) bool { return s.Hist != nil || s.FloatHist != nil
 func sizeSeries1(s *convert.Series) int {
 	var n int
 	if s.Known != nil {
-		n = len(s.Known.Wire)
+		n = s.Known.Size
 	} else {
 		n = sizeLabels1(s.Labels)
 	}

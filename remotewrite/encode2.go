@@ -2,6 +2,7 @@ package remotewrite
 
 import (
 	"encoding/binary"
+	"slices"
 
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
@@ -20,6 +21,12 @@ type encoder2 struct {
 	at      []uint32 // where the fields of each sample begin in body, without what stands before
 
 	templates *templates // nil for none
+
+	// The symbols of the previous series that were known, and which number each has in the table;
+	// 0 where it has none.
+	known   *[]string
+	numbers []uint32
+	packed  []byte // references of the series at hand
 
 	// The previous series. Neighbours in a push have the same label names and
 	// mostly the same values, even the same memory: comparing finds that faster
@@ -66,6 +73,7 @@ func (e *encoder2) reset() {
 	clear(e.last)
 	e.table, e.body, e.at = e.table[:0], e.body[:0], e.at[:0]
 	e.last, e.lastRefs = e.last[:0], e.lastRefs[:0]
+	e.known, e.numbers = nil, e.numbers[:0]
 	e.symbols[""] = 0
 	e.table = appendLen(e.table, 4, 0)
 	e.family, e.meta = convert.FamilyInfo{}, metadata2{}
@@ -83,14 +91,17 @@ func (e *encoder2) ref(s string) uint32 {
 }
 
 func (e *encoder2) add(s *convert.Series) {
-	e.labels(s.Labels)
+	if s.Known != nil && s.Known.Symbols != nil {
+		e.knownLabels(s.Known)
+	} else {
+		e.labels(s.Labels)
+	}
 	e.describe(&s.Family)
-	packed := sizeRefs(e.lastRefs)
 	meta := sizeInt(1, e.meta.typ) + sizeInt(3, e.meta.help) + sizeInt(4, e.meta.unit)
 	start := s.Start
 	var x hist
 	var head histHead
-	n := sizeLen(1, packed) + sizeLen(5, meta)
+	n := sizeLen(1, len(e.packed)) + sizeLen(5, meta)
 	if native(s) {
 		x = histOf(s, start)
 		head = x.head()
@@ -102,7 +113,7 @@ func (e *encoder2) add(s *convert.Series) {
 	n += len(exemplars)
 
 	e.body = appendLen(e.body, 5, n)
-	e.body = appendRefs(e.body, 1, packed, e.lastRefs)
+	e.body = append(appendLen(e.body, 1, len(e.packed)), e.packed...)
 	if native(s) {
 		e.body = append(e.body, exemplars...) // where the generated code has them
 		e.body = x.append(e.body, 3)
@@ -117,7 +128,37 @@ func (e *encoder2) add(s *convert.Series) {
 	e.body = appendInt(e.body, 4, e.meta.unit)
 }
 
-// labels makes lastRefs the references of l: pairs in the order of l, which is
+// knownLabels makes packed the references of the labels of k, as labels does.
+func (e *encoder2) knownLabels(k *convert.Known) {
+	if k.Symbols != e.known {
+		e.turnTo(k.Symbols)
+	}
+	packed, numbers := e.packed[:0], e.numbers
+	for _, place := range k.Wire {
+		if numbers[place] == 0 { // an empty text has 0, and is asked for again
+			numbers[place] = e.ref((*k.Symbols)[place])
+		}
+		packed = binary.AppendUvarint(packed, uint64(numbers[place]))
+	}
+	e.packed = packed
+}
+
+// turnTo makes numbers those of other symbols. Records of one shape have nearly all in common.
+func (e *encoder2) turnTo(symbols *[]string) {
+	same := 0
+	if e.known != nil {
+		same = min(len(*e.known), len(*symbols))
+	}
+	e.numbers = slices.Grow(e.numbers[:same], len(*symbols)-same)[:len(*symbols)]
+	for i, text := range *symbols {
+		if i >= same || text != (*e.known)[i] {
+			e.numbers[i] = 0
+		}
+	}
+	e.known = symbols
+}
+
+// labels makes packed the references of l: pairs in the order of l, which is
 // that of the strings (rule M2-1).
 func (e *encoder2) labels(l []group.Label) {
 	for i := range l {
@@ -135,6 +176,10 @@ func (e *encoder2) labels(l []group.Label) {
 	}
 	clear(e.last[len(l):])
 	e.last, e.lastRefs = e.last[:len(l)], e.lastRefs[:2*len(l)]
+	e.packed = e.packed[:0]
+	for _, r := range e.lastRefs {
+		e.packed = binary.AppendUvarint(e.packed, uint64(r))
+	}
 }
 
 // describe makes meta the metadata of f, which goes with every series (rule

@@ -19,6 +19,8 @@ type face struct {
 	bytes  int64
 	used   bool // since the last sweep
 	unlike bool // no two of those that are sent have the same labels
+
+	symbols int // see number
 }
 
 // faceKey is what decides the label sets that convert.Append makes, and their order.
@@ -180,12 +182,56 @@ func newFace(k *faceKey, series []convert.Series, r *relabeler) *face {
 			continue
 		}
 		s.labels = slices.Clone(l)
-		s.Hash = hashLabels(l)
-		s.Wire = appendLabels1(make([]byte, 0, sizeLabels1(l)), l)
+		s.Hash, s.Size = hashLabels(l), sizeLabels1(l)
+	}
+	if k.options.Typed {
+		x.number()
+	} else {
+		x.write()
 	}
 	x.bytes = x.size(len(r.rules) > 0)
 	x.unlike = x.allUnlike()
 	return x
+}
+
+// write keeps the bytes of labels in 1.0.
+func (x *face) write() {
+	for i := range x.series {
+		if s := &x.series[i]; !s.dropped {
+			s.Wire = appendLabels1(make([]byte, 0, s.Size), s.labels)
+		}
+	}
+}
+
+// number keeps which texts labels consist of, if there are so few that a byte can tell which: of a
+// record with more, requests come again as a whole, see template.
+func (x *face) number() {
+	var symbols []string
+	places := map[string]int{}
+	place := func(text string) byte {
+		at, ok := places[text]
+		if !ok {
+			at = len(symbols)
+			places[text], symbols = at, append(symbols, text)
+		}
+		return byte(at)
+	}
+	wires := make([][]byte, len(x.series))
+	for i := range x.series {
+		l := x.series[i].labels
+		wires[i] = make([]byte, 0, 2*len(l))
+		for j := range l {
+			wires[i] = append(wires[i], place(l[j].Name), place(l[j].Value))
+		}
+		if len(symbols) > 1<<8 {
+			return
+		}
+	}
+	symbols = slices.Clip(symbols)
+	for i := range x.series {
+		x.series[i].Wire, x.series[i].Symbols = wires[i], &symbols
+	}
+	x.symbols = len(symbols)
 }
 
 // allUnlike may say no where a hash comes twice.
@@ -205,11 +251,12 @@ func (x *face) allUnlike() bool {
 // labels, but that of which relabelling made new strings.
 func (x *face) size(made bool) int64 {
 	n := unsafe.Sizeof(*x) + uintptr(len(x.members))*(unsafe.Sizeof(group.Member{})+unsafe.Sizeof(group.Part{}))
+	n += uintptr(x.symbols) * unsafe.Sizeof("")
 	for i := range x.series {
 		s := &x.series[i]
 		n += unsafe.Sizeof(*s) + uintptr(len(s.labels))*unsafe.Sizeof(group.Label{}) + uintptr(len(s.Wire))
 		if made {
-			n += uintptr(len(s.Wire))
+			n += uintptr(s.Size)
 		}
 	}
 	return int64(n)

@@ -130,6 +130,43 @@ func compareFaces(t *testing.T, d *Destination, records []*group.Record) (hits i
 	return hits
 }
 
+// TestFacesTogether: records whose faces are known go into one request as others do, whatever shapes
+// they have, and in the other protocol too.
+func TestFacesTogether(t *testing.T) {
+	g := newRig(t, rigOptions{})
+	d := g.destination(configFor(t, "http://localhost/"), Options{})
+	g.start()
+	var records []*group.Record
+	for i, size := range []int{20, 20, 3, 20, 600, 3, 50, 20} { // the one of 600 has more texts than can be numbered
+		r := *benchRecord(t, size)
+		r.Labels, r.Time = groupingKey("job", "together", "instance", fmt.Sprint(i%5)), r.Time+int64(i)
+		records = append(records, &r)
+	}
+	for _, p := range []Protocol{Protocol1, Protocol2} {
+		known, plain := newStage(d), newStage(d)
+		plain.faces.room = &faceRoom{}
+		var e encoder2
+		for round := range 4 {
+			var got, want []convert.Series
+			for _, r := range records {
+				got = known.convert(got, &loaded{item: item{record: r}, from: len(got)}, p)
+				want = plain.convert(want, &loaded{item: item{record: r}, from: len(want)}, p)
+			}
+			if round > 1 && got[0].Known == nil {
+				t.Errorf("%s, round %d: the first record has no face", p, round)
+			}
+			if !bytes.Equal(appendRequest1(nil, got), appendRequest1(nil, want)) {
+				t.Errorf("%s, round %d: another request of 1.0", p, round)
+			}
+			if !bytes.Equal(e.append(nil, got), new(encoder2).append(nil, want)) {
+				t.Errorf("%s, round %d: another request of 2.0", p, round)
+			}
+			known.reset()
+			plain.reset()
+		}
+	}
+}
+
 func convertAlone(s *stage, r *group.Record, p Protocol) ([]convert.Series, outcome) {
 	l := loaded{item: item{record: r}}
 	return s.convert(nil, &l, p), l.drops
