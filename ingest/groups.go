@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,7 +57,10 @@ func (h *Handler) deleteMatched(w http.ResponseWriter, r *http.Request) {
 
 // groupsQuery reads what a request selects, and whether it only asks.
 func groupsQuery(r *http.Request) (selectors []group.Matchers, dryRun bool, err error) {
-	query := r.URL.Query()
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil { // what is left of it could be everything but dry_run
+		return nil, false, queryErrorf("the query cannot be read: %w", err)
+	}
 	for _, text := range query["match[]"] {
 		m, err := group.ParseMatchers(text)
 		if err != nil {

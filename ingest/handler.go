@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -170,9 +171,9 @@ func (h *Handler) groupingKey(r *http.Request) (group.Labels, error) {
 // ttlOf is how long the group lives after this push: ?ttl=26h, or what the rules
 // say.
 func (h *Handler) ttlOf(r *http.Request, key group.Labels) (time.Duration, error) {
-	var q url.Values
-	if r.URL.RawQuery != "" {
-		q = r.URL.Query()
+	q, err := queryOf(r)
+	if err != nil {
+		return 0, err
 	}
 	if !q.Has("ttl") {
 		return h.gateway.State().Rules().Of(key).TTL, nil
@@ -182,6 +183,20 @@ func (h *Handler) ttlOf(r *http.Request, key group.Labels) (time.Duration, error
 		return 0, queryErrorf("ttl in the query: %w", err)
 	}
 	return time.Duration(ttl), nil
+}
+
+// queryOf returns what the query of a push says. One that cannot be read as a whole is only
+// refused where it may be about the push: a Pushgateway looks at none.
+func queryOf(r *http.Request) (url.Values, error) {
+	raw := r.URL.RawQuery
+	if raw == "" {
+		return nil, nil
+	}
+	q, err := url.ParseQuery(raw)
+	if err != nil && (strings.Contains(raw, "ttl=") || strings.Contains(raw, "wait=")) {
+		return nil, queryErrorf("the query cannot be read: %w", err)
+	}
+	return q, nil
 }
 
 // fail sets the failure time of a group whose push was refused with why, and

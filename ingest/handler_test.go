@@ -452,6 +452,9 @@ func TestTTL(t *testing.T) {
 		{"not a duration", "?ttl=soon", 0, "ttl in the query: not a valid duration string"},
 		{"empty", "?ttl=", 0, "ttl in the query: empty duration string"},
 		{"negative", "?ttl=-1h", 0, "ttl in the query"},
+		{"a semicolon behind it", "?ttl=26h;x=y", 0, "the query cannot be read: invalid semicolon separator in query"},
+		{"an escape that is none", "?ttl=%zz", 0, "the query cannot be read: invalid URL escape"},
+		{"something else that cannot be read", "?x=%zz", time.Hour, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			g := newRig(t, Options{})

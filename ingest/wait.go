@@ -39,12 +39,9 @@ type wait struct {
 
 // waitOf reads the query of a push.
 func (h *Handler) waitOf(r *http.Request) (wait, error) {
-	if r.URL.RawQuery == "" {
-		return wait{}, nil
-	}
-	q := r.URL.Query()
-	if !q.Has("wait") {
-		return wait{}, nil
+	q, err := queryOf(r)
+	if err != nil || !q.Has("wait") {
+		return wait{}, err
 	}
 	what, destination, named := strings.Cut(q.Get("wait"), ":")
 	if what != "delivered" || named && destination == "" {
