@@ -122,7 +122,8 @@ func runCommand(ctx context.Context, commands []*cli.Command, args []string, get
 			return err
 		}
 	}
-	return newApp(commands, stdout, stderr).RunContext(ctx, line.normal(program))
+	named := findCommand(commands, line.path[0])
+	return newApp([]*cli.Command{named}, stdout, stderr).RunContext(ctx, line.normal(program))
 }
 
 // pushes reports whether c pushes, to a gateway that the environment of a crontab or a
