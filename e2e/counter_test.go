@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -11,9 +12,7 @@ import (
 	"time"
 
 	"github.com/golang/snappy"
-	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/prompb"
-	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 )
 
 // counter is a remote-write receiver, 1.0 and 2.0, that counts and forgets: it costs
@@ -65,47 +64,31 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *counter) take1(raw []byte) error {
-	var req prompb.WriteRequest
-	if err := req.Unmarshal(raw); err != nil {
-		return err
-	}
-	for _, ts := range req.Timeseries {
-		for _, l := range ts.Labels {
-			if l.Name == "__name__" && strings.HasPrefix(l.Value, c.prefix) {
-				c.count(ts.Samples)
-				if c.judge != nil {
-					c.judge.see(ts.Labels, ts.Samples)
-				}
+	if c.judge != nil {
+		var req prompb.WriteRequest
+		if err := req.Unmarshal(raw); err != nil {
+			return err
+		}
+		for _, ts := range req.Timeseries {
+			if name := slices.IndexFunc(ts.Labels, func(l prompb.Label) bool { return l.Name == "__name__" }); name >= 0 && strings.HasPrefix(ts.Labels[name].Value, c.prefix) {
+				c.judge.see(ts.Labels, ts.Samples)
 			}
 		}
 	}
-	return nil
+	t, err := tally1(raw, []byte(c.prefix))
+	c.count(t)
+	return err
 }
 
 // take2 counts only; nobody looks at single series here.
 func (c *counter) take2(w http.ResponseWriter, raw []byte) error {
-	var req writev2.Request
-	if err := req.Unmarshal(raw); err != nil {
-		return err
-	}
-	n := 0
-	for _, ts := range req.Timeseries {
-		n += len(ts.Samples)
-		for i := 0; i+1 < len(ts.LabelsRefs); i += 2 {
-			if req.Symbols[ts.LabelsRefs[i]] == "__name__" && strings.HasPrefix(req.Symbols[ts.LabelsRefs[i+1]], c.prefix) {
-				c.samples.Add(int64(len(ts.Samples)))
-			}
-		}
-	}
-	w.Header().Set("X-Prometheus-Remote-Write-Samples-Written", strconv.Itoa(n))
-	return nil
+	t, err := tally2(raw, []byte(c.prefix))
+	c.count(t)
+	w.Header().Set("X-Prometheus-Remote-Write-Samples-Written", strconv.Itoa(t.all))
+	return err
 }
 
-func (c *counter) count(samples []prompb.Sample) {
-	c.samples.Add(int64(len(samples)))
-	for _, s := range samples {
-		if value.IsStaleNaN(s.Value) {
-			c.markers.Add(1)
-		}
-	}
+func (c *counter) count(t tally) {
+	c.samples.Add(int64(t.counted))
+	c.markers.Add(int64(t.markers))
 }
