@@ -184,10 +184,8 @@ func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) e
 	case it.Seq <= s.doubtful:
 		out.kind = careful
 	}
-	if x.renaming {
-		if err := x.put(ctx, s, x.endedBefore(out)); err != nil {
-			return err
-		}
+	if err := x.endedBefore(ctx, s, out); err != nil {
+		return err
 	}
 	if err := x.put(ctx, s, out); err != nil {
 		return err
@@ -197,14 +195,25 @@ func (x *dispatcher) record(ctx context.Context, it queue.Item[*group.Record]) e
 }
 
 // endedBefore ends what a record ends under the names of before. It goes out in front of
-// the record: once that is acknowledged, nobody would come back for it.
-func (x *dispatcher) endedBefore(of item) item {
+// the record: once that is acknowledged, nobody would come back for it. Under each of the
+// names by itself: of what may have been sent, some may not know the newest.
+func (x *dispatcher) endedBefore(ctx context.Context, s *shard, of item) error {
+	if !x.renaming {
+		return nil
+	}
 	out := item{record: of.record, seq: of.seq, kind: ephemeral, aside: endedAside, owed: true}
-	out.samples = x.d.samplesAside(of.record, endedAside)
+	for i := range of.record.Ended {
+		out.samples += of.record.Ended[i].Samples()
+	}
 	if of.kind == careful {
 		out.kind = repeated
 	}
-	return out
+	for out.former = range x.d.o.Former {
+		if err := x.put(ctx, s, out); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mark notes that a refresh follows. What is not handed out yet is behind the position of

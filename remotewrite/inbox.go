@@ -34,6 +34,7 @@ type item struct {
 	bytes   int  // record.Size()
 	owed    bool // belongs to a state that the destination is owed: see debt
 	aside   aside
+	former  int // of endedAside: under which names of before
 
 	// mark tells the series of this record from those of others that are converted
 	// beside it: convert.Series.Record.

@@ -91,32 +91,20 @@ type aside uint8
 const (
 	nothingAside aside = iota
 	stateAside         // ends what the group was sent as before, and is not any more
-	endedAside         // only ends what the record ended, under its names of before
+	endedAside         // only ends what the record ended, under one of its names of before
 )
-
-// samplesAside is how many samples the markers of a record are, as a bound: those
-// that are not needed are counted as such.
-func (d *Destination) samplesAside(r *group.Record, a aside) int {
-	n := 0
-	switch a {
-	case stateAside:
-		n = r.Samples()
-	case endedAside:
-		for i := range r.Ended {
-			n += r.Ended[i].Samples()
-		}
-	case nothingAside:
-	}
-	return n * len(d.o.Former)
-}
 
 // endFormer appends to live, which begins at from with what the group is sent as
 // now, a marker for each series that it was sent as before.
 func (s *stage) endFormer(live []convert.Series, l *loaded, p Protocol) []convert.Series {
 	ended := s.ended[:0]
 	o := s.d.convertOptions(p)
-	for i := range s.formers {
-		f := &s.formers[i]
+	formers := s.formers
+	if l.item.aside == endedAside {
+		formers = formers[l.item.former:][:1]
+	}
+	for i := range formers {
+		f := &formers[i]
 		n := len(ended)
 		var skipped convert.Skipped
 		if l.item.aside == stateAside {
@@ -150,7 +138,7 @@ func (l *loaded) markersOf(series []convert.Series, from int) []convert.Series {
 	return kept
 }
 
-// endedOnly converts only what a record ended, under its names of before.
+// endedOnly converts only what a record ended, under one of its names of before.
 func (s *stage) endedOnly(series []convert.Series, l *loaded, p Protocol) []convert.Series {
 	o := s.d.convertOptions(p)
 	var sent outcome // with the record itself

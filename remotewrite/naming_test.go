@@ -18,20 +18,26 @@ import (
 // before. It waits until what has other names is ended.
 func renamedLife(t *testing.T, dir string, r *receiver, change func(*Config, *Options), before ...Naming) *life {
 	t.Helper()
-	c := configFor(t, "http://receiver/")
-	c.ProtobufMessage, c.Metadata.Send = Message1, false
-	o := Options{Transport: r, Formers: Formers{Former: before}}
-	change(&c, &o)
-	l := &life{dir: dir, rig: newRig(t, rigOptions{dir: dir, disk: disk.Options{Fsync: disk.Off, MinFreeBytes: -1}})}
 	ended := make(chan struct{})
-	o.FormerEnded = func() { close(ended) }
-	l.d = l.destination(c, o)
-	l.start()
-	l.stop = running(t, l.d)
+	l := renamingLife(t, dir, r, change, func() { close(ended) }, before...)
 	if len(before) > 0 {
 		<-ended
 	}
 	settled(t, l.d)
+	return l
+}
+
+// renamingLife is one that does not wait.
+func renamingLife(t *testing.T, dir string, r *receiver, change func(*Config, *Options), ended func(), before ...Naming) *life {
+	t.Helper()
+	c := configFor(t, "http://receiver/")
+	c.ProtobufMessage, c.Metadata.Send = Message1, false
+	o := Options{Transport: r, Formers: Formers{Former: before, FormerEnded: ended}}
+	change(&c, &o)
+	l := &life{dir: dir, rig: newRig(t, rigOptions{dir: dir, disk: disk.Options{Fsync: disk.Off, MinFreeBytes: -1}})}
+	l.d = l.destination(c, o)
+	l.start()
+	l.stop = running(t, l.d)
 	return l
 }
 
@@ -146,16 +152,8 @@ func TestBacklogEndsOverARestart(t *testing.T) {
 			}
 			return reply{}
 		}
-		l = &life{dir: dir, rig: newRig(t, rigOptions{dir: dir, disk: disk.Options{Fsync: disk.Off, MinFreeBytes: -1}})}
-		c := configFor(t, "http://receiver/")
-		c.ProtobufMessage, c.Metadata.Send = Message1, false
-		o := Options{Transport: r, Formers: Formers{Former: []Naming{was}}}
-		o.FormerEnded = func() { t.Error("the names of before count as ended") }
-		cluster("b")(&c, &o)
-		l.d = l.destination(c, o)
-		l.start()
-		l.stop = running(t, l.d)
 		had := len(r.all())
+		l = renamingLife(t, dir, r, cluster("b"), func() { t.Error("the names of before count as ended") }, was)
 		await(t, "refused", func() bool { return len(r.all()) > had+1 })
 		l.end()
 
@@ -163,6 +161,35 @@ func TestBacklogEndsOverARestart(t *testing.T) {
 		l = renamedLife(t, dir, r, cluster("b"), was)
 		same(t, []string{"m{cluster=a,job=j} 1", "m{cluster=a,job=j} stale", "m{cluster=b,job=j} stale"}, r.got())
 		l.end()
+	})
+}
+
+// Markers under one name of before that may have arrived are never in one request with
+// those under another (promise P2).
+func TestBacklogEndsUnderEachNameByItself(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a")
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{}
+		l := renamedLife(t, dir, r, cluster("a"))
+		l.put("m 1", "job", "j")
+		settled(t, l.d)
+		a := NamingOf(&l.d.config, &l.d.o)
+		l.stop()
+		l.delete("job", "j")
+		l.rig.stop()
+
+		r.answer = func(*request, int) reply { return reply{lost: true} }
+		had := len(r.all())
+		l = renamingLife(t, dir, r, cluster("b"), func() {}, a)
+		await(t, "sent", func() bool { return len(r.all()) > had })
+		b := NamingOf(&l.d.config, &l.d.o)
+		l.end()
+
+		r.answer = nil
+		l = renamedLife(t, dir, r, cluster("c"), a, b)
+		same(t, []string{"m{cluster=a,job=j} 1", "m{cluster=a,job=j} stale", "m{cluster=b,job=j} stale", "m{cluster=c,job=j} stale"}, r.got())
+		l.end()
+		noProblems(t, r)
 	})
 }
 

@@ -93,7 +93,9 @@ func (x *dispatcher) oweNames() {
 	x.owed = restating{
 		ask: x.d.o.State,
 		items: func(r *group.Record) []item {
-			return []item{{record: r, samples: r.Samples() + x.d.samplesAside(r, stateAside), owed: true, aside: stateAside}}
+			n := r.Samples()
+			markers := n * len(x.d.o.Former) // at most: those that are not needed are counted as such
+			return []item{{record: r, samples: n + markers, owed: true, aside: stateAside}}
 		},
 		done: func(state *Restatement, _ int) {
 			x.renaming = false
