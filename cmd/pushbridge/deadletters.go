@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -161,8 +162,13 @@ func replayLetters(c *cli.Context, p lettersPlace) error {
 		_, err = fmt.Fprintln(c.App.Writer, "dead letters are being sent once more; dead-letters list shows what is left")
 		return errors.Join(err, body.Close())
 	}
-	if _, err := p.view(); err != nil {
+	s, err := p.view()
+	if err != nil {
 		return err
+	}
+	of := func(x deadletter.Summary) bool { return x.Destination == p.destination }
+	if p.destination != "" && !slices.ContainsFunc(s.Summaries(), of) {
+		return fmt.Errorf("%s holds no dead letters of destination %q, and never did", p.at, p.destination)
 	}
 	if err := deadletter.Ask(p.at, p.destination); err != nil {
 		return err
@@ -179,6 +185,6 @@ func replayLetters(c *cli.Context, p lettersPlace) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintln(c.App.Writer, "dead letters are being sent once more; dead-letters list shows what is left")
+	_, err = fmt.Fprintln(c.App.Writer, "dead letters are being sent once more; dead-letters list shows what is left")
 	return err
 }
