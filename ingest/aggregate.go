@@ -35,10 +35,9 @@ func pushName(r *http.Request) string {
 // answeredBefore reports whether a client that adds sends the id that this gateway gave
 // the push when it was kept.
 func (h *Handler) answeredBefore(r *http.Request, c group.Change) (gateway.PushID, bool) {
-	text := r.Header.Get(gateway.PushIDHeader)
-	if c.How == nil || text == "" {
+	if c.How == nil {
 		return gateway.PushID{}, false
 	}
-	id, err := h.gateway.Find(text)
+	id, err := h.gateway.Find(r.Header.Get(gateway.PushIDHeader))
 	return id, err == nil && id.Job == group.HashJob(c.Labels.Job())
 }

@@ -37,7 +37,7 @@ type shapeCache struct {
 
 // knownBody is how the values of a body become those of a part.
 type knownBody struct {
-	shape   *group.Shape
+	shape   atomic.Pointer[group.Shape]
 	slots   []slot
 	created []createdSlots
 	size    int64
@@ -95,7 +95,9 @@ func (c *shapeCache) part(f scanner, body []byte, full func([]byte) (*group.Part
 	known, again := c.look(h)
 	if known != nil {
 		if p := known.part(s.values); p != nil {
-			c.hits.Add(1)
+			if c.hits.Add(1)%shareEvery == 0 {
+				known.shape.Store(c.share(p.Shape))
+			}
 			return p, nil
 		}
 	}
@@ -104,17 +106,22 @@ func (c *shapeCache) part(f scanner, body []byte, full func([]byte) (*group.Part
 	if err == nil && again {
 		if known := learn(f, s, body, p, full); known != nil {
 			p.Shape = c.share(p.Shape)
-			known.shape = p.Shape
+			known.shape.Store(p.Shape)
 			c.keep(h, known)
 		}
 	}
 	return p, err
 }
 
+// shareEvery is how many hits lie between two questions whether the state has a shape of its own by
+// now: a body may have come again before it was there, and each push of it would be compared with
+// that shape, series by series.
+const shareEvery = 64
+
 // part returns the part with these values, nil when one of them would make
 // another shape of the body.
 func (k *knownBody) part(values []uint64) *group.Part {
-	p := &group.Part{Shape: k.shape, Values: make([]uint64, len(k.slots))}
+	p := &group.Part{Shape: k.shape.Load(), Values: make([]uint64, len(k.slots))}
 	for i, s := range k.slots {
 		v, ok := s.of(values)
 		if !ok {
@@ -157,7 +164,8 @@ func learn(f scanner, s *takenApart, body []byte, p *group.Part, full func([]byt
 	if err != nil || !probed.Shape.Equal(p.Shape) || len(probed.Times) > 0 || len(probed.Created) != len(p.Created) {
 		return nil
 	}
-	k := &knownBody{shape: p.Shape, slots: make([]slot, len(p.Values))}
+	k := &knownBody{slots: make([]slot, len(p.Values))}
+	k.shape.Store(p.Shape)
 	for i, v := range probed.Values {
 		k.slots[i] = s.slotOf(v, p.Values[i])
 	}
@@ -232,7 +240,7 @@ func (c *shapeCache) cameLocked(h skeletonHash) bool {
 
 // keep takes a body in.
 func (c *shapeCache) keep(h skeletonHash, k *knownBody) {
-	k.size = int64(16*len(k.slots)+40*len(k.created)+k.shape.Bytes()) + knownBodyCost
+	k.size = int64(16*len(k.slots)+40*len(k.created)+k.shape.Load().Bytes()) + knownBodyCost
 	if k.size > c.limit/4 {
 		return
 	}

@@ -179,6 +179,41 @@ func TestShapeCache_Kept(t *testing.T) {
 }
 
 // TestShapeCache_RefusedText: a text that is refused is refused each time.
+// TestShapeCache_Shared: a body that came again before the state had its shape takes that over later.
+func TestShapeCache_Shared(t *testing.T) {
+	full, _ := fullParts()
+	text := []byte("a 1\nb{x=\"y\"} 2.5\n")
+	first, err := full(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := false
+	c := newShapeCache(1<<20, func(s *group.Shape) *group.Shape {
+		if has {
+			return first.Shape
+		}
+		return s
+	})
+	push := func() *group.Shape {
+		p, err := c.part(textScanner{}, text, full)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Shape
+	}
+	push()
+	if learnt := push(); learnt == first.Shape || push() != learnt {
+		t.Fatal("the body is not known by its own shape")
+	}
+	has = true
+	for range shareEvery {
+		push()
+	}
+	if push() != first.Shape {
+		t.Errorf("after %d pushes the body has a shape beside that of the state", shareEvery)
+	}
+}
+
 func TestShapeCache_RefusedText(t *testing.T) {
 	c := newTestCache(1 << 20)
 	refused := errors.New("refused")

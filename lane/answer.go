@@ -86,7 +86,7 @@ func (a *answer) fields(last bool) {
 	h := a.header
 	if hasBody(a.status) {
 		_, typed := h["Content-Type"]
-		if !typed && h.Get("Content-Encoding") == "" && len(a.text) > 0 {
+		if len(a.text) > 0 && !typed && h.Get("Content-Encoding") == "" {
 			a.field("Content-Type", http.DetectContentType(a.text))
 		}
 		delete(h, "Content-Length")

@@ -119,7 +119,7 @@ func inOrder(series []convert.Series, time int64) {
 
 // exemplars leaves those that are to be sent.
 func (s *stage) exemplars(series []convert.Series) {
-	m, limit := s.d.metrics, s.d.now().Add(group.MaxAhead).UnixMilli()
+	m := s.d.metrics
 	for i := range series {
 		x := &series[i]
 		switch {
@@ -127,7 +127,7 @@ func (s *stage) exemplars(series []convert.Series) {
 		case !s.d.config.SendExemplars:
 			x.Exemplars = nil
 		default:
-			f := s.sent.filter(x, limit)
+			f := s.sent.filter(x, s.d.now().Add(group.MaxAhead).UnixMilli())
 			x.Exemplars = f.fresh
 			m.duplicates.Add(float64(f.repeats))
 			m.exemplars.dropped.WithLabelValues(clockAhead.String()).Add(float64(f.ahead))
