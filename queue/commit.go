@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"runtime"
 	"time"
 )
 
@@ -110,9 +111,11 @@ func (c *committer[R]) syncTicks() *time.Ticker {
 }
 
 // commitQueued commits until nothing is queued. What is appended meanwhile makes the
-// next batch: that is what shares an fsync. See company for the wait before it.
+// next batch: that is what shares an fsync. Who is about to append comes first, as far as there
+// is work for the processor; see company for the wait before that.
 func (c *committer[R]) commitQueued() {
 	for c.gather() {
+		runtime.Gosched()
 		batch := c.l.intake.take(maxBatchBytes)
 		if len(batch) == 0 {
 			return

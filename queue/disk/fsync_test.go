@@ -3,6 +3,7 @@ package disk
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -57,6 +58,29 @@ func TestFsyncsPerAppend(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Those who have something to append already share the first fsync, too.
+func TestReadyOnesShareAnFsync(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		const rounds = 40
+		sim, l, stop := startTimed(t, time.Millisecond)
+		begun := sim.synced()
+		for range rounds {
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() { add(t, l, rec{Body: "one push"}) })
+			}
+			wg.Wait()
+			time.Sleep(time.Second) // so that nobody has company
+		}
+		// Without waiting it would be two each time. The runtime takes one of 61 goroutines out of turn.
+		if n := sim.synced() - begun; n > rounds+rounds/2 {
+			t.Errorf("%d fsyncs for %d times 8 appends at once", n, rounds)
+		}
+		stop()
+	})
 }
 
 // Who appends now and then waits for the disk, and hardly ever for somebody who does not come.
