@@ -3,7 +3,6 @@ package remotewrite
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -190,7 +189,7 @@ func (c *Config) SetDirectory(dir string) { c.HTTPClient.SetDirectory(dir) }
 func (c *Config) Validate() error {
 	for _, check := range []func() error{
 		c.validateURL, c.validateMessage, c.validateHeaders, c.validateRelabel,
-		c.HTTPClient.Validate, c.Queue.validate, c.validateMetadata, c.validateAuth,
+		c.HTTPClient.Validate, c.Queue.validate, c.validateMetadata, c.validateAuth, c.validateHeaderValues,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -220,21 +219,6 @@ func (c *Config) validateMessage() error {
 		return nil
 	}
 	return fmt.Errorf("protobuf_message %q: must be %s or %s, or absent to negotiate", string(c.ProtobufMessage), Message1, Message2)
-}
-
-// validateHeaders refuses headers that the protocol or the auth settings own
-// (rule H-4). The http client checks http_headers by the same list.
-func (c *Config) validateHeaders() error {
-	for name := range c.Headers {
-		key := http.CanonicalHeaderKey(name)
-		if key == "Authorization" {
-			return errors.New("headers: Authorization must be set by basic_auth, authorization, oauth2 or sigv4")
-		}
-		if _, ok := promconfig.ReservedHeaders[key]; ok {
-			return fmt.Errorf("headers: %s is a reserved header, it must not be changed", name)
-		}
-	}
-	return nil
 }
 
 func (c *Config) validateRelabel() error {
