@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/pushbridge/pushbridge/deadletter"
@@ -109,7 +110,12 @@ func (s *server) replayCommand(w http.ResponseWriter, r *http.Request) {
 		answerForeign(w)
 		return
 	}
-	n, err := s.destinations.replay(r.URL.Query().Get("destination"))
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil { // what is left of it could mean all destinations
+		answerError(w, http.StatusBadRequest, "bad_data", fmt.Errorf("the query cannot be read: %w", err))
+		return
+	}
+	n, err := s.destinations.replay(query.Get("destination"))
 	if err != nil {
 		answerError(w, http.StatusNotFound, "not_found", err)
 		return
