@@ -163,13 +163,21 @@ func (o *outcome) settle(seq uint64, err error) {
 
 // wait returns when every record is settled, or ctx ends.
 func (o *outcome) wait(ctx context.Context) error {
+	if ctx.Done() == nil { // as that of a plain push
+		<-o.done
+		return o.err()
+	}
 	select {
 	case <-o.done:
-		if err := o.failed.Load(); err != nil {
-			return *err
-		}
-		return nil
+		return o.err()
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the change to be kept: %w", context.Cause(ctx))
 	}
+}
+
+func (o *outcome) err() error {
+	if err := o.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -186,6 +187,7 @@ func (c *conn) rest() bool {
 	c.buf = c.room[:copy(c.room[:], c.buf)]
 	c.further = true
 	c.state.Store(idle)
+	runtime.Gosched() // the client may have sent more by then, and need not be waited for
 	return !c.l.stopping.Load()
 }
 

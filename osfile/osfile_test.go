@@ -80,3 +80,19 @@ func TestSpace(t *testing.T) {
 		t.Errorf("of a directory that is not there: %v", err)
 	}
 }
+
+func TestSyncData(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := SyncData(f); err != nil {
+		t.Error(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := SyncData(f); err == nil {
+		t.Error("a closed file: no error")
+	}
+}

@@ -136,6 +136,9 @@ func (osFS) Create(name string) (file, error) { return open1(name, os.O_RDWR|os.
 func (osFS) Rename(from, to string) error     { return os.Rename(from, to) }
 func (osFS) Remove(name string) error         { return os.Remove(name) }
 
+// Sync implements file.
+func (f osFile) Sync() error { return osfile.SyncData(f.File) }
+
 func (osFS) SyncDir(dir string) error { return osfile.SyncDir(dir) }
 
 func (osFS) Space(dir string) (free, size int64, err error) { return osfile.Space(dir) }
