@@ -359,10 +359,8 @@ func (s *Store) IDs(destination, reason string) []uint64 {
 
 // Read returns a letter, with its samples. One that has gone is an error.
 func (s *Store) Read(id uint64) (Letter, error) {
-	s.mu.Lock()
-	e := s.index.letters[id]
-	s.mu.Unlock()
-	if e == nil {
+	e, ok := s.entry(id)
+	if !ok {
 		return Letter{}, fs.ErrNotExist
 	}
 	f, err := osfile.OpenFile(s.path(e.file), os.O_RDONLY, 0)
@@ -381,6 +379,17 @@ func (s *Store) Read(id uint64) (Letter, error) {
 	l, err := letterOf(fr)
 	l.Tried = e.tried
 	return l, err
+}
+
+// entry returns what is known of a letter at this moment.
+func (s *Store) entry(id uint64) (entry, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.index.letters[id]
+	if e == nil {
+		return entry{}, false
+	}
+	return *e, true
 }
 
 // letterOf reads the letter of a frame, or what is left of letters.

@@ -170,6 +170,35 @@ func TestRedeem(t *testing.T) {
 	}}, sums)
 }
 
+// A letter can be read, with all that was written of it, while it is sent once more.
+func TestReadWhileTried(t *testing.T) {
+	s := open(t, t.TempDir())
+	put(t, s, letter("one", 0, 1, 1, "body"))
+	ids := s.IDs("one", "")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 100 {
+			if err := s.Try(ids, i%2 == 0); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for read := true; read; {
+		select {
+		case <-done:
+			read = false
+		default:
+		}
+		if l, err := s.Read(ids[0]); err != nil || string(l.Body) != "body" {
+			t.Fatalf("read %q, %v", l.Body, err)
+		}
+	}
+	if l, _ := s.Read(ids[0]); l.Tried {
+		t.Error("what was said last does not hold")
+	}
+}
+
 // TestBound is promise 4: the oldest go first and are counted, and what was redeemed
 // before is still known when the files that said so are gone.
 func TestBound(t *testing.T) {
