@@ -132,20 +132,27 @@ func TestBacklogEndsUnderItsNamesOfBefore(t *testing.T) {
 	})
 }
 
+// endedUnheard sends a group as cluster a, and ends it while nothing is sent. It returns the
+// names that it had.
+func endedUnheard(t *testing.T, dir string, r *receiver) Naming {
+	t.Helper()
+	l := renamedLife(t, dir, r, cluster("a"))
+	l.put("m 1", "job", "j")
+	settled(t, l.d)
+	was := NamingOf(&l.d.config, &l.d.o)
+	l.stop()
+	l.delete("job", "j")
+	l.rig.stop()
+	return was
+}
+
 // A receiver that refuses the markers under the names of before, and a restart meanwhile,
 // do not keep what ended in the backlog from ending: it is owed until it was sent.
 func TestBacklogEndsOverARestart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a")
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{}
-		l := renamedLife(t, dir, r, cluster("a"))
-		l.put("m 1", "job", "j")
-		settled(t, l.d)
-		was := NamingOf(&l.d.config, &l.d.o)
-		l.stop()
-		l.delete("job", "j")
-		l.rig.stop()
-
+		was := endedUnheard(t, dir, r)
 		r.answer = func(q *request, _ int) reply {
 			if slices.ContainsFunc(q.samples, func(s sample) bool { return strings.Contains(s.series, "cluster=a") }) {
 				return reply{status: 503}
@@ -153,7 +160,7 @@ func TestBacklogEndsOverARestart(t *testing.T) {
 			return reply{}
 		}
 		had := len(r.all())
-		l = renamingLife(t, dir, r, cluster("b"), func() { t.Error("the names of before count as ended") }, was)
+		l := renamingLife(t, dir, r, cluster("b"), func() { t.Error("the names of before count as ended") }, was)
 		await(t, "refused", func() bool { return len(r.all()) > had+1 })
 		l.end()
 
@@ -170,17 +177,10 @@ func TestBacklogEndsUnderEachNameByItself(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a")
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{}
-		l := renamedLife(t, dir, r, cluster("a"))
-		l.put("m 1", "job", "j")
-		settled(t, l.d)
-		a := NamingOf(&l.d.config, &l.d.o)
-		l.stop()
-		l.delete("job", "j")
-		l.rig.stop()
-
+		a := endedUnheard(t, dir, r)
 		r.answer = func(*request, int) reply { return reply{lost: true} }
 		had := len(r.all())
-		l = renamingLife(t, dir, r, cluster("b"), func() {}, a)
+		l := renamingLife(t, dir, r, cluster("b"), func() {}, a)
 		await(t, "sent", func() bool { return len(r.all()) > had })
 		b := NamingOf(&l.d.config, &l.d.o)
 		l.end()
